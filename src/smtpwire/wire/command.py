@@ -1,0 +1,576 @@
+"""Commands as values: what a client sends and a server's application receives (RFC 5321 §4.1.1).
+
+Each command knows how it is written (``bytes(command)`` without the line end); :func:`parse_command`
+is the inverse. Those which need a decision of the server's application are :class:`Request`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Generic, Literal, TypeVar, final
+
+from smtpwire.wire.address import Address, PathError, PathErrorKind, parse_domain, parse_path
+from smtpwire.wire.octets import CONTROLS, parse_number
+from smtpwire.wire.parameter import AnyParameter, ParameterError, Parameters, parse_parameters
+from smtpwire.wire.value import Request, value
+
+__all__ = [
+    "AnyVerb",
+    "Auth",
+    "Bdat",
+    "Command",
+    "CommandError",
+    "Data",
+    "Expn",
+    "ExtensionCommand",
+    "Grammar",
+    "Hello",
+    "Help",
+    "Leniency",
+    "Mail",
+    "Noop",
+    "Quit",
+    "Rcpt",
+    "Rset",
+    "StartTls",
+    "Verb",
+    "Vrfy",
+    "parse_command",
+]
+
+T = TypeVar("T")
+
+
+class Command:
+    """What every command is: a value that knows its line, ``bytes(command)``, without CRLF.
+
+    ``bytes`` raises ValueError where an argument would not survive the wire: a control, octets
+    that need an extension, a character that would end the argument early.
+    """
+
+    __slots__ = ()
+
+    def __bytes__(self) -> bytes:
+        raise NotImplementedError
+
+
+_NO_PARAMETERS: Final = Parameters()
+COMMAND_LINE: Final = 512
+"""Octets of a command line with its CRLF, without extensions (RFC 5321 §4.5.3.1.4)."""
+
+
+def _text(name: str, argument: str) -> bytes:
+    """An argument as it goes on the wire; ValueError where it would end or split the line."""
+    if CONTROLS.search(argument):
+        raise ValueError(f"{name} holds a control character: {argument!r} (RFC 5321 §4.1.2)")
+    return argument.encode()
+
+
+@final
+@value
+class Hello(Request, Command):
+    """EHLO, HELO or LHLO with the client's name: a domain or an address literal (§4.1.1.1)."""
+
+    name: str
+    verb: Literal["EHLO", "HELO", "LHLO"] = "EHLO"
+
+    def __bytes__(self) -> bytes:
+        argument = _text("the EHLO name", self.name)
+        if not self.name or b" " in argument or not argument.isascii():
+            raise ValueError(f"{self.name!r} is no domain or address literal (RFC 5321 §4.1.1.1)")
+        return self.verb.encode() + b" " + argument
+
+
+@final
+@value
+class Mail(Request, Command):
+    """MAIL: opens a transaction with the reverse-path; None is the null one, ``<>`` (§4.1.1.2)."""
+
+    address: Address | None
+    parameters: Parameters = _NO_PARAMETERS
+
+    def __bytes__(self) -> bytes:
+        path = "" if self.address is None else str(self.address)
+        return _path_command("MAIL FROM", path, self.parameters)
+
+
+@final
+@value
+class Rcpt(Request, Command):
+    """RCPT: one recipient by its forward-path (RFC 5321 §4.1.1.3)."""
+
+    address: Address
+    parameters: Parameters = _NO_PARAMETERS
+
+    def __bytes__(self) -> bytes:
+        return _path_command("RCPT TO", str(self.address), self.parameters)
+
+
+def _path_command(start: str, path: str, parameters: Parameters) -> bytes:
+    line = f"{start}:<{path}> {parameters}" if parameters else f"{start}:<{path}>"
+    return _text(start, line)
+
+
+@final
+@value
+class Data(Request, Command):
+    """The body is to begin: DATA (RFC 5321 §4.1.1.4), or the first BDAT (``chunking``, RFC 3030).
+
+    Asked once a message. A client that sends ``Data(chunking=True)`` writes nothing yet: its
+    chunks are the commands.
+    """
+
+    chunking: bool = False
+
+    def __bytes__(self) -> bytes:
+        return b"DATA"
+
+
+@final
+@value
+class Bdat(Command):
+    """One chunk of ``size`` octets that follow the line at once (RFC 3030 §2)."""
+
+    size: int
+    last: bool = False
+
+    def __bytes__(self) -> bytes:
+        return b"BDAT %d LAST" % self.size if self.last else b"BDAT %d" % self.size
+
+
+@final
+@value
+class Rset(Command):
+    """RSET: the transaction is forgotten (RFC 5321 §4.1.1.5)."""
+
+    def __bytes__(self) -> bytes:
+        return b"RSET"
+
+
+@final
+@value
+class Noop(Command):
+    """NOOP; its text means nothing (RFC 5321 §4.1.1.9)."""
+
+    text: str = ""
+
+    def __bytes__(self) -> bytes:
+        return b"NOOP " + _text("NOOP", self.text) if self.text else b"NOOP"
+
+
+@final
+@value
+class Quit(Command):
+    """QUIT: the client has done (RFC 5321 §4.1.1.10)."""
+
+    def __bytes__(self) -> bytes:
+        return b"QUIT"
+
+
+@final
+@value
+class Help(Command):
+    """HELP, with a topic or without (RFC 5321 §4.1.1.8)."""
+
+    topic: str = ""
+
+    def __bytes__(self) -> bytes:
+        return b"HELP " + _text("HELP", self.topic) if self.topic else b"HELP"
+
+
+@final
+@value
+class Vrfy(Request, Command):
+    """VRFY: is there such a mailbox? (RFC 5321 §4.1.1.6; ``smtputf8``: RFC 6531 §3.7.4)."""
+
+    argument: str
+    smtputf8: bool = False
+
+    def __bytes__(self) -> bytes:
+        return _query("VRFY", self.argument, self.smtputf8)
+
+
+@final
+@value
+class Expn(Request, Command):
+    """EXPN: who is on this list? (RFC 5321 §4.1.1.7; ``smtputf8``: RFC 6531 §3.7.4)."""
+
+    argument: str
+    smtputf8: bool = False
+
+    def __bytes__(self) -> bytes:
+        return _query("EXPN", self.argument, self.smtputf8)
+
+
+def _query(verb: str, argument: str, smtputf8: bool) -> bytes:
+    if not argument.strip(" ") or argument != argument.strip(" "):
+        raise ValueError(f"{verb} needs a string without blanks around it (RFC 5321 §4.1.1.6)")
+    octets = _text(verb, argument)
+    if not octets.isascii() and not smtputf8:
+        raise ValueError(f"{argument!r} needs the SMTPUTF8 parameter (RFC 6531 §3.7.4)")
+    return verb.encode() + b" " + octets + (b" SMTPUTF8" if smtputf8 else b"")
+
+
+@final
+@value
+class StartTls(Request, Command):
+    """STARTTLS (RFC 3207 §4)."""
+
+    def __bytes__(self) -> bytes:
+        return b"STARTTLS"
+
+
+@final
+@value
+class Auth(Command):
+    """AUTH with the mechanism's name; the response, if any, is in base64 and secret (RFC 4954 §4)."""
+
+    mechanism: str
+    initial_response: bytes | None = field(default=None, repr=False)
+
+    def __bytes__(self) -> bytes:
+        if re.fullmatch(r"[A-Z0-9_-]{1,20}", self.mechanism) is None:
+            raise ValueError(f"{self.mechanism!r} is no mechanism name (RFC 4422 §3.1)")
+        line = b"AUTH " + self.mechanism.encode()
+        return line if self.initial_response is None else line + b" " + self.initial_response
+
+
+class AnyVerb:
+    """A verb of an extension, its argument's type not known: what registries hold."""
+
+    __slots__ = ()
+    name: str
+    last_in_group: bool
+    in_transaction: bool
+
+    def command(self, argument: str) -> Command:
+        """The command the argument makes; ValueError where it is malformed (501)."""
+        raise NotImplementedError
+
+
+@final
+@value
+class Verb(AnyVerb, Generic[T]):
+    """A verb that an extension brings: its name and the two directions of its argument's grammar.
+
+    ``parse`` raises ValueError for a malformed argument (501); ``format`` is its inverse.
+    ``make`` builds the command from the argument where it has a class of its own, else
+    the command is an :class:`ExtensionCommand`. ``last_in_group``: the verb may stand only last
+    in a pipelined group (RFC 2920 §3.1's rule for every extension that says nothing else).
+    ``in_transaction``: whether the verb may stand between MAIL and the end of the data.
+    """
+
+    name: str
+    parse: Callable[[str], T]
+    format: Callable[[T], str]
+    make: Callable[[str], Command] | None = None
+    last_in_group: bool = True
+    in_transaction: bool = True
+
+    def command(self, argument: str) -> Command:
+        self.parse(argument)
+        if self.make is not None:
+            return self.make(argument)
+        return ExtensionCommand(self.name, argument)
+
+    def __call__(self, argument: T) -> "ExtensionCommand":
+        """The command with this argument, to be sent; ValueError where it cannot be written."""
+        return ExtensionCommand(self.name, self.format(argument))
+
+    def __repr__(self) -> str:
+        return f"Verb({self.name})"
+
+
+@final
+@value
+class ExtensionCommand(Request, Command):
+    """A command of an extension without a class of its own: the verb and its argument as text."""
+
+    verb: str
+    argument: str = ""
+
+    def parsed(self, verb: Verb[T]) -> T:
+        """The argument by its grammar; ValueError where this is another verb's command."""
+        if verb.name != self.verb:
+            raise ValueError(f"this is {self.verb}, not {verb.name}")
+        return verb.parse(self.argument)
+
+    def __bytes__(self) -> bytes:
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.verb) is None:
+            raise ValueError(f"{self.verb!r} is no verb (RFC 5321 §4.1.1)")
+        if not self.argument:
+            return self.verb.encode()
+        return self.verb.encode() + b" " + _text(self.verb, self.argument)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Leniency:
+    """What is taken beyond the grammar, each by name; all off is RFC 5321 to the letter.
+
+    There is none for line ends and for the end of the data: those are never negotiable.
+    """
+
+    blank_after_colon: bool = False
+    """``MAIL FROM: <a@b.example>`` (printers, how-tos)."""
+    missing_brackets: bool = False
+    """``MAIL FROM:a@b.example``."""
+    odd_hello_names: bool = False
+    """EHLO names with underscores and the like; never blanks or controls."""
+    odd_addresses: bool = False
+    """Dots at the ends or in a row in a local-part, underscores in a domain."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What the commands of a session are read against; it follows from what is offered."""
+
+    mail: Mapping[str, AnyParameter] = field(default_factory=dict)
+    rcpt: Mapping[str, AnyParameter] = field(default_factory=dict)
+    verbs: Mapping[bytes, AnyVerb] = field(default_factory=dict)
+    recognized: frozenset[bytes] = frozenset()
+    """Verbs known but not implemented here: 502 instead of 500 (RFC 5321 §4.2.4)."""
+    line_limits: Mapping[bytes, int] = field(default_factory=dict)
+    """Octets with CRLF where a verb's differs from 512 (RFC 5321 §4.5.3.1.4)."""
+    smtputf8: bool = False
+    """SMTPUTF8 is offered (RFC 6531)."""
+    leniency: Leniency = field(default_factory=Leniency)
+
+
+@final
+class CommandError(ValueError):
+    """Why a line is no command: the reply code and enhanced code it deserves, and the reason.
+
+    ``verb`` is the line's verb in upper case where it is a known one, else empty.
+    """
+
+    def __init__(self, code: int, enhanced: str, reason: str, verb: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+        self.enhanced = enhanced
+        self.reason = reason
+        self.verb = verb
+
+
+def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Command:
+    """The command a line is, given without its CRLF.
+
+    ``utf8``: the transaction has SMTPUTF8, so that paths may hold UTF-8 (RFC 6531 §3.3).
+    Raises CommandError, with 500 for an unknown verb or an over-long line, 502 for a verb known
+    but not implemented, 501, 553 or 555 for an argument (RFC 5321 §4.2.4, §4.3.2).
+    """
+    if line[-1:] in (b" ", b"\t"):
+        line = line.rstrip(b" \t")  # RFC 5321 §4.1.1: tolerate trailing white space
+    verb, _, argument = line.partition(b" ")
+    verb = verb.upper()
+    if len(line) > COMMAND_LINE - 2 and len(line) + 2 > grammar.line_limits.get(verb, COMMAND_LINE):
+        raise CommandError(500, "5.5.2", "Line too long")
+    if argument[:1] == b" ":
+        argument = argument.lstrip(b" ")
+    parser = _PARSERS.get(verb)
+    if parser is not None:
+        return parser(argument, grammar, utf8)
+    extension = grammar.verbs.get(verb)
+    if extension is not None:
+        return _extension_command(extension, argument, utf8)
+    if verb in grammar.recognized or verb in _NEVER_IMPLEMENTED:
+        raise CommandError(502, "5.5.1", "Command not implemented", verb.decode())
+    raise CommandError(500, "5.5.1", "Command not recognized")
+
+
+def _bad_argument(verb: str, reason: str) -> CommandError:
+    return CommandError(501, "5.5.4", reason, verb)
+
+
+def _decoded(verb: str, argument: bytes, *, utf8: bool = False) -> str:
+    """An argument as text without controls; octets beyond ASCII only where UTF-8 is agreed."""
+    try:
+        text = argument.decode("utf-8" if utf8 else "ascii")
+    except UnicodeDecodeError:
+        raise _bad_argument(verb, "Octets outside ASCII in the argument") from None
+    if CONTROLS.search(text):
+        raise _bad_argument(verb, "Control characters in the argument")
+    return text
+
+
+def _hello(
+    verb: Literal["EHLO", "HELO", "LHLO"],
+) -> "Callable[[bytes, Grammar, bool], Command]":
+    def parse(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
+        # RFC 6531 §3.7.1: the name stays ASCII even where SMTPUTF8 is offered.
+        name = parse_domain(argument, lenient=grammar.leniency.odd_hello_names)
+        if name is None:
+            raise _bad_argument(verb, f"{verb} needs a domain or an address literal")
+        return Hello(name, verb)
+
+    return parse
+
+
+_QUOTED_PATH: Final = re.compile(rb'<(?:[^">]++|"(?:[^"\\]++|\\.)*+")*+>')
+
+
+def _split_path(
+    verb: str, start: bytes, argument: bytes, leniency: Leniency
+) -> tuple[bytes, bytes]:
+    """The octets between the angle brackets, and what stands behind them."""
+    if argument[: len(start)].upper() != start:
+        raise _bad_argument(verb, f"Expected {verb} {start.decode()}<path>")
+    rest = argument[len(start) :]
+    if leniency.blank_after_colon and rest[:1] == b" ":
+        rest = rest.lstrip(b" ")
+    if rest[:1] == b"<":
+        end = rest.find(b">") + 1
+        if b'"' in rest:  # a quoted local-part may hold a bracket
+            match = _QUOTED_PATH.match(rest)
+            end = match.end() if match is not None else 0
+        path, rest = rest[1 : end - 1], rest[end:]
+    elif leniency.missing_brackets and rest:
+        path, _, rest = rest.partition(b" ")
+        end = len(path)
+        rest = b" " + rest
+    else:
+        end = 0
+    if not end:
+        raise _bad_argument(verb, f"Expected {verb} {start.decode()}<path>")
+    if rest and rest[:1] != b" ":
+        raise _bad_argument(verb, "Expected a blank behind the path")
+    return path, rest
+
+
+def _parse_mail(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
+    path, rest = _split_path("MAIL", b"FROM:", argument, grammar.leniency)
+    parameters = _NO_PARAMETERS
+    utf8 = False
+    if rest:
+        utf8 = grammar.smtputf8 and b" SMTPUTF8" in rest.upper()  # the keyword whole: checked below
+        parameters = _parameters("MAIL", rest, grammar.mail, utf8)
+        utf8 = utf8 and any(item.keyword == "SMTPUTF8" for item in parameters)
+    if not path:
+        return Mail(None, parameters)  # RFC 5321 §4.5.5: the null reverse-path
+    return Mail(_address("MAIL", path, grammar, utf8, postmaster=False), parameters)
+
+
+def _parse_rcpt(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
+    path, rest = _split_path("RCPT", b"TO:", argument, grammar.leniency)
+    parameters = _parameters("RCPT", rest, grammar.rcpt, utf8) if rest else _NO_PARAMETERS
+    return Rcpt(_address("RCPT", path, grammar, utf8, postmaster=True), parameters)
+
+
+def _parameters(
+    verb: str, rest: bytes, known: Mapping[str, AnyParameter], utf8: bool
+) -> Parameters:
+    text = _decoded(verb, rest, utf8=utf8)
+    try:
+        return parse_parameters(text, known)
+    except ParameterError as error:
+        if error.unknown:  # RFC 5321 §4.1.1.11
+            raise CommandError(555, "5.5.4", "Parameter not recognized", verb) from None
+        raise _bad_argument(verb, f"Bad parameter: {error.keyword}") from None
+
+
+_PATH_ERRORS: Final[Mapping[PathErrorKind, tuple[int, str]]] = {
+    PathErrorKind.SYNTAX: (501, "{}"),
+    PathErrorKind.TOO_LONG: (501, "{}"),  # RFC 5321 §4.5.3.1.9
+    PathErrorKind.NON_ASCII: (553, "5.6.7"),  # RFC 6531 §3.5
+    PathErrorKind.INVALID_UTF8: (501, "{}"),
+}
+
+
+def _address(
+    verb: str, path: bytes, grammar: Grammar, utf8: bool, *, postmaster: bool
+) -> Address:
+    try:
+        return parse_path(
+            path, utf8=utf8, postmaster=postmaster, lenient=grammar.leniency.odd_addresses
+        )
+    except PathError as error:
+        code, enhanced = _PATH_ERRORS[error.kind]
+        if error.kind is PathErrorKind.NON_ASCII and not grammar.smtputf8:
+            code, enhanced = 501, "{}"  # RFC 5321 §4.1.2: invalid characters
+        # X.1.7 is the sender's syntax, X.1.3 the recipient's (RFC 3463 §3.2).
+        enhanced = enhanced.format("5.1.3" if postmaster else "5.1.7")
+        raise CommandError(code, enhanced, error.reason, verb) from None
+
+
+def _parse_query(
+    verb: str, make: Callable[[str, bool], Command]
+) -> "Callable[[bytes, Grammar, bool], Command]":
+    def parse(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
+        smtputf8 = grammar.smtputf8 and argument[-9:].upper() == b" SMTPUTF8"
+        if smtputf8:
+            argument = argument[:-9].rstrip(b" ")
+        text = _decoded(verb, argument, utf8=smtputf8)
+        if not text:
+            raise _bad_argument(verb, f"{verb} needs an argument")
+        return make(text, smtputf8)
+
+    return parse
+
+
+def _parse_without_argument(
+    verb: str, make: Callable[[], Command]
+) -> "Callable[[bytes, Grammar, bool], Command]":
+    def parse(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
+        if argument:  # RFC 5321 §4.3.2, RFC 3207 §4: 501
+            raise _bad_argument(verb, f"{verb} takes no argument")
+        return make()
+
+    return parse
+
+
+def _parse_noop(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
+    return Noop(_decoded("NOOP", argument))
+
+
+def _parse_help(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
+    return Help(_decoded("HELP", argument))
+
+
+_AUTH: Final = re.compile(rb"([A-Za-z0-9_-]{1,20}+)(?: ++([!-~]++))?")
+
+
+def _parse_auth(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
+    match = _AUTH.fullmatch(argument)
+    if match is None:
+        raise _bad_argument("AUTH", "Expected AUTH mechanism [initial-response]")
+    return Auth(match[1].upper().decode(), match[2])
+
+
+_BDAT: Final = re.compile(rb"([0-9]{1,20})(?: ++(LAST))?", re.IGNORECASE)
+
+
+def _parse_bdat(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
+    match = _BDAT.fullmatch(argument)
+    if match is None:
+        raise _bad_argument("BDAT", "Expected BDAT size [LAST]")
+    return Bdat(parse_number(match[1].decode()), match[2] is not None)
+
+
+def _extension_command(verb: AnyVerb, argument: bytes, utf8: bool) -> Command:
+    text = _decoded(verb.name, argument, utf8=utf8)
+    try:
+        return verb.command(text)
+    except ValueError:
+        raise _bad_argument(verb.name, f"Bad argument of {verb.name}") from None
+
+
+_NEVER_IMPLEMENTED: Final = frozenset({b"SEND", b"SOML", b"SAML", b"TURN"})  # RFC 5321 App. F.6
+
+_PARSERS: Final[Mapping[bytes, "Callable[[bytes, Grammar, bool], Command]"]] = {
+    b"EHLO": _hello("EHLO"),
+    b"HELO": _hello("HELO"),
+    b"LHLO": _hello("LHLO"),
+    b"MAIL": _parse_mail,
+    b"RCPT": _parse_rcpt,
+    b"DATA": _parse_without_argument("DATA", Data),
+    b"BDAT": _parse_bdat,
+    b"RSET": _parse_without_argument("RSET", Rset),
+    b"NOOP": _parse_noop,
+    b"QUIT": _parse_without_argument("QUIT", Quit),
+    b"HELP": _parse_help,
+    b"VRFY": _parse_query("VRFY", Vrfy),
+    b"EXPN": _parse_query("EXPN", Expn),
+    b"STARTTLS": _parse_without_argument("STARTTLS", StartTls),
+    b"AUTH": _parse_auth,
+}
