@@ -1,0 +1,306 @@
+"""The body of a message on the wire: line ends, dots, and where a message ends.
+
+RFC 5321 §4.5.2 (transparency), §4.1.1.4 (end of data), §2.3.8 (only CRLF ends a line). The end of
+data is exactly ``CRLF.CRLF``, whatever else is tolerated: anything that only looks like it is
+content, or else one message could smuggle a second one past a server that reads it differently.
+
+Nothing here works line by line. A chunk is searched as a whole for the few octets that matter, and
+is handed on untouched where there are none.
+"""
+
+import re
+from enum import Enum, auto
+from io import IncrementalNewlineDecoder
+from typing import Final, Literal
+
+__all__ = [
+    "BareLineEnding",
+    "DotDecoder",
+    "DotEncoder",
+    "LineEndingCheck",
+    "LineEndings",
+    "LineNormaliser",
+]
+
+
+class LineEndings(Enum):
+    """What to do with a CR or LF that is not part of CRLF. It never ends a line or a message."""
+
+    REJECT = auto()
+    """Refuse the message, but only at its true end: stopping early loses the place in the stream
+    (RFC 5321 §4.1.1.4: "even in the name of robustness" no)."""
+
+    NORMALISE = auto()
+    """Make it a CRLF, after the dots have been dealt with. A line with one dot may arise; it is
+    content, and is stuffed when the message is sent on."""
+
+    PRESERVE = auto()
+    """Hand it through."""
+
+
+REJECT: Final = LineEndings.REJECT
+NORMALISE: Final = LineEndings.NORMALISE
+
+END_OF_DATA: Final = b"\r\n.\r\n"
+# The proper prefixes of END_OF_DATA, the longest first. The last octets of a chunk which may yet
+# become the end of data are held back.
+PREFIXES: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
+
+# Used as a filter in front of the exact searches, because it is the cheapest of them.
+LINE_DOT: Final = re.compile(rb"\n\.")
+# Slow; used only to find the place of what is known to be there.
+BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+
+class BareLineEnding(ValueError):  # noqa: N818 - a fact about the content
+    """Content to be sent has a CR or LF that is not part of CRLF (RFC 5321 §2.3.8).
+
+    Nothing of the chunk has been encoded, and the encoder has not changed.
+
+    Attributes:
+        offset: where it stands, counted in octets of content from the first chunk on.
+        octet: ``b"\\r"`` or ``b"\\n"``.
+    """
+
+    def __init__(self, offset: int, octet: bytes) -> None:
+        name = "CR" if octet == b"\r" else "LF"
+        super().__init__(f"bare {name} at offset {offset} of the content")
+        self.offset = offset
+        self.octet = octet
+
+
+def is_canonical(octets: bytes) -> bool:
+    """Whether every CR and LF is part of a CRLF. A CR at the end is not."""
+    # The newline decoder notes which line ends it has seen; four times faster than counting.
+    seen = IncrementalNewlineDecoder(None, False)
+    seen.decode(str(octets, "latin-1"), True)
+    return seen.newlines is None or seen.newlines == "\r\n"
+
+
+def first_bare(octets: bytes) -> int:
+    """Where the first bare CR or LF stands in what is not canonical."""
+    return next(BARE.finditer(octets)).start()
+
+
+def normalised(octets: bytes) -> bytes:
+    """Make CRLF of every CR, LF and CRLF."""
+    if b"\r" in octets:
+        if is_canonical(octets):
+            return octets
+        octets = octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return octets.replace(b"\n", b"\r\n")
+
+
+def held_back(octets: bytes) -> int:
+    """How many octets at the end may be the beginning of the end of data: 0 to 4."""
+    if octets[-1:] in b"\r\n.":
+        for prefix in PREFIXES:
+            if octets.endswith(prefix):
+                return len(prefix)
+    return 0
+
+
+class DotDecoder:
+    """Takes the content of one message out of the octets which follow DATA's 354 reply.
+
+    ``decode()`` each chunk until ``finished``. What comes out, joined, does not depend on how the
+    octets were divided. At most four octets are held back between two calls.
+
+    Attributes:
+        finished: the end of data has come.
+        rest: the octets behind the end of data, once finished; not part of this message.
+        violation: with ``LineEndings.REJECT``, where the first bare CR or LF stood, counted in
+            octets as received from the first one of the body on. Known at the latest when
+            finished. The content stops in front of it and the message must be refused.
+        canonical: the content handed out so far has no bare CR or LF; False only with PRESERVE.
+    """
+
+    __slots__ = (
+        "_discarding",
+        "_held",
+        "_line_endings",
+        "_offset",
+        "_virtual",
+        "canonical",
+        "finished",
+        "rest",
+        "violation",
+    )
+
+    def __init__(self, line_endings: LineEndings = LineEndings.REJECT) -> None:
+        self._line_endings = line_endings
+        # The first line starts as if a CRLF had come before it: DATA's own (RFC 5321 §4.1.1.4).
+        # These two octets are no content.
+        self._held = b"\r\n"
+        self._virtual = 2
+        self._offset = -2
+        self._discarding = False
+        self.finished = False
+        self.rest = b""
+        self.violation: int | None = None
+        self.canonical = True
+
+    def decode(self, data: bytes | bytearray | memoryview) -> bytes:
+        """Take a chunk as received; return the content it completes, which may be empty.
+
+        ``rest`` is a copy, so hand over a large backlog in pieces (64 KiB is a good size).
+
+        Raises:
+            ValueError: the message has already ended; a mistake of the caller, not of the peer.
+        """
+        if self.finished:
+            raise ValueError("the end of data has already come")
+        octets = self._held + data
+        stuffed = b"." in octets and LINE_DOT.search(octets) is not None
+        # Searching backwards is faster where it finds nothing, and most often it finds nothing.
+        if stuffed and octets.rfind(END_OF_DATA) >= 0:
+            end = octets.find(END_OF_DATA)
+            keep = end + 2  # the first CRLF is content
+            self.rest = octets[end + 5 :]
+            self.finished = True
+        else:
+            keep = len(octets) - held_back(octets)
+            self._held = octets[keep:]
+        if self._discarding or not keep:
+            return b""
+        return self._content(octets[:keep], stuffed)
+
+    def discard(self) -> None:
+        """Hand out no more content, nor look at it; go on to the true end of data."""
+        self._discarding = True
+
+    def _content(self, octets: bytes, stuffed: bool) -> bytes:
+        # octets neither begins nor ends inside a CRLF: a CR at the end was held back.
+        if self._line_endings is not NORMALISE and self.canonical and not is_canonical(octets):
+            if self._line_endings is REJECT:
+                bare = first_bare(octets)
+                self.violation = self._offset + bare
+                self._discarding = True
+                octets = octets[:bare]
+            else:
+                self.canonical = False
+        self._offset += len(octets)
+        # RFC 5321 §4.5.2: one leading dot goes. It leads a line only after CRLF; and taking it
+        # away never makes a CRLF of a bare CR and a bare LF.
+        content = octets.replace(b"\r\n.", b"\r\n") if stuffed else octets
+        if self._virtual:
+            content = content[self._virtual :]
+            self._virtual = 0
+        return normalised(content) if self._line_endings is NORMALISE else content
+
+
+class DotEncoder:
+    """Makes of the content of one message the octets which follow DATA's 354 reply.
+
+    ``encode()`` each chunk, then ``end()`` once. There is no way to send a bare CR or LF: a lax
+    receiver could take it for the end of a line, and the dot behind it for the end of the message.
+
+    Args:
+        line_endings: REJECT, or NORMALISE to make CRLF of every CR, LF and CRLF.
+
+    Raises:
+        ValueError: for PRESERVE.
+    """
+
+    __slots__ = ("_at_line_start", "_ended", "_held", "_normaliser", "_offset")
+
+    def __init__(
+        self,
+        line_endings: Literal[LineEndings.REJECT, LineEndings.NORMALISE] = LineEndings.REJECT,
+    ) -> None:
+        if line_endings not in (REJECT, NORMALISE):
+            raise ValueError("a bare CR or LF cannot be sent by DATA")
+        self._normaliser = LineNormaliser() if line_endings is NORMALISE else None
+        self._at_line_start = True
+        self._held = b""
+        self._offset = 0
+        self._ended = False
+
+    def encode(self, chunk: bytes | bytearray | memoryview) -> bytes:
+        """Return the octets to send for the next chunk of content.
+
+        A CR at the end waits for the next chunk.
+
+        Raises:
+            BareLineEnding: the chunk shows a bare CR or LF; nothing of it has been encoded.
+            ValueError: the content has already ended.
+        """
+        if self._ended:
+            raise ValueError("the content has already ended")
+        if self._normaliser is not None:
+            return self._stuff(self._normaliser.normalise(chunk))
+        octets = self._held + chunk
+        content = octets[:-1] if octets.endswith(b"\r") else octets
+        if not is_canonical(content):
+            bare = first_bare(content)
+            raise BareLineEnding(self._offset + bare, content[bare : bare + 1])
+        self._held = octets[len(content) :]
+        self._offset += len(content)
+        return self._stuff(content)
+
+    def end(self) -> bytes:
+        """Return the final CRLF, if the content has none, and the end of data (RFC 5321 §4.1.1.4).
+
+        Raises:
+            BareLineEnding: the last octet of the content is a CR; nothing has ended.
+            ValueError: the content has already ended.
+        """
+        if self._ended:
+            raise ValueError("the content has already ended")
+        if self._held:
+            raise BareLineEnding(self._offset, self._held)
+        self._ended = True
+        return b".\r\n" if self._at_line_start else END_OF_DATA
+
+    def _stuff(self, content: bytes) -> bytes:
+        # RFC 5321 §4.5.2. Every LF in content ends a CRLF, and none is divided between chunks.
+        if not content:
+            return b""
+        encoded = content
+        if b"." in content:
+            if LINE_DOT.search(content) is not None:
+                encoded = content.replace(b"\r\n.", b"\r\n..")
+            if self._at_line_start and content.startswith(b"."):
+                encoded = b"." + encoded
+        self._at_line_start = content.endswith(b"\n")
+        return encoded
+
+
+class LineNormaliser:
+    """Makes CRLF of every CR, LF and CRLF, also where a CRLF is divided between two chunks.
+
+    Each chunk is answered whole; nothing is held back, so there is nothing to be ended.
+    """
+
+    __slots__ = ("_after_cr",)
+
+    def __init__(self) -> None:
+        self._after_cr = False
+
+    def normalise(self, chunk: bytes | bytearray | memoryview) -> bytes:
+        """Return the chunk with its line ends made CRLF."""
+        octets = bytes(chunk)
+        if not octets:
+            return b""
+        if self._after_cr:
+            octets = octets.removeprefix(b"\n")  # its CRLF has already been given
+        self._after_cr = octets.endswith(b"\r")
+        return normalised(octets)
+
+
+class LineEndingCheck:
+    """Watches content which is passed on octet by octet, as by BDAT, for bare CR and LF."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen = IncrementalNewlineDecoder(None, False)
+
+    def update(self, chunk: bytes | bytearray | memoryview, *, last: bool = False) -> None:
+        """Look at the next chunk. Only ``last`` decides about a CR at its end."""
+        self._seen.decode(str(chunk, "latin-1"), last)
+
+    @property
+    def canonical(self) -> bool:
+        """Whether every CR and LF so far was part of a CRLF."""
+        return self._seen.newlines is None or self._seen.newlines == "\r\n"
