@@ -1,0 +1,260 @@
+"""What an extension is: one entry from which parser, limits, EHLO reply and checks follow."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any, Final, Generic, TypeVar, final
+
+from smtpwire.wire.command import COMMAND_LINE, AnyVerb, Grammar, Leniency
+from smtpwire.wire.ehlo import EhloKeyword
+from smtpwire.wire.parameter import AnyParameter
+from smtpwire.wire.value import value
+
+__all__ = [
+    "AnyExtension",
+    "Extension",
+    "Offer",
+    "Offered",
+    "Profile",
+    "Registry",
+    "When",
+    "flag",
+    "no_parameter",
+]
+
+P = TypeVar("P")
+
+
+class Profile(Enum):
+    """What a service is for; it decides which extensions it may offer."""
+
+    RELAY = "relay"
+    """Port 25, between servers (RFC 5321)."""
+    SUBMISSION = "submission"
+    """Port 587: STARTTLS, then AUTH (RFC 6409)."""
+    SUBMISSIONS = "submissions"
+    """Port 465: TLS from the first octet (RFC 8314 §3.3)."""
+    LMTP = "lmtp"
+    """Local delivery with a reply a recipient (RFC 2033)."""
+
+
+ANY_PROFILE: Final = frozenset(Profile)
+SUBMISSION_ONLY: Final = frozenset({Profile.SUBMISSION, Profile.SUBMISSIONS})
+
+
+class When(Enum):
+    """When in a connection an extension may be offered."""
+
+    ALWAYS = "always"
+    BEFORE_TLS = "before TLS"
+    UNDER_TLS = "under TLS"
+
+
+class AnyExtension:
+    """An extension whose EHLO parameter's type is not known: what registries hold."""
+
+    __slots__ = ()
+    keyword: str
+    rfc: str
+    summary: str
+    mail: tuple[AnyParameter, ...]
+    rcpt: tuple[AnyParameter, ...]
+    verbs: tuple[AnyVerb, ...]
+    increments: tuple[tuple[str, int], ...]
+    requires: tuple[str, ...]
+    profiles: frozenset[Profile]
+    when: When
+
+    def read(self, parameters: str) -> "Offered":
+        """The extension as a peer's EHLO line offers it; ValueError where that is malformed."""
+        raise NotImplementedError
+
+
+@final
+@value
+class Offered:
+    """An extension in an EHLO reply, with its parameters: as text and as parsed."""
+
+    extension: AnyExtension
+    parameters: str
+    parsed: object
+
+    @property
+    def line(self) -> str:
+        """The EHLO line: keyword and parameters."""
+        keyword = self.extension.keyword
+        return f"{keyword} {self.parameters}" if self.parameters else keyword
+
+
+def flag(parameters: str) -> bool:
+    """The grammar of keywords without parameters; what a peer puts there is ignored (R105)."""
+    return True
+
+
+def no_parameter(offered: bool) -> str:
+    """The inverse of :func:`flag`."""
+    return ""
+
+
+@final
+@value
+class Extension(AnyExtension, Generic[P]):
+    """One extension: everything the house knows of it.
+
+    ``parse`` and ``format`` are the two directions of its EHLO parameters' grammar; ``parse``
+    raises ValueError where they are malformed. ``increments`` are the octets it adds to a verb's
+    command line. ``requires`` names the keywords it is never offered without.
+    Calling an extension with a value gives what an offer holds: ``SIZE(10_000_000)``.
+    """
+
+    keyword: str
+    rfc: str
+    summary: str
+    parse: Callable[[str], P]
+    format: Callable[[P], str]
+    mail: tuple[AnyParameter, ...] = ()
+    rcpt: tuple[AnyParameter, ...] = ()
+    verbs: tuple[AnyVerb, ...] = ()
+    increments: tuple[tuple[str, int], ...] = ()
+    requires: tuple[str, ...] = ()
+    profiles: frozenset[Profile] = ANY_PROFILE
+    when: When = When.ALWAYS
+
+    def read(self, parameters: str) -> Offered:
+        return Offered(self, parameters, self.parse(parameters))
+
+    def __call__(self, value: P) -> Offered:
+        """The extension offered with this parameter."""
+        return Offered(self, self.format(value), value)
+
+    def __repr__(self) -> str:
+        return f"Extension({self.keyword})"
+
+
+@final
+class Offer:
+    """What one EHLO reply offers: typed look-up, and what commands are then read against.
+
+    ``offer[extensions.SIZE]`` is an int; ``in`` takes an extension or a keyword; keywords that no
+    entry knows are kept with their parameters in ``unknown``.
+    """
+
+    def __init__(
+        self, offered: Iterable[Offered] = (), unknown: Iterable[EhloKeyword] = ()
+    ) -> None:
+        self._offered: Mapping[str, Offered] = {item.extension.keyword: item for item in offered}
+        self.unknown: Final[tuple[EhloKeyword, ...]] = tuple(unknown)
+
+    def __getitem__(self, extension: Extension[P]) -> P:
+        # An Offered is only made by the extension of its keyword, so parsed is a P.
+        parsed: Any = self._offered[extension.keyword].parsed
+        result: P = parsed
+        return result
+
+    def get(self, extension: Extension[P]) -> P | None:
+        """The extension's parameter, or None where it is not offered."""
+        return self[extension] if extension in self else None
+
+    def __contains__(self, extension: AnyExtension | str) -> bool:
+        keyword = extension if isinstance(extension, str) else extension.keyword
+        return keyword in self._offered or any(keyword == item.keyword for item in self.unknown)
+
+    def __iter__(self) -> Iterator[Offered]:
+        return iter(self._offered.values())
+
+    def __len__(self) -> int:
+        return len(self._offered) + len(self.unknown)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Offer):
+            return NotImplemented
+        return self.lines == other.lines
+
+    def __hash__(self) -> int:
+        return hash(self.lines)
+
+    def __repr__(self) -> str:
+        return f"Offer({', '.join(self.lines)})"
+
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """The EHLO lines, one an extension: keyword and parameters."""
+        known = (item.line for item in self._offered.values())
+        return (*known, *(item.raw for item in self.unknown))
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The keywords offered, in order."""
+        return (*self._offered, *(item.keyword for item in self.unknown))
+
+    @cached_property
+    def line_limits(self) -> Mapping[str, int]:
+        """Octets of a command line with CRLF, by verb, where not 512 (RFC 5321 §4.5.3.1.4)."""
+        limits: dict[str, int] = {}
+        for item in self._offered.values():
+            for verb, octets in item.extension.increments:
+                limits[verb] = limits.get(verb, COMMAND_LINE) + octets
+        return limits
+
+    def grammar(self, leniency: Leniency, recognized: frozenset[bytes] = frozenset()) -> Grammar:
+        """What a server that offers this reads commands against."""
+        entries = [item.extension for item in self._offered.values()]
+        return Grammar(
+            mail={p.keyword: p for entry in entries for p in entry.mail},
+            rcpt={p.keyword: p for entry in entries for p in entry.rcpt},
+            verbs={verb.name.encode(): verb for entry in entries for verb in entry.verbs},
+            recognized=recognized,
+            line_limits={verb.encode(): limit for verb, limit in self.line_limits.items()},
+            smtputf8="SMTPUTF8" in self._offered,
+            leniency=leniency,
+        )
+
+
+@final
+@dataclass(frozen=True)
+class Registry:
+    """The extensions known to one side: what it can read in an offer, and which verbs it knows.
+
+    ``registry + (MINE,)`` is a registry with private entries added; an entry replaces one of the
+    same keyword.
+    """
+
+    extensions: tuple[AnyExtension, ...] = field(default=())
+
+    def __add__(self, more: Iterable[AnyExtension]) -> "Registry":
+        by_keyword = {entry.keyword: entry for entry in (*self.extensions, *more)}
+        return Registry(tuple(by_keyword.values()))
+
+    def __iter__(self) -> Iterator[AnyExtension]:
+        return iter(self.extensions)
+
+    @cached_property
+    def by_keyword(self) -> Mapping[str, AnyExtension]:
+        """The entries by keyword."""
+        return {entry.keyword: entry for entry in self.extensions}
+
+    @cached_property
+    def verbs(self) -> Mapping[str, AnyExtension]:
+        """Which extension brings a verb."""
+        return {verb.name: entry for entry in self.extensions for verb in entry.verbs}
+
+    @cached_property
+    def parameters(self) -> Mapping[tuple[str, str], AnyExtension]:
+        """Which extension brings a parameter: ("MAIL", keyword) or ("RCPT", keyword)."""
+        mail = {("MAIL", p.keyword): entry for entry in self.extensions for p in entry.mail}
+        return mail | {("RCPT", p.keyword): entry for entry in self.extensions for p in entry.rcpt}
+
+    def read(self, keywords: Iterable[EhloKeyword]) -> Offer:
+        """A peer's EHLO lines as an offer; never raises: what is malformed counts as unknown."""
+        offered: list[Offered] = []
+        unknown: list[EhloKeyword] = []
+        for item in keywords:
+            entry = self.by_keyword.get(item.keyword)
+            try:
+                if entry is None:
+                    raise ValueError("no such entry")
+                offered.append(entry.read(item.parameters))
+            except ValueError:
+                unknown.append(item)
+        return Offer(offered, unknown)
