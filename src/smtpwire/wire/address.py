@@ -1,0 +1,354 @@
+"""Mailbox addresses and paths: what stands between the angle brackets (RFC 5321 §4.1.2, §4.1.3).
+
+The grammar is matched on octets, with possessive quantifiers, so that every match is linear.
+With SMTPUTF8 octets above 0x7F are let through the same grammar and then have to be valid
+UTF-8 (RFC 6531 §3.3).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import field
+from enum import Enum
+from typing import Final, Self, TypeAlias, final
+
+from smtpwire.wire.value import value
+
+__all__ = [
+    "DOMAIN",
+    "DOT_STRING",
+    "LITERAL",
+    "QUOTED_STRING",
+    "Address",
+    "PathError",
+    "PathErrorKind",
+    "parse_domain",
+    "parse_path",
+    "proven_address",
+]
+
+# -- the grammar as fragments of bytes patterns; none contains a group that captures
+
+_ATEXT: Final = rb"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"  # RFC 5322 §3.2.3
+_QTEXT: Final = rb" !#-\[\]-~"  # RFC 5321 §4.1.2
+_LET_DIG: Final = rb"A-Za-z0-9"
+_NON_ASCII: Final = rb"\x80-\xff"  # RFC 6531 §3.3; the decoder judges the rest
+# RFC 1035 §2.3.4. A U-label's 63 octets are those of its A-label, which is not ours to compute.
+_SHORT_LABEL: Final = rb"(?![A-Za-z0-9_\-]{64})"
+
+
+def _dot_string(atext: bytes) -> bytes:
+    return rb"[%b]++(?:\.[%b]++)*+" % (atext, atext)
+
+
+def _quoted_string(qtext: bytes) -> bytes:
+    return rb'"(?:[%b]|\\[ -~])*+"' % qtext
+
+
+def _domain(let_dig: bytes) -> bytes:
+    label = rb"%b[%b]++(?:-++[%b]++)*+" % (_SHORT_LABEL, let_dig, let_dig)
+    return rb"%b(?:\.%b)*+" % (label, label)
+
+
+DOT_STRING: Final = _dot_string(_ATEXT)
+"""A local-part that needs no quotes."""
+
+QUOTED_STRING: Final = _quoted_string(_QTEXT)
+"""A local-part in quotes."""
+
+DOMAIN: Final = _domain(_LET_DIG)
+"""A domain of letters, digits and hyphens, each label at most 63 octets; no underscore."""
+
+LITERAL: Final = rb"\[[!-Z^-~]++\]"
+"""The outer form of an address literal; what is inside is checked apart."""
+
+
+def _path(dot_string: bytes, quoted_string: bytes, domain: bytes) -> re.Pattern[bytes]:
+    # The source route is matched and forgotten: RFC 5321 §4.1.1.3, Appendix C.
+    return re.compile(
+        rb"(?:@%b(?:,@%b)*+:)?+(?:(%b)|(%b))@(?:(%b)|(%b))"
+        % (domain, domain, dot_string, quoted_string, domain, LITERAL)
+    )
+
+
+_UTF8_DOT: Final = _dot_string(_ATEXT + _NON_ASCII)
+_UTF8_QUOTED: Final = _quoted_string(_QTEXT + _NON_ASCII)
+_UTF8_DOMAIN: Final = _domain(_LET_DIG + _NON_ASCII)
+_LENIENT_DOMAIN: Final = _domain(_LET_DIG + b"_")
+_UTF8_LENIENT_DOMAIN: Final = _domain(_LET_DIG + b"_" + _NON_ASCII)
+
+_PLAIN: Final = re.compile(b"(%b)@(%b)" % (DOT_STRING, DOMAIN))
+_PATHS: Final = {
+    # (utf8, lenient)
+    (False, False): _path(DOT_STRING, QUOTED_STRING, DOMAIN),
+    (False, True): _path(DOT_STRING, QUOTED_STRING, _LENIENT_DOMAIN),
+    (True, False): _path(_UTF8_DOT, _UTF8_QUOTED, _UTF8_DOMAIN),
+    (True, True): _path(_UTF8_DOT, _UTF8_QUOTED, _UTF8_LENIENT_DOMAIN),
+}
+
+_STRICT_NAME: Final = re.compile(DOMAIN)
+_LENIENT_NAME: Final = re.compile(rb"[!-~]++")
+_BUILT_NAME: Final = re.compile(_LENIENT_DOMAIN)
+_BUILT_UTF8_NAME: Final = re.compile(_UTF8_LENIENT_DOMAIN)
+_UNQUOTED: Final = re.compile(_UTF8_DOT)
+_UNESCAPE: Final = re.compile(rb"\\(.)")
+_ESCAPE: Final = re.compile(r'(["\\])')
+
+_BRACKETED: Final = re.compile(LITERAL)
+_IPV4: Final = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_IPV6_GROUPS: Final = re.compile(rb"[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4})*+")
+_TAG: Final = re.compile(rb"[A-Za-z0-9\-]*+(?<!-)")
+
+# C0, DEL, C1 and what UTF-8 cannot encode. The C1 range would pass RFC 6531's grammar; it is
+# refused since no mailbox can want a terminal's control characters.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class PathErrorKind(Enum):
+    """Why a path was refused; it chooses the reply."""
+
+    SYNTAX = "syntax"
+    """Not the grammar of RFC 5321 §4.1.2: 501 5.1.3 or 5.1.7."""
+
+    TOO_LONG = "too long"
+    """Local-part, domain or path over its limit: 501 (RFC 5321 §4.5.3.1.9)."""
+
+    NON_ASCII = "non-ASCII"
+    """Octets above 0x7F where SMTPUTF8 is not in use: 553 or 550 with X.6.7 (RFC 6531 §3.5)."""
+
+    INVALID_UTF8 = "invalid UTF-8"
+    """SMTPUTF8 is in use, and the octets are not UTF-8: 501."""
+
+
+class PathError(ValueError):
+    """A path that is none. ``reason`` is fit for a reply: it has none of the peer's octets.
+
+    Raised by :func:`parse_path` only; the command parser turns it into a value, so that no
+    peer's octets ever raise out of a connection.
+    """
+
+    def __init__(self, reason: str, kind: PathErrorKind = PathErrorKind.SYNTAX) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.kind = kind
+
+
+@final
+@value
+class Address:
+    """A mailbox, ``local-part@domain``, as it is meant and not as it was quoted.
+
+    ``local_part`` is without quotes and backslashes, its case kept; so all quoted forms compare
+    equal (RFC 5321 §4.1.2). ``domain`` is in lower case (ASCII letters only: a U-label is handed
+    through), an address literal with its brackets, or "" for the bare ``Postmaster``. ``raw`` is
+    the path as it came, without angle brackets but with its source route, and takes no part in
+    comparisons. ``str()`` gives the form with the least quoting.
+
+    Raises ValueError for what cannot stand in a path: controls, ``>``, a domain that is none.
+    """
+
+    local_part: str
+    domain: str
+    raw: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if found := _CONTROL.search(self.local_part):
+            raise ValueError(
+                f"local_part has a control character at {found.start()} (RFC 5321 §4.1.2)"
+            )
+        if ">" in self.local_part:
+            # Legal in quotes, yet a peer that looks for the first > would end the path there.
+            raise ValueError(f"local_part has a '>' at {self.local_part.index('>')}")
+        if self.domain == "" and self.is_postmaster:
+            domain = ""  # RFC 5321 §4.5.1
+        else:
+            domain = _built_domain(self.domain)
+        object.__setattr__(self, "domain", domain)
+        object.__setattr__(self, "raw", self.raw or str(self))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``local-part@domain``, quoted forms, literals and the bare ``Postmaster``.
+
+        For applications: no source route, no display name, no angle brackets. Underscores in
+        the domain and non-ASCII characters are accepted. Raises ValueError.
+        """
+        if text.startswith("@"):
+            raise ValueError("an address has no source route (RFC 5321 Appendix C)")
+        if found := _CONTROL.search(text):
+            raise ValueError(f"control character at {found.start()} (RFC 5321 §4.1.2)")
+        whole = len(text) * 4  # no limit but the text's own
+        parsed = parse_path(
+            text.encode(),
+            utf8=True,
+            postmaster=True,
+            lenient=True,
+            max_local_part=whole,
+            max_domain=whole,
+            max_path=whole + 2,
+        )
+        return cls(parsed.local_part, parsed.domain, text)
+
+    @property
+    def is_postmaster(self) -> bool:
+        """The local part is ``postmaster`` in any case, whatever the domain (RFC 5321 §4.5.1)."""
+        return self.local_part.isascii() and self.local_part.lower() == "postmaster"
+
+    @property
+    def is_literal(self) -> bool:
+        """The domain is an address literal, ``[192.0.2.1]`` (RFC 5321 §4.1.3)."""
+        return self.domain.startswith("[")
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """The address has a character outside ASCII (RFC 6531 §3.2)."""
+        return not (self.local_part.isascii() and self.domain.isascii())
+
+    def __str__(self) -> str:
+        local = self.local_part
+        if _UNQUOTED.fullmatch(local.encode()) is None:
+            escaped = _ESCAPE.sub(r"\\\1", local)
+            local = f'"{escaped}"'
+        return f"{local}@{self.domain}" if self.domain else local
+
+
+def proven_address(local_part: str, domain: str, raw: str) -> Address:
+    """Make an Address from parts which a grammar has already proved; nothing is checked.
+
+    ``local_part`` without quotes, ``domain`` in lower case. For parsers: three stores are what
+    is left of the constructor.
+    """
+    address = object.__new__(Address)
+    _set_local_part(address, local_part)
+    _set_domain(address, domain)
+    _set_raw(address, raw)
+    return address
+
+
+# The slots' own setters: half the price of object.__setattr__, which a frozen class leaves.
+_Setter: TypeAlias = Callable[[Address, str], None]
+_set_local_part: Final[_Setter] = Address.__dict__["local_part"].__set__
+_set_domain: Final[_Setter] = Address.__dict__["domain"].__set__
+_set_raw: Final[_Setter] = Address.__dict__["raw"].__set__
+
+
+def parse_path(
+    octets: bytes,
+    *,
+    utf8: bool = False,
+    postmaster: bool = False,
+    lenient: bool = False,
+    max_local_part: int = 64,
+    max_domain: int = 255,
+    max_path: int = 256,
+) -> Address:
+    """Parse the inside of angle brackets: a mailbox, with or without a source route.
+
+    ``utf8``: SMTPUTF8 is in use. ``postmaster``: a bare ``Postmaster`` is legal, as in RCPT.
+    ``lenient``: underscores in the domain. The limits are in octets as they came, the path's
+    with its two brackets (RFC 5321 §4.5.3.1.1-3). Raises :class:`PathError`.
+    """
+    if len(octets) + 2 > max_path:
+        raise PathError("path too long", PathErrorKind.TOO_LONG)
+    if found := _PLAIN.fullmatch(octets):
+        # The common case: no quotes, no literal, no source route, no underscore, ASCII.
+        raw = octets.decode()
+        at = found.end(1)
+        if at > max_local_part or len(octets) - at - 1 > max_domain:
+            raise _too_long(at > max_local_part)
+        return proven_address(raw[:at], raw[at + 1 :].lower(), raw)
+    if postmaster and octets.lower() == b"postmaster":
+        raw = octets.decode()
+        return proven_address(raw, "", raw)
+    return _parse_unusual(octets, utf8, lenient, max_local_part, max_domain)
+
+
+def _parse_unusual(
+    octets: bytes, utf8: bool, lenient: bool, max_local_part: int, max_domain: int
+) -> Address:
+    if not octets.isascii() and not utf8:
+        raise PathError("address is not ASCII", PathErrorKind.NON_ASCII)
+    try:
+        raw = octets.decode()
+    except UnicodeDecodeError:
+        raise PathError("address is not UTF-8", PathErrorKind.INVALID_UTF8) from None
+    found = _PATHS[utf8, lenient].fullmatch(octets)
+    if found is None or _CONTROL.search(raw):
+        raise PathError("not an address")
+    plain, quoted, name, literal = found.groups()
+    local = _UNESCAPE.sub(rb"\1", quoted[1:-1]) if plain is None else plain
+    if len(plain or quoted) > max_local_part or len(name or literal) > max_domain:
+        raise _too_long(len(plain or quoted) > max_local_part)
+    # bytes.lower() knows ASCII only, so that no U-label is changed.
+    domain = _literal(literal) if name is None else name.lower()
+    if domain is None:
+        raise PathError("not an address literal")
+    return proven_address(local.decode(), domain.decode(), raw)
+
+
+def _too_long(local_part: bool) -> PathError:
+    what = "local part" if local_part else "domain"
+    return PathError(f"{what} too long", PathErrorKind.TOO_LONG)
+
+
+def parse_domain(octets: bytes, *, lenient: bool = False, max_domain: int = 255) -> str | None:
+    """Parse the argument of EHLO, HELO or LHLO: a domain or an address literal, as it came.
+
+    None if it is neither. ``lenient`` takes any printable ASCII without blanks: a server may not
+    refuse mail because a host's name is odd (RFC 5321 §4.1.4). UTF-8 is never legal here
+    (RFC 6531 §3.7.1).
+    """
+    if len(octets) > max_domain:
+        return None
+    if _STRICT_NAME.fullmatch(octets) or _literal(octets) is not None:
+        return octets.decode()
+    if lenient and _LENIENT_NAME.fullmatch(octets):
+        return octets.decode()
+    return None
+
+
+def _built_domain(domain: str) -> str:
+    """The domain an application gave, in lower case; raises ValueError."""
+    if _CONTROL.search(domain) is None:
+        octets = domain.encode()
+        pattern = _BUILT_NAME if octets.isascii() else _BUILT_UTF8_NAME
+        proven = octets.lower() if pattern.fullmatch(octets) else _literal(octets)
+        if proven is not None:
+            return proven.decode()
+    raise ValueError("domain is neither a domain nor an address literal (RFC 5321 §4.1.2)")
+
+
+def _literal(octets: bytes) -> bytes | None:
+    """An address literal with its tag and hex digits in one case, or None (RFC 5321 §4.1.3)."""
+    if _BRACKETED.fullmatch(octets) is None:
+        return None
+    inner = octets[1:-1]
+    tag, colon, content = inner.partition(b":")
+    if not colon:
+        return octets if _is_ipv4(inner) else None
+    if tag.lower() == b"ipv6":
+        # Never a general literal: RFC 5321 has the tag for itself.
+        return b"[IPv6:%b]" % content.lower() if _is_ipv6(content) else None
+    return octets if tag and content and _TAG.fullmatch(tag) else None
+
+
+def _is_ipv4(octets: bytes) -> bool:
+    return _IPV4.fullmatch(octets) is not None and max(map(int, octets.split(b"."))) <= 255
+
+
+def _is_ipv6(octets: bytes) -> bool:
+    """IPv6-addr: eight groups, or at most six beside one ``::``; a dotted tail counts two."""
+    head, compressed, tail = octets.partition(b"::")
+    last = tail if compressed else head
+    if b"." in last:
+        before, colon, dotted = last.rpartition(b":")
+        if not _is_ipv4(dotted):
+            return False
+        # Two groups stand in for the dotted quad, so that one count serves all four forms.
+        last = before + colon + b"0:0"
+    parts = (head, last) if compressed else (last,)
+    total = 0
+    for part in parts:
+        if part and not _IPV6_GROUPS.fullmatch(part):
+            return False
+        total += part.count(b":") + 1 if part else 0
+    return total <= 6 if compressed else total == 8
