@@ -48,6 +48,8 @@ PREFIXES: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 
 # Used as a filter in front of the exact searches, because it is the cheapest of them.
 LINE_DOT: Final = re.compile(rb"\n\.")
+# What IncrementalNewlineDecoder.newlines says where there is no bare CR or LF.
+ONLY_CRLF: Final = (None, "\r\n")
 # Slow; used only to find the place of what is known to be there.
 BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
@@ -73,8 +75,8 @@ def is_canonical(octets: bytes) -> bool:
     """Whether every CR and LF is part of a CRLF. A CR at the end is not."""
     # The newline decoder notes which line ends it has seen; four times faster than counting.
     seen = IncrementalNewlineDecoder(None, False)
-    seen.decode(str(octets, "latin-1"), True)
-    return seen.newlines is None or seen.newlines == "\r\n"
+    seen.decode(octets.decode("latin-1"), True)
+    return seen.newlines in ONLY_CRLF
 
 
 def first_bare(octets: bytes) -> int:
@@ -98,6 +100,22 @@ def held_back(octets: bytes) -> int:
             if octets.endswith(prefix):
                 return len(prefix)
     return 0
+
+
+def end_of_data(octets: bytes, first_dot: int) -> int:
+    """Where the first end of data begins, or -1; first_dot is where the first LF and dot stand."""
+    # Searching backwards is much faster where there is nothing, and most often there is nothing,
+    # or else the first dot after LF is already the one.
+    last = octets.rfind(END_OF_DATA)
+    return last if last < 0 or last + 1 == first_dot else octets.find(END_OF_DATA)
+
+
+def with_line_dots(octets: bytes, replacement: bytes) -> bytes:
+    """Replace every ``CRLF .``: what ``octets.replace()`` does."""
+    # Splitting is faster than replacing for lines of the usual length, slower for very short ones.
+    lines = octets.split(b"\r\n.", len(octets) // 32)
+    lines[-1] = lines[-1].replace(b"\r\n.", replacement)
+    return replacement.join(lines)
 
 
 class DotDecoder:
@@ -151,19 +169,18 @@ class DotDecoder:
         if self.finished:
             raise ValueError("the end of data has already come")
         octets = self._held + data
-        stuffed = b"." in octets and LINE_DOT.search(octets) is not None
-        # Searching backwards is faster where it finds nothing, and most often it finds nothing.
-        if stuffed and octets.rfind(END_OF_DATA) >= 0:
-            end = octets.find(END_OF_DATA)
+        dot = LINE_DOT.search(octets) if b"." in octets else None
+        end = -1 if dot is None else end_of_data(octets, dot.start())
+        if end < 0:
+            keep = len(octets) - held_back(octets)
+            self._held = octets[keep:]
+        else:
             keep = end + 2  # the first CRLF is content
             self.rest = octets[end + 5 :]
             self.finished = True
-        else:
-            keep = len(octets) - held_back(octets)
-            self._held = octets[keep:]
         if self._discarding or not keep:
             return b""
-        return self._content(octets[:keep], stuffed)
+        return self._content(octets[:keep], dot is not None and dot.end() <= keep)
 
     def discard(self) -> None:
         """Hand out no more content, nor look at it; go on to the true end of data."""
@@ -182,7 +199,7 @@ class DotDecoder:
         self._offset += len(octets)
         # RFC 5321 §4.5.2: one leading dot goes. It leads a line only after CRLF; and taking it
         # away never makes a CRLF of a bare CR and a bare LF.
-        content = octets.replace(b"\r\n.", b"\r\n") if stuffed else octets
+        content = with_line_dots(octets, b"\r\n") if stuffed else octets
         if self._virtual:
             content = content[self._virtual :]
             self._virtual = 0
@@ -259,7 +276,7 @@ class DotEncoder:
         encoded = content
         if b"." in content:
             if LINE_DOT.search(content) is not None:
-                encoded = content.replace(b"\r\n.", b"\r\n..")
+                encoded = with_line_dots(content, b"\r\n..")
             if self._at_line_start and content.startswith(b"."):
                 encoded = b"." + encoded
         self._at_line_start = content.endswith(b"\n")
@@ -303,4 +320,4 @@ class LineEndingCheck:
     @property
     def canonical(self) -> bool:
         """Whether every CR and LF so far was part of a CRLF."""
-        return self._seen.newlines is None or self._seen.newlines == "\r\n"
+        return self._seen.newlines in ONLY_CRLF
