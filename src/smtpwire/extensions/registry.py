@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar, final
+from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
 from smtpwire.wire.command import COMMAND_LINE, AnyVerb, Grammar, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
-from smtpwire.wire.parameter import AnyParameter
+from smtpwire.wire.parameter import AnyParameter, Parameters
 from smtpwire.wire.value import value
 
 __all__ = [
     "AnyExtension",
+    "Check",
     "Extension",
     "Offer",
     "Offered",
@@ -65,6 +66,7 @@ class AnyExtension:
     requires: tuple[str, ...]
     profiles: frozenset[Profile]
     when: When
+    check: "Check | None"
 
     def read(self, parameters: str) -> "Offered":
         """The extension as a peer's EHLO line offers it; ValueError where that is malformed."""
@@ -104,7 +106,9 @@ class Extension(AnyExtension, Generic[P]):
 
     ``parse`` and ``format`` are the two directions of its EHLO parameters' grammar; ``parse``
     raises ValueError where they are malformed. ``increments`` are the octets it adds to a verb's
-    command line. ``requires`` names the keywords it is never offered without.
+    command line. ``requires`` names the keywords it is never offered without. ``check`` judges what
+    no parameter's own grammar can: it is given the offer and all parameters of a MAIL or RCPT and
+    returns the reason for a 501, or None.
     Calling an extension with a value gives what an offer holds: ``SIZE(10_000_000)``.
     """
 
@@ -120,6 +124,7 @@ class Extension(AnyExtension, Generic[P]):
     requires: tuple[str, ...] = ()
     profiles: frozenset[Profile] = ANY_PROFILE
     when: When = When.ALWAYS
+    check: "Check | None" = None
 
     def read(self, parameters: str) -> Offered:
         return Offered(self, parameters, self.parse(parameters))
@@ -197,6 +202,18 @@ class Offer:
                 limits[verb] = limits.get(verb, COMMAND_LINE) + octets
         return limits
 
+    def check(self, parameters: Parameters) -> str | None:
+        """Why the parameters of a MAIL or RCPT do not go together or with this offer, or None.
+
+        The reason is fit for a 501 5.5.4 reply: it has none of the peer's octets.
+        """
+        for item in self._offered.values():
+            check = item.extension.check
+            reason = None if check is None else check(self, parameters)
+            if reason is not None:
+                return reason
+        return None
+
     def grammar(self, leniency: Leniency, recognized: frozenset[bytes] = frozenset()) -> Grammar:
         """What a server that offers this reads commands against."""
         entries = [item.extension for item in self._offered.values()]
@@ -209,6 +226,9 @@ class Offer:
             smtputf8="SMTPUTF8" in self._offered,
             leniency=leniency,
         )
+
+
+Check: TypeAlias = Callable[[Offer, Parameters], str | None]
 
 
 @final

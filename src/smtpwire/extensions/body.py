@@ -1,0 +1,56 @@
+"""8BITMIME and BINARYMIME: what octets the body is made of (RFC 6152, RFC 3030 §3)."""
+
+from enum import Enum
+from typing import Final
+
+from smtpwire.extensions.grammar import one_of
+from smtpwire.extensions.registry import Extension, Offer, flag, no_parameter
+from smtpwire.wire.parameter import Parameters
+
+__all__ = ["BINARYMIME", "BODY_PARAMETER", "EIGHTBITMIME", "Body"]
+
+
+class Body(Enum):
+    """The value of MAIL ``BODY``."""
+
+    SEVENBIT = "7BIT"
+    """ASCII in lines (RFC 6152 §2)."""
+    EIGHTBITMIME = "8BITMIME"
+    """Octets above 0x7F in lines of at most 998 octets (RFC 6152 §2)."""
+    BINARYMIME = "BINARYMIME"
+    """Any octets at all, sent with BDAT only (RFC 3030 §3)."""
+
+
+BODY_PARAMETER: Final = one_of("BODY", Body)  # values are in either case: RFC 6152 §2
+"""MAIL ``BODY`` (RFC 6152 §2, RFC 3030 §3)."""
+
+_BROUGHT_BY: Final = {Body.EIGHTBITMIME: "8BITMIME", Body.BINARYMIME: "BINARYMIME"}
+
+
+def _is_offered(offer: Offer, parameters: Parameters) -> str | None:
+    """Each of the two extensions brings one value of the parameter which they share."""
+    keyword = _BROUGHT_BY.get(parameters.get(BODY_PARAMETER, Body.SEVENBIT))
+    return None if keyword is None or keyword in offer else f"{keyword} is not offered"
+
+
+EIGHTBITMIME: Final[Extension[bool]] = Extension(
+    "8BITMIME",
+    "RFC 6152",
+    "bodies with octets above 127",
+    flag,
+    no_parameter,
+    mail=(BODY_PARAMETER,),
+    check=_is_offered,
+)
+
+BINARYMIME: Final[Extension[bool]] = Extension(
+    "BINARYMIME",
+    "RFC 3030",
+    "bodies of any octets, sent with BDAT",
+    flag,
+    no_parameter,
+    mail=(BODY_PARAMETER,),
+    increments=(("MAIL", 16),),  # §3 (4)
+    requires=("CHUNKING",),  # §3
+    check=_is_offered,
+)

@@ -1,0 +1,53 @@
+"""Extensions that are no more than their keyword: no parameters, nothing on MAIL and RCPT.
+
+Their verbs, where they have one, are the core's own and known without an offer.
+"""
+
+from typing import Final
+
+from smtpwire.extensions.registry import Extension, Profile, When, flag, no_parameter
+
+__all__ = [
+    "CHUNKING",
+    "ENHANCEDSTATUSCODES",
+    "EXPN",
+    "HELP",
+    "PIPELINING",
+    "STARTTLS",
+    "VRFY",
+]
+
+PIPELINING: Final[Extension[bool]] = Extension(
+    "PIPELINING", "RFC 2920", "commands in groups, without waiting", flag, no_parameter
+)
+
+ENHANCEDSTATUSCODES: Final[Extension[bool]] = Extension(
+    "ENHANCEDSTATUSCODES", "RFC 2034", "replies carry codes like 5.1.1", flag, no_parameter
+)
+
+# RFC 3207 §4.2: never offered once TLS is active. Port 465 has it from the first octet.
+STARTTLS: Final[Extension[bool]] = Extension(
+    "STARTTLS",
+    "RFC 3207",
+    "TLS on this connection",
+    flag,
+    no_parameter,
+    profiles=frozenset({Profile.RELAY, Profile.SUBMISSION, Profile.LMTP}),
+    when=When.BEFORE_TLS,
+)
+
+CHUNKING: Final[Extension[bool]] = Extension(
+    "CHUNKING", "RFC 3030", "bodies in counted chunks, BDAT", flag, no_parameter
+)
+
+HELP: Final[Extension[bool]] = Extension(
+    "HELP", "RFC 5321", "HELP is implemented", flag, no_parameter
+)
+
+VRFY: Final[Extension[bool]] = Extension(
+    "VRFY", "RFC 5321", "VRFY is implemented", flag, no_parameter
+)
+
+EXPN: Final[Extension[bool]] = Extension(
+    "EXPN", "RFC 5321", "EXPN is implemented", flag, no_parameter
+)
