@@ -1,0 +1,436 @@
+"""What the engines tell: the events of both roles and their closed unions."""
+
+from dataclasses import field
+from enum import Enum
+from typing import Literal, final
+
+from smtpwire.extensions import Offer
+from smtpwire.extensions.atrn import Atrn
+from smtpwire.extensions.burl import Burl
+from smtpwire.extensions.etrn import Etrn
+from smtpwire.extensions.xclient import XClient
+from smtpwire.extensions.xforward import XForward
+from smtpwire.sasl.questions import (
+    AnonymousLogin,
+    AuthorizationRequest,
+    ExternalLogin,
+    PasswordLogin,
+    SecretRequest,
+    TokenLogin,
+)
+from smtpwire.wire.address import Address
+from smtpwire.wire.command import (
+    Auth,
+    Command,
+    Data,
+    Expn,
+    ExtensionCommand,
+    Hello,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    Vrfy,
+)
+from smtpwire.wire.proxy import ProxyHeader
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import Request, value
+
+__all__ = [
+    "Aborted",
+    "Authenticated",
+    "AuthenticationEnded",
+    "AuthenticationFailed",
+    "AuthenticationOutcome",
+    "BodyChunk",
+    "Cause",
+    "ClientEvent",
+    "Closed",
+    "CloseReason",
+    "Connected",
+    "EndOfData",
+    "EndOfMessage",
+    "Envelope",
+    "ExtensionsChanged",
+    "Greeting",
+    "Identity",
+    "InvalidCommand",
+    "MessageAborted",
+    "Peer",
+    "ProtocolViolation",
+    "ReplyReceived",
+    "ServerEvent",
+    "ServiceClosing",
+    "Unanswered",
+    "ViolationKind",
+]
+
+
+# -- both roles
+
+
+class CloseReason(Enum):
+    """Why a connection ended."""
+
+    QUIT = "quit"
+    """QUIT was answered."""
+    EOF = "eof"
+    """The peer closed the stream."""
+    TIMEOUT = "timeout"
+    """The peer was too slow: ``timed_out()``."""
+    SHUTDOWN = "shutdown"
+    """A server that shuts down, or a 421 (RFC 5321 §3.8)."""
+    REFUSED = "refused"
+    """No service: the greeting was 4yz or 5yz (RFC 5321 §3.1, RFC 7504)."""
+    ERRORS = "errors"
+    """Too many errors, or too much of anything."""
+    VIOLATION = "violation"
+    """The peer attacked or broke the stream; a ProtocolViolation told how."""
+    TLS_FAILED = "tls failed"
+    """The handshake failed."""
+    ABORTED = "aborted"
+    """``abort()``: the transport is lost or the handler was cancelled."""
+
+
+@final
+@value
+class Closed:
+    """The last event, once: why, and the reply that said so, if any."""
+
+    reason: CloseReason
+    reply: Reply | None = None
+    error: str = ""
+
+
+class ViolationKind(Enum):
+    """How a peer broke the protocol."""
+
+    EARLY_TALK = "talk before the greeting"
+    PLAINTEXT_BEHIND_STARTTLS = "plaintext behind STARTTLS"
+    BARE_CR = "CR without LF"
+    BARE_LF = "LF without CR"
+    LINE_TOO_LONG = "over-long line"
+    FOREIGN_PROTOCOL = "another protocol"
+    PIPELINING = "a command behind one that must be last in its group"
+    CHUNK_SIZE = "unreadable chunk size"
+    TOO_MUCH = "too much to drop"
+    UNEXPECTED_REPLY = "a reply nobody asked for"
+    MALFORMED_REPLY = "a line that is no reply"
+    MIXED_CODES = "lines of one reply with different codes"
+    REPLY_TOO_LONG = "over-long reply"
+    WRONG_REPLY = "a reply that the command cannot have"
+    CHANGED_OFFER = "a greeting or offer other than the one relied on"
+
+
+@final
+@value
+class ProtocolViolation:
+    """The peer attacked or broke the stream.
+
+    ``offset`` counts octets received from the peer before the offending one, from the start of
+    the connection or of the TLS layer. A ``fatal`` one is followed by the end of the connection;
+    its last words, if any, are queued.
+    """
+
+    kind: ViolationKind
+    offset: int
+    fatal: bool
+
+
+@final
+@value
+class Peer:
+    """Who is at the other end, as far as the adapter, PROXY or XCLIENT told.
+
+    Empty strings and 0 are "not known". ``proxy`` is the PROXY header, if there was one.
+    """
+
+    address: str = ""
+    port: int = 0
+    name: str = ""
+    hello: str = ""
+    protocol: str = ""
+    login: str = ""
+    destination_address: str = ""
+    destination_port: int = 0
+    proxy: ProxyHeader | None = None
+
+
+@final
+@value
+class Envelope:
+    """A transaction: MAIL and the accepted RCPTs with their parameters (RFC 5321 §2.3.1)."""
+
+    mail: Mail
+    recipients: tuple[Rcpt, ...] = ()
+
+    @property
+    def reverse_path(self) -> Address | None:
+        """The sender; None is the null reverse-path."""
+        return self.mail.address
+
+    @property
+    def forward_paths(self) -> tuple[Address, ...]:
+        """The recipients, in order, duplicates kept."""
+        return tuple(rcpt.address for rcpt in self.recipients)
+
+
+@final
+@value
+class Identity:
+    """Who authenticated: the name proved, the name acted for, and how."""
+
+    authcid: str
+    authzid: str
+    mechanism: str
+
+
+# -- server
+
+
+@final
+@value
+class Connected(Request):
+    """A client has connected: greet it with 220, or refuse with 4yz, 554 or 521 (RFC 5321 §3.1)."""
+
+    peer: Peer
+
+
+@final
+@value
+class BodyChunk:
+    """Octets of the message's content, dot-stuffing and framing removed."""
+
+    data: bytes = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"BodyChunk({len(self.data)} octets)"
+
+
+@final
+@value
+class EndOfMessage(Request):
+    """The message is complete: 2yz takes responsibility for it (RFC 5321 §6.1).
+
+    ``size``: octets of content given as chunks. ``canonical`` is False where bare CR or LF stand
+    in it, so that it must not be sent on by DATA as it is (RFC 3030 §3).
+    """
+
+    envelope: Envelope
+    size: int = 0
+    canonical: bool = True
+
+
+class Aborted(Enum):
+    """Why a message that was begun never became complete."""
+
+    REFUSED = "refused"
+    """The application's early verdict."""
+    LIMIT = "limit"
+    """Larger than ``Limits.message``."""
+    CONTENT = "content"
+    """Bare CR or LF in it, or a chunk that could not be framed."""
+    RESET = "reset"
+    """RSET or EHLO between chunks."""
+    CLOSED = "closed"
+    """QUIT, the end of the stream, an abort or a fatal violation."""
+    TIMEOUT = "timeout"
+    SHUTDOWN = "shutdown"
+
+
+@final
+@value
+class MessageAborted:
+    """No more chunks will come of the message that Data opened; drop what came."""
+
+    reason: Aborted
+    reply: Reply | None = None
+
+
+@final
+@value
+class InvalidCommand:
+    """A line that was no acceptable command; it has been answered. Secrets in it are redacted."""
+
+    line: bytes
+    reply: Reply
+
+
+@final
+@value
+class Authenticated:
+    """235 is queued: the session now acts for this identity."""
+
+    identity: Identity
+
+
+@final
+@value
+class AuthenticationFailed:
+    """An AUTH exchange failed, was cancelled or malformed; it has been answered."""
+
+    mechanism: str
+    reply: Reply
+
+
+ServerRequest = (
+    Connected
+    | Hello
+    | Mail
+    | Rcpt
+    | Data
+    | EndOfMessage
+    | StartTls
+    | Vrfy
+    | Expn
+    | Etrn
+    | Atrn
+    | Burl
+    | XClient
+    | XForward
+    | ExtensionCommand
+    | PasswordLogin
+    | TokenLogin
+    | ExternalLogin
+    | AnonymousLogin
+    | SecretRequest
+    | AuthorizationRequest
+)
+"""Everything a server's application is asked; each is a :class:`Request`."""
+
+ServerEvent = (
+    ServerRequest
+    | BodyChunk
+    | MessageAborted
+    | Rset
+    | Noop
+    | Help
+    | Quit
+    | InvalidCommand
+    | Authenticated
+    | AuthenticationFailed
+    | ProtocolViolation
+    | Closed
+)
+
+
+# -- client
+
+
+@final
+@value
+class EndOfData(Command):
+    """The end of a body: the final dot, or the last chunk. ``end_body()`` gives one."""
+
+    def __bytes__(self) -> bytes:
+        return b"."
+
+
+@final
+@value
+class Greeting:
+    """The server's first reply: 220, or a refusal."""
+
+    reply: Reply
+
+
+@final
+@value
+class ReplyReceived:
+    """The reply to a command: the object that was sent.
+
+    ``recipient`` tells whose reply it is where one command has several: after the end of the
+    data in LMTP and PRDR.
+    """
+
+    command: Command
+    reply: Reply
+    recipient: Rcpt | None = None
+
+
+class Cause(Enum):
+    """Why a command has no reply of its own."""
+
+    NOT_SENT = "not sent"
+    """It was never written: what it depended on was refused, or the connection ended."""
+    CLOSING = "closing"
+    """The service closed with 421, or 221 out of turn: as 451 (RFC 5321 §3.8)."""
+    LOST = "lost"
+    """The connection ended after it was written: what became of it is unknown; for EndOfData
+    that is the message's fate (RFC 5321 §4.5.3.2.6)."""
+    NOT_OWED = "not owed"
+    """The protocol has no reply for it (RFC 2033 §4.2)."""
+
+
+@final
+@value
+class Unanswered:
+    """A command that ended without a reply of its own, why, and the closing reply if any."""
+
+    command: Command
+    cause: Cause
+    reply: Reply | None = None
+    recipient: Rcpt | None = None
+
+
+class AuthenticationOutcome(Enum):
+    """How an AUTH exchange ended, by what the client may do next (RFC 4954 §6)."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """535 and the like: these credentials are not accepted."""
+    TEMPORARY = "temporary"
+    """454, 421 or a lost connection: nothing is said of the credentials."""
+    MECHANISM_REFUSED = "mechanism refused"
+    """504, 534, 538, or cancelled: another mechanism may do."""
+    SERVER_NOT_PROVEN = "server not proven"
+    """The server could not prove that it knows the password: trust nothing it says."""
+
+
+@final
+@value
+class AuthenticationEnded:
+    """The exchange that ``authenticate()`` began has ended. ``reply`` is None where none came."""
+
+    auth: Auth
+    reply: Reply | None
+    outcome: AuthenticationOutcome
+
+
+@final
+@value
+class ServiceClosing:
+    """421 (or 221 out of turn): the server ends the connection (RFC 5321 §3.8)."""
+
+    reply: Reply
+
+
+@final
+@value
+class ExtensionsChanged:
+    """The offer under TLS is not the one before it: ordinary, or a sign of tampering.
+
+    ``mechanisms_differ``: the SASL mechanisms are not the same (RFC 4954 §9).
+    """
+
+    before: Offer
+    after: Offer
+    mechanisms_differ: bool = False
+
+
+ClientEvent = (
+    Greeting
+    | ReplyReceived
+    | Unanswered
+    | AuthenticationEnded
+    | ServiceClosing
+    | ExtensionsChanged
+    | ProtocolViolation
+    | Closed
+)
+
+Direction = Literal["sent", "received"]
+"""For ``conn.trace``: seen from this side."""

@@ -1,0 +1,55 @@
+"""Every bound of the engine, with its reason."""
+
+from typing import final
+
+from smtpwire.wire.value import value
+
+__all__ = ["Limits"]
+
+
+@final
+@value
+class Limits:
+    """How much of anything a connection takes before it answers, refuses or closes.
+
+    Octets unless said otherwise. RFC 5321 §4.5.3.1 gives floors for most; the defaults keep to
+    them and bound everything a peer could grow.
+    """
+
+    command_line: int = 512
+    """A command line with CRLF, before the offered extensions' increments; beyond: 500
+    (RFC 5321 §4.5.3.1.4)."""
+    sasl_line: int = 12288
+    """A line of a SASL exchange, and the AUTH line; beyond: 500 5.5.6 (RFC 4954 §4)."""
+    message: int = 50 * 1024 * 1024
+    """A message's content; offered as SIZE; 0 is no limit; beyond: 552 (RFC 1870)."""
+    recipients: int = 1000
+    """Accepted recipients of one transaction; beyond: 452 (RFC 5321 §4.5.3.1.8: at least 100)."""
+    refused_recipients: int = 200
+    """Recipients refused in a connection: address harvesting; beyond: 421."""
+    errors: int = 20
+    """Commands answered with an error of the client's making; beyond: 421."""
+    junk: int = 100
+    """EHLO, HELP, VRFY, NOOP and RSET since the last accepted message; beyond: 421."""
+    authentications: int = 3
+    """Failed, cancelled and malformed AUTH exchanges in a connection; the last is answered, then
+    421 (RFC 4954 §9: not before 3)."""
+    backlog: int = 256 * 1024
+    """Octets received and not yet parsed: at it ``wants_data`` is False, and beyond it
+    ``receive_data()`` raises."""
+    output: int = 64 * 1024
+    """Octets of replies or commands queued: at it the Need is WRITE."""
+    swallow: int = 100 * 1024 * 1024
+    """Octets of a refused body, or of an over-long line, read and dropped; beyond: 421."""
+    trailing: int = 64 * 1024
+    """Octets kept unparsed for the TLS layer or after the end; the rest is dropped."""
+    reply_line: int = 4096
+    """A reply line the client takes (RFC 5321 §4.5.3.1.5 says 512); beyond: fatal."""
+    reply_lines: int = 512
+    """Lines of one reply the client takes; beyond: fatal."""
+    reply: int = 64 * 1024
+    """Octets of one reply the client takes; beyond: fatal."""
+    flight: int = 16 * 1024
+    """Octets of commands a client has in flight (RFC 2920 §3.1: the window)."""
+    in_flight: int = 64
+    """Commands a client has in flight."""

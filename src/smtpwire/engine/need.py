@@ -1,0 +1,29 @@
+"""Who must act when there is no event."""
+
+from enum import Enum
+from typing import Literal
+
+__all__ = ["ClientNeed", "Need", "ServerNeed"]
+
+
+class Need(Enum):
+    """What ``next_event()`` returns when there is no event: at every one flush, then do this."""
+
+    DATA = "data"
+    """Read from the peer and hand it to ``receive_data()``."""
+    WRITE = "write"
+    """Flush with back-pressure, read nothing, call ``next_event()`` again."""
+    REPLY = "reply"
+    """A question is pending: the server's application calls ``reply()``."""
+    COMMAND = "command"
+    """Nothing is in flight: the client's application calls ``send()``."""
+    BODY = "body"
+    """The body is open: the client's application calls ``send_body()`` or ``end_body()``."""
+    TLS = "tls"
+    """Flush, do the handshake, then ``tls_started()`` or ``tls_failed()``; read nothing before."""
+    CLOSE = "close"
+    """Flush, half-close where possible, drop what still comes for a bounded while, close."""
+
+
+ServerNeed = Literal[Need.DATA, Need.WRITE, Need.REPLY, Need.TLS, Need.CLOSE]
+ClientNeed = Literal[Need.DATA, Need.WRITE, Need.COMMAND, Need.BODY, Need.TLS, Need.CLOSE]

@@ -1,0 +1,18 @@
+"""How a client means to be protected."""
+
+from enum import Enum
+
+__all__ = ["Security"]
+
+
+class Security(Enum):
+    """A guard on the client: with STARTTLS or IMPLICIT nothing of worth is sent before TLS."""
+
+    NONE = "none"
+    """Clear text, TLS not asked for."""
+    OPPORTUNISTIC = "opportunistic"
+    """STARTTLS where it is offered (RFC 7435); protects from nobody who can change the stream."""
+    STARTTLS = "starttls"
+    """STARTTLS or nothing (RFC 8314 §4.1)."""
+    IMPLICIT = "implicit"
+    """TLS from the first octet (RFC 8314 §3)."""

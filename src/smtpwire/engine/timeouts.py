@@ -1,0 +1,45 @@
+"""How long each state may wait for the peer (RFC 5321 §4.5.3.2)."""
+
+from typing import final
+
+from smtpwire.wire.value import value
+
+__all__ = ["Timeout", "Timeouts"]
+
+
+@final
+@value
+class Timeouts:
+    """Seconds, by what is waited for. RFC 5321 §4.5.3.2 gives the figures where it has any."""
+
+    greeting: float = 300.0
+    """Client: the 220 (§4.5.3.2.1)."""
+    mail: float = 300.0
+    """Client: MAIL's reply (§4.5.3.2.2)."""
+    rcpt: float = 300.0
+    """Client: RCPT's reply (§4.5.3.2.3)."""
+    data: float = 120.0
+    """Client: DATA's 354 (§4.5.3.2.4)."""
+    block: float = 180.0
+    """A block of the body, both roles, and the reply to a chunk (§4.5.3.2.5)."""
+    end_of_data: float = 600.0
+    """Client: the reply to the final dot or the last chunk (§4.5.3.2.6)."""
+    command: float = 300.0
+    """Server: the next command (§4.5.3.2.7). Client: any other reply."""
+    quit: float = 30.0
+    """Client: the 221; nothing depends on it."""
+    handshake: float = 60.0
+    """The TLS handshake."""
+
+
+@final
+@value
+class Timeout:
+    """When to give up: ``seconds`` from when ``serial`` last changed.
+
+    Restart the timer only when this value differs from the last one; on expiry call
+    ``timed_out()``.
+    """
+
+    seconds: float
+    serial: int

@@ -1,0 +1,46 @@
+"""What the adapter tells the engine of a TLS layer it set up."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from types import MappingProxyType
+from typing import Final, final
+
+from smtpwire.wire.value import value
+
+__all__ = ["PeerCertificate", "TlsInfo"]
+
+_NONE: Final[Mapping[str, bytes]] = MappingProxyType({})
+
+
+@final
+@value
+class PeerCertificate:
+    """The peer's certificate, given only where its chain was verified.
+
+    ``der`` is the certificate; ``names`` are the subject alternative names it proves.
+    """
+
+    der: bytes = field(repr=False)
+    names: tuple[str, ...] = ()
+
+
+@final
+@value
+class TlsInfo:
+    """The facts of a finished handshake.
+
+    ``version`` as Python's ssl names it ("TLSv1.3"). ``verified``: the peer's chain was verified
+    and, on a client, its name was checked; without it PLAIN, LOGIN, bearer tokens and REQUIRETLS
+    are refused (RFC 8314 §5, RFC 8689 §4.2.1). ``bindings`` maps channel binding types
+    (``tls-unique``, ``tls-server-end-point``, ``tls-exporter``) to their octets (RFC 5929,
+    RFC 9266). ``peer`` is None unless verified. ``server_name`` is the name asked for by SNI on a
+    server, the name checked on a client.
+    """
+
+    version: str = ""
+    cipher: str = ""
+    verified: bool = False
+    bindings: Mapping[str, bytes] = field(default=_NONE, repr=False)
+    peer: PeerCertificate | None = None
+    server_name: str = field(default="", kw_only=True)
+    alpn: str = field(default="", kw_only=True)
