@@ -1,0 +1,451 @@
+"""Replies: RFC 5321 §4.2, RFC 2034, RFC 3463 §2."""
+
+import copy
+import pickle
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpwire.wire.reply import (
+    Reply,
+    ReplyError,
+    ReplyErrorKind,
+    ReplyParser,
+    format_reply,
+    proven_reply,
+)
+
+
+def read(*chunks: bytes, **settings: int) -> list[Reply | ReplyError]:
+    """All a parser makes of the chunks; it is asked after each of them."""
+    parser = ReplyParser(enhanced=bool(settings.pop("enhanced", True)), **settings)
+    items: list[Reply | ReplyError] = []
+    for chunk in chunks:
+        parser.receive_data(chunk)
+        while (item := parser.next_reply()) is not None:
+            items.append(item)
+            if isinstance(item, ReplyError):
+                assert parser.next_reply() is item
+                assert not parser.pending
+                break
+    return items[: next((n + 1 for n, i in enumerate(items) if isinstance(i, ReplyError)), None)]
+
+
+def splits(octets: bytes) -> Iterator[tuple[bytes, ...]]:
+    yield tuple(octets[n : n + 1] for n in range(len(octets)))
+    for n in range(len(octets) + 1):
+        yield octets[:n], octets[n:]
+
+
+def read_every_way(octets: bytes, **settings: int) -> list[Reply | ReplyError]:
+    whole = read(octets, **settings)
+    for chunks in splits(octets):
+        assert read(*chunks, **settings) == whole, chunks
+    return whole
+
+
+# -- what is read
+
+
+@pytest.mark.parametrize(
+    ("octets", "reply"),
+    [
+        (b"250 ok\r\n", Reply(250, "ok")),
+        pytest.param(b"250\r\n", Reply(250), id="D-REP-001"),
+        pytest.param(b"250-\r\n250-\r\n250 \r\n", Reply(250, "\n\n"), id="D-REP-002"),
+        (b"250 \r\n", Reply(250)),
+        (b"250-\r\n250\r\n", Reply(250, "\n")),
+        pytest.param(
+            b"220-mx.example ESMTP\r\n220-no bulk mail,\r\n220 or else\r\n",
+            Reply(220, "mx.example ESMTP\nno bulk mail,\nor else"),
+            id="D-REP-003",
+        ),
+        (b"250\tok\r\n", Reply(250, "ok")),
+        (b"250ok\r\n", Reply(250, "ok")),
+        (b"250  two\tblanks \r\n", Reply(250, " two\tblanks ")),
+        (b"354 - go\r\n", Reply(354, "- go")),
+        pytest.param(b"250 o\0k\r\n", Reply(250, "o\\x00k"), id="D-REP-008"),
+        pytest.param(b"550 bo\xeete pleine\r\n", Reply(550, "bo\\xeete pleine"), id="D-REP-009"),
+        ("550 boîte pleine\r\n".encode(), Reply(550, "boîte pleine")),
+        ("550 \x9b31m\u202e\r\n".encode(), Reply(550, "\\x9b31m\u202e")),
+        pytest.param(
+            b"421 4.7.0 [TS01] deferred\r\n", Reply(421, "[TS01] deferred", "4.7.0"), id="D-REP-011"
+        ),
+        pytest.param(
+            b"521 mx.example does not accept mail\r\n",
+            Reply(521, "mx.example does not accept mail"),
+            id="D-REP-012",
+        ),
+        pytest.param(
+            b"550-5.7.1 first\r\n550-5.7.1 second\r\n550 5.7.1 third\r\n",
+            Reply(550, "first\nsecond\nthird", "5.7.1"),
+            id="D-REP-020",
+        ),
+        pytest.param(b"550 4.2.2 full\r\n", Reply(550, "4.2.2 full"), id="D-REP-021"),
+        pytest.param(
+            b"550 #5.1.0 Address rejected.\r\n",
+            Reply(550, "#5.1.0 Address rejected."),
+            id="D-REP-022",
+        ),
+        (b"250 2.0.0\r\n", Reply(250, "", "2.0.0")),
+        (b"250 2.0.0 \r\n", Reply(250, "", "2.0.0")),
+        (b"250 2.0.0\tok\r\n", Reply(250, "ok", "2.0.0")),
+        (b"250-2.1.5 a\r\n250-2.1.5\r\n250 2.1.5\tc\r\n", Reply(250, "a\n\nc", "2.1.5")),
+        (b"250-2.1.5 a\r\n250 2.1.6 b\r\n", Reply(250, "2.1.5 a\n2.1.6 b")),
+        (b"250-2.1.5 a\r\n250 2.1.50 b\r\n", Reply(250, "2.1.5 a\n2.1.50 b")),
+        (b"250-2.1.5 a\r\n250 b\r\n", Reply(250, "2.1.5 a\nb")),
+        (b"250-a\r\n250 2.1.5 b\r\n", Reply(250, "a\n2.1.5 b")),
+        (b"250 2.1000.0 x\r\n", Reply(250, "2.1000.0 x")),
+        (b"250 2.01.0 x\r\n", Reply(250, "2.01.0 x")),
+        (b"250 2.1.5x\r\n", Reply(250, "2.1.5x")),
+        (b"354 3.0.0 x\r\n", Reply(354, "3.0.0 x")),
+        (b"354 2.0.0 x\r\n", Reply(354, "2.0.0 x")),
+        (b"599 x\r\n", proven_reply(599, "x", None)),
+        (b"099 x\r\n", proven_reply(99, "x", None)),
+        (b"999-\r\n999 5.0.0 x\r\n", proven_reply(999, "\n5.0.0 x", None)),
+    ],
+)
+def test_read(octets: bytes, reply: Reply) -> None:
+    assert read_every_way(octets) == [reply]
+    assert read_every_way(octets + octets) == [reply, reply]
+
+
+def test_status_codes_stay_in_the_text_until_they_are_offered() -> None:  # RFC 2034 §3
+    parser = ReplyParser()
+    parser.receive_data(b"220 2.0.0 x\r\n250 2.0.0 y\r\n")
+    assert parser.next_reply() == Reply(220, "2.0.0 x")
+    parser.enhanced = True
+    assert parser.next_reply() == Reply(250, "y", "2.0.0")
+
+
+def test_a_code_cut_by_a_read() -> None:  # D-REP-004
+    parser = ReplyParser()
+    for chunk in (b"2", b"5", b"0", b" ok\r"):
+        parser.receive_data(chunk)
+        assert parser.next_reply() is None
+        assert parser.pending
+    parser.receive_data(bytearray(b"\n"))
+    assert parser.next_reply() == Reply(250, "ok")
+    assert not parser.pending
+
+
+def test_any_bytes_like_object_is_copied() -> None:
+    buffer = bytearray(b"250 ok\r\n")
+    parser = ReplyParser()
+    parser.receive_data(memoryview(buffer))
+    buffer[:] = b"550 no\r\n"
+    assert parser.next_reply() == Reply(250, "ok")
+
+
+def test_pending_means_a_reply_is_under_way() -> None:
+    parser = ReplyParser()
+    seen: list[tuple[bytes, Reply | ReplyError | None, bool]] = []
+    for chunk in (b"", b"250-a\r\n", b"250 b\r\n250 c\r\n", b"", b""):
+        parser.receive_data(chunk)
+        seen.append((chunk, parser.next_reply(), parser.pending))
+    assert seen == [
+        (b"", None, False),
+        (b"250-a\r\n", None, True),
+        (b"250 b\r\n250 c\r\n", Reply(250, "a\nb"), True),
+        (b"", Reply(250, "c"), False),
+        (b"", None, False),
+    ]
+
+
+def test_the_rest_behind_a_reply_is_given_away() -> None:  # RFC 3207 §4.2
+    parser = ReplyParser()
+    parser.receive_data(b"220 go\r\n250 early\r\n\x16\x03\x01")
+    assert parser.next_reply() == Reply(220, "go")
+    parser.receive_data(b"\r\nmore")
+    assert parser.take_rest() == b"250 early\r\n\x16\x03\x01\r\nmore"
+    assert parser.take_rest() == b""
+    assert not parser.pending
+    assert parser.next_reply() is None
+
+
+def test_the_rest_includes_an_unfinished_reply() -> None:
+    parser = ReplyParser()
+    parser.receive_data(b"250-a\r\n250-b\r\n25")
+    assert parser.next_reply() is None
+    assert parser.take_rest() == b"250-a\r\n250-b\r\n25"
+    parser.receive_data(b"220 x\r\n")
+    assert parser.next_reply() == Reply(220, "x")
+
+
+# -- what breaks the stream
+
+
+@pytest.mark.parametrize(
+    ("octets", "error"),
+    [
+        pytest.param(
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            ReplyError(ReplyErrorKind.MALFORMED, 0, "SSH-2.0-OpenSSH_9.6"),
+            id="D-REP-007",
+        ),
+        (b"\r\n", ReplyError(ReplyErrorKind.MALFORMED, 0, "")),
+        (b"25\r\n", ReplyError(ReplyErrorKind.MALFORMED, 0, "25")),
+        (b"2500 x\r\n", ReplyError(ReplyErrorKind.MALFORMED, 0, "2500 x")),
+        (b" 250 x\r\n", ReplyError(ReplyErrorKind.MALFORMED, 0, " 250 x")),
+        (
+            "٢٥٠ x\r\n".encode(),
+            ReplyError(ReplyErrorKind.MALFORMED, 0, r"\xd9\xa2\xd9\xa5\xd9\xa0 x"),
+        ),
+        (b"\x1b[31m\r\n", ReplyError(ReplyErrorKind.MALFORMED, 0, "\\x1b[31m")),
+        pytest.param(
+            b"220-mx.example ESMTP\r\n521 5.7.1 blocked\r\n",
+            ReplyError(ReplyErrorKind.MIXED_CODES, 22, "521 5.7.1 blocked"),
+            id="D-REP-005",
+        ),
+        (b"250-a\r\n\r\n", ReplyError(ReplyErrorKind.MALFORMED, 7, "")),
+        pytest.param(
+            b"250 ok\n", ReplyError(ReplyErrorKind.BARE_LF, 6, "250 ok\\x0a"), id="D-REP-010"
+        ),
+        (b"250 o\nk\r\n", ReplyError(ReplyErrorKind.BARE_LF, 5, "250 o\\x0a")),
+        (b"\n\r\n", ReplyError(ReplyErrorKind.BARE_LF, 0, "\\x0a")),
+        (b"250 o\rk\r\n", ReplyError(ReplyErrorKind.BARE_CR, 5, "250 o\\x0d")),
+        (b"250 ok\r\r\n", ReplyError(ReplyErrorKind.BARE_CR, 6, "250 ok\\x0d")),
+        (b"250 a\rb\nc\r\n", ReplyError(ReplyErrorKind.BARE_CR, 5, "250 a\\x0d")),
+        (b"250-a\r\n250 b\n", ReplyError(ReplyErrorKind.BARE_LF, 12, "250 b\\x0a")),
+    ],
+)
+def test_broken(octets: bytes, error: ReplyError) -> None:
+    assert read_every_way(octets) == [error]
+    after = ReplyError(error.kind, error.offset + 8, error.excerpt)
+    assert read_every_way(b"250 ok\r\n" + octets + b"250 ok\r\n") == [Reply(250, "ok"), after]
+
+
+def test_a_blank_line_is_not_the_next_reply() -> None:  # D-REP-006
+    octets = b"220 mx.example ESMTP\r\n\r\n250-mx.example\r\n250 8BITMIME\r\n"
+    assert read_every_way(octets) == [
+        Reply(220, "mx.example ESMTP"),
+        ReplyError(ReplyErrorKind.MALFORMED, 22, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("octets", "kind"),
+    [
+        (b"250 4567890123\r\n", None),
+        (b"250 45678901\xc3\xbc\r\n", None),
+        (b"250 45678901234\r\n", ReplyErrorKind.LINE_TOO_LONG),
+        (b"250 456789012345\r\n", ReplyErrorKind.LINE_TOO_LONG),
+        (b"250 4567890123456789", ReplyErrorKind.LINE_TOO_LONG),
+        (b"250 4567890\r123456789", ReplyErrorKind.BARE_CR),
+        (b"250 45678901234\r6789\r\n", ReplyErrorKind.LINE_TOO_LONG),
+        (b"250 456789012345\n", ReplyErrorKind.LINE_TOO_LONG),
+        (b"250 4567890123\r", None),
+    ],
+)
+def test_lines_are_bounded(octets: bytes, kind: ReplyErrorKind | None) -> None:
+    errors = [i for i in read_every_way(octets, max_line=16) if isinstance(i, ReplyError)]
+    assert [error.kind for error in errors] == ([kind] if kind else [])
+
+
+def test_replies_are_bounded_in_lines() -> None:
+    assert read_every_way(b"250-a\r\n250-b\r\n250 c\r\n", max_lines=3) == [Reply(250, "a\nb\nc")]
+    assert read_every_way(b"250-a\r\n250-b\r\n250-c\r\n250 d\r\n", max_lines=3) == [
+        ReplyError(ReplyErrorKind.REPLY_TOO_LONG, 14, "250-c")
+    ]
+
+
+def test_replies_are_bounded_in_octets() -> None:
+    assert read_every_way(b"250-a\r\n250-b\r\n250 c\r\n", max_octets=14) == [Reply(250, "a\nb\nc")]
+    assert read_every_way(b"250-a\r\n250-b\r\n250 c\r\n", max_octets=13) == [
+        ReplyError(ReplyErrorKind.REPLY_TOO_LONG, 7, "250-b")
+    ]
+
+
+def test_a_reply_of_many_lines_one_octet_at_a_time() -> None:
+    count = 20_000
+    parser = ReplyParser(max_lines=count + 1, max_octets=8 * count)
+    for octet in b"250-a\r\n" * count:
+        parser.receive_data(bytes((octet,)))
+        assert parser.next_reply() is None
+    parser.receive_data(b"250 a\r\n")
+    assert parser.next_reply() == Reply(250, "a\n" * count + "a")
+
+
+def test_nothing_is_kept_of_what_follows_an_error() -> None:
+    parser = ReplyParser()
+    parser.receive_data(b"x\r\n")
+    error = parser.next_reply()
+    parser.receive_data(b"250 ok\r\n")
+    assert parser.next_reply() is error
+    assert parser.take_rest() == b""
+
+
+@given(
+    st.lists(st.binary(max_size=12) | st.sampled_from([b"250-", b"250 ", b"\r\n", b"\r", b"\n"]))
+)
+def test_no_octets_raise(chunks: list[bytes]) -> None:
+    octets = b"".join(chunks)
+    whole = read(octets, max_line=32, max_lines=4)
+    assert read(*chunks, max_line=32, max_lines=4) == whole
+    assert read(*(octets[n : n + 1] for n in range(len(octets))), max_line=32, max_lines=4) == whole
+
+
+# -- the value
+
+
+def test_a_reply_is_a_plain_value() -> None:
+    reply = Reply(550, "Relaying denied", "5.7.1")
+    assert repr(reply) == "Reply(code=550, text='Relaying denied', enhanced='5.7.1')"
+    assert copy.copy(reply) == pickle.loads(pickle.dumps(reply)) == reply
+    assert hash(reply) == hash(proven_reply(550, "Relaying denied", "5.7.1"))
+    match reply:
+        case Reply(550, text, enhanced):
+            assert (text, enhanced) == ("Relaying denied", "5.7.1")
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        (Reply(250), "250"),
+        (Reply(250, "", "2.0.0"), "250 2.0.0"),
+        (Reply(550, "no\nnever", "5.7.1"), "550 5.7.1 no / never"),
+        (proven_reply(99, "x", None), "099 x"),
+    ],
+)
+def test_str(reply: Reply, text: str) -> None:
+    assert str(reply) == text
+
+
+def test_classes_by_the_first_digit() -> None:  # RFC 5321 §4.2.1
+    def flags(reply: Reply) -> tuple[bool, bool, bool, bool]:
+        return (
+            reply.is_positive,
+            reply.is_intermediate,
+            reply.is_transient,
+            reply.is_permanent,
+        )
+
+    assert flags(Reply(250)) == (True, False, False, False)
+    assert flags(Reply(354)) == (False, True, False, False)
+    assert flags(Reply(421)) == (False, False, True, False)
+    assert flags(Reply(559)) == (False, False, False, True)
+    assert flags(proven_reply(699, "", None)) == (False, False, False, False)
+    assert proven_reply(699, "", None).severity == 6
+
+
+def test_text_is_lines() -> None:
+    reply = Reply(250, "one\r\ntwo\n\tthree")
+    assert reply.text == "one\ntwo\n\tthree"
+    assert reply.lines == ("one", "two", "\tthree")
+    assert Reply(250).lines == ("",)
+
+
+def test_status_as_numbers() -> None:
+    assert Reply(550, "", "5.7.128").status == (5, 7, 128)
+    assert Reply(550).status is None
+
+
+@pytest.mark.parametrize("code", [-250, 0, 99, 199, 260, 399, 560, 600, 2500])
+def test_codes_out_of_range(code: int) -> None:  # RFC 5321 §4.2
+    with pytest.raises(ValueError, match="reply code"):
+        Reply(code)
+
+
+@pytest.mark.parametrize(
+    "text", ["a\rb", "a\0b", "a\x1b[1mb", "a\x7f", "a\x85", "a\ud800", "a\r\r\nb"]
+)
+def test_controls_in_text(text: str) -> None:
+    with pytest.raises(ValueError, match="control character at 1"):
+        Reply(250, text)
+
+
+@pytest.mark.parametrize(
+    "enhanced",
+    ["", "5", "5.7", "5.7.1.1", "5.07.1", "5.7.1000", "5.7.1\n", "٥.7.1", "3.0.0", "5.7.1 "],
+)
+def test_enhanced_codes_that_are_none(enhanced: str) -> None:
+    with pytest.raises(ValueError, match="RFC 3463"):
+        Reply(550, "", enhanced)
+
+
+@pytest.mark.parametrize(("code", "enhanced"), [(550, "4.7.1"), (250, "5.0.0"), (354, "2.0.0")])
+def test_enhanced_codes_that_contradict(code: int, enhanced: str) -> None:
+    with pytest.raises(ValueError, match="RFC 2034"):
+        Reply(code, "", enhanced)
+
+
+# -- what is written
+
+
+@pytest.mark.parametrize(
+    ("reply", "octets"),
+    [
+        (Reply(250, "ok"), b"250 ok\r\n"),
+        (Reply(334), b"334 \r\n"),
+        (Reply(250, "ok", "2.1.0"), b"250 2.1.0 ok\r\n"),
+        (Reply(250, "", "2.0.0"), b"250 2.0.0 \r\n"),
+        (Reply(550, "a\n\nc", "5.7.1"), b"550-5.7.1 a\r\n550-5.7.1 \r\n550 5.7.1 c\r\n"),
+        (proven_reply(99, "x", None), b"099 x\r\n"),
+    ],
+)
+def test_written(reply: Reply, octets: bytes) -> None:
+    assert format_reply(reply) == octets
+
+
+def test_text_beyond_ascii_needs_smtputf8() -> None:  # RFC 6531 §3.7.4
+    assert format_reply(Reply(550, "boîte"), utf8=True) == "550 boîte\r\n".encode()
+    with pytest.raises(ValueError, match="not ASCII at 2"):
+        format_reply(Reply(550, "boîte"))
+
+
+def test_long_lines_are_wrapped_at_a_blank() -> None:  # RFC 5321 §4.5.3.1.5
+    reply = Reply(250, "word " * 20 + "end\nshort", "2.0.0")
+    assert format_reply(reply, limit=64) == (
+        b"250-2.0.0 word word word word word word word word word word\r\n"
+        b"250-2.0.0 word word word word word word word word word word\r\n"
+        b"250-2.0.0 end\r\n"
+        b"250 2.0.0 short\r\n"
+    )
+
+
+def test_words_too_long_for_a_line_are_cut() -> None:
+    lines = format_reply(Reply(250, "x" * 600)).split(b"\r\n")
+    assert [len(line) + 2 for line in lines] == [512, 100, 2]
+    cut = format_reply(Reply(250, " " + "ü" * 40), utf8=True, limit=64).decode()
+    assert cut == "250- " + "ü" * 28 + "\r\n250 " + "ü" * 12 + "\r\n"
+
+
+def test_a_line_of_exactly_the_limit_is_not_wrapped() -> None:
+    assert format_reply(Reply(250, "a" * 506)) == b"250 " + b"a" * 506 + b"\r\n"
+
+
+def test_limits_without_room() -> None:
+    with pytest.raises(ValueError, match="below 64"):
+        format_reply(Reply(250), limit=63)
+
+
+texts = st.text(st.characters(exclude_categories=("Cc", "Cs"), include_characters="\n\t"))
+
+
+@st.composite
+def replies(draw: st.DrawFn) -> Reply:
+    code = draw(st.integers(2, 5)) * 100 + draw(st.integers(0, 59))
+    text = draw(texts)
+    if code // 100 == 3:
+        return Reply(code, text)
+    subject, detail = draw(st.integers(0, 999)), draw(st.integers(0, 999))
+    return Reply(code, text, f"{code // 100}.{subject}.{detail}")
+
+
+@given(replies())
+def test_format_and_parse_are_inverse(reply: Reply) -> None:
+    octets = format_reply(reply, utf8=True, limit=10_000)
+    assert read(octets, max_line=10_000) == [reply]
+    assert read(*(octets[n : n + 1] for n in range(len(octets))), max_line=10_000) == [reply]
+
+
+@given(replies(), st.integers(64, 600))
+def test_wrapping_keeps_the_limit_and_the_words(reply: Reply, limit: int) -> None:
+    octets = format_reply(reply, utf8=True, limit=limit)
+    assert all(len(line) + 2 <= limit for line in octets.split(b"\r\n"))
+    [again] = read(octets)
+    assert isinstance(again, Reply)
+    assert (again.code, again.enhanced) == (reply.code, reply.enhanced)
+    assert "".join(again.text.split()) == "".join(reply.text.split())
