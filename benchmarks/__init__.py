@@ -1,0 +1,1 @@
+"""How fast smtpwire is, as ratios to named peers: ``python -m benchmarks --help``."""

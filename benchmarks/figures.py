@@ -1,0 +1,318 @@
+"""The table of figures: what is measured, against whom, and what the goal is."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+from benchmarks import ours
+from benchmarks.contents import KINDS, MESSAGE, content, wire
+from benchmarks.dialogue import CONNECTION, LOCKSTEP, PIPELINED, Step, body_steps
+from benchmarks.harness import (
+    KIB,
+    MIB,
+    Effort,
+    Measured,
+    Work,
+    doubled,
+    extremes,
+    from_rounds,
+    peak_memory,
+    retained_memory,
+    speed,
+    time,
+)
+from benchmarks.loopback import postfix_sink, server, smtp_source
+from benchmarks.memory import connections, event_loop, messages
+from benchmarks.peers import (
+    aiosmtpd_server,
+    aiosmtplib_client,
+    find_pass,
+    h11_server,
+    imports,
+    scramp_server,
+    smtplib_client,
+    twisted_server,
+)
+
+__all__ = ["FIGURES", "Better", "Figure"]
+
+
+class Better(Enum):
+    """Which way a figure improves."""
+
+    MORE = "≥"
+    LESS = "≤"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of the table."""
+
+    number: int
+    name: str
+    description: str
+    peer: str
+    better: Better
+    goal: float
+    unit: str
+    measure: Callable[[Effort], Measured]
+
+    def met(self, median: float) -> bool:
+        """Whether the goal is reached."""
+        return median >= self.goal if self.better is Better.MORE else median <= self.goal
+
+
+Measure = Callable[[Effort], Measured]
+
+
+def _server(steps: tuple[Step, ...]) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        with event_loop() as loop:
+            peer = messages(loop, aiosmtpd_server.make_protocol, steps)
+            return speed(ours.server_messages(steps), peer, effort)
+
+    return measure
+
+
+def _adapter(steps: tuple[Step, ...]) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        with event_loop() as loop:
+            mine = messages(loop, ours.protocol_with_plain_handler, steps)
+            peer = messages(loop, aiosmtpd_server.make_protocol, steps)
+            return speed(mine, peer, effort)
+
+    return measure
+
+
+def _twisted(effort: Effort) -> Measured:
+    return speed(ours.server_messages(LOCKSTEP), twisted_server.messages(LOCKSTEP), effort)
+
+
+def _h11(effort: Effort) -> Measured:
+    return time(ours.server_messages(LOCKSTEP), h11_server.cycles, effort)
+
+
+def _connections(effort: Effort) -> Measured:
+    with event_loop() as loop:
+        peer = connections(loop, aiosmtpd_server.make_protocol, CONNECTION)
+        return speed(ours.server_connections(CONNECTION), peer, effort)
+
+
+def _idle(effort: Effort) -> Measured:
+    return retained_memory(ours.idle_server, effort, 1000, KIB)
+
+
+def _decoding(kind: str) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        chunks = wire(kind, effort.body_octets)
+        return time(ours.decoding(chunks), find_pass.passes(chunks), effort)
+
+    return measure
+
+
+def _receiving(kind: str, share: int = 1) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        steps = body_steps(wire(kind, effort.slow_body_octets // share))
+        with event_loop() as loop:
+            peer = messages(loop, aiosmtpd_server.make_protocol, steps)
+            return speed(ours.server_messages(steps), peer, effort)
+
+    return measure
+
+
+def _extreme_bodies(effort: Effort) -> Measured:
+    size = effort.slow_body_octets // 2
+    return extremes(
+        {kind: ours.server_messages(body_steps(wire(kind, size))) for kind in KINDS}, effort
+    )
+
+
+def _doubled(work: Callable[[int], Work], size: int) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        return doubled(work(2 * size), work(size), effort)
+
+    return measure
+
+
+def _receive_text(octets: int) -> Work:
+    return ours.server_messages(body_steps(wire("text", octets)))
+
+
+def _receive_messages(count: int) -> Work:
+    return ours.server_connections((CONNECTION[0], *LOCKSTEP * count, CONNECTION[-1]))
+
+
+def _memory_dropped(effort: Effort) -> Measured:
+    return peak_memory(lambda: ours.receive_and_drop(50 * MIB), effort, MIB)
+
+
+def _memory_kept(effort: Effort) -> Measured:
+    return peak_memory(lambda: ours.receive_and_keep(50 * MIB), effort, 50 * MIB)
+
+
+def _memory_sending(effort: Effort) -> Measured:
+    return peak_memory(lambda: ours.send_iterable(50 * MIB), effort, MIB)
+
+
+def _bdat(effort: Effort) -> Measured:
+    mine = ours.server_messages(ours.bdat_steps(content("text", effort.body_octets)))
+    its = ours.server_messages(body_steps(wire("text", effort.body_octets)))
+    return time(mine, its, effort)
+
+
+def _client_smtplib(effort: Effort) -> Measured:
+    return speed(ours.client_messages(MESSAGE), smtplib_client.in_memory(MESSAGE), effort)
+
+
+def _client_aiosmtplib(effort: Effort) -> Measured:
+    with event_loop() as loop:
+        peer = aiosmtplib_client.in_memory(loop, MESSAGE)
+        return speed(ours.client_messages(MESSAGE), peer, effort)
+
+
+def _client_body(kind: str) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        body = content(kind, effort.body_octets)
+        return speed(ours.client_messages(body), smtplib_client.in_memory(body), effort)
+
+    return measure
+
+
+def _client_loopback(effort: Effort) -> Measured:
+    with (
+        server("answering") as port,
+        ours.client_on_loopback(port, MESSAGE) as mine,
+        smtplib_client.on_loopback(port, MESSAGE) as peer,
+    ):
+        return speed(mine, peer, effort)
+
+
+@contextmanager
+def _sources(octets: int, *servers: str) -> Iterator[list[Work]]:
+    """smtp-source against each of the servers."""
+    if not servers:
+        yield []
+        return
+    first, *others = servers
+    with server(first) as port, _sources(octets, *others) as rest:
+        yield [smtp_source(port, octets), *rest]
+
+
+def _source(mine: str, peer: str, octets: int = KIB) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        with _sources(octets, mine, peer) as works:
+            return speed(works[0], works[1], effort, effort.loopback_seconds)
+
+    return measure
+
+
+def _source_and_sink(effort: Effort) -> Measured:
+    with server("smtpwire, plain handler") as port, postfix_sink() as sink:
+        return speed(
+            smtp_source(port, MIB), smtp_source(sink, MIB), effort, effort.loopback_seconds
+        )
+
+
+def _imports(effort: Effort) -> Measured:
+    import_seconds = imports.import_seconds
+    for module in ("smtpwire", "smtplib"):
+        import_seconds(module)  # writes the byte code where it was not cached
+    return from_rounds(
+        [(import_seconds("smtpwire"), import_seconds("smtplib")) for _ in range(effort.rounds)],
+        lambda mine, its: mine / its,
+    )
+
+
+def _scram(effort: Effort) -> Measured:
+    return speed(ours.scram_exchanges, scramp_server.exchanges, effort)
+
+
+_IN_MEMORY = "aiosmtpd in memory"
+_ITSELF = "itself with half"
+_PLAIN, _ASYNC = "smtpwire, plain handler", "smtpwire, async handler"
+_MORE, _LESS = Better.MORE, Better.LESS
+
+FIGURES: tuple[Figure, ...] = (
+    Figure(1, "server-lockstep", "server engine, messages/s, lock-step",
+           _IN_MEMORY, _MORE, 12, "×", _server(LOCKSTEP)),
+    Figure(1, "server-pipelined", "server engine, messages/s, pipelined",
+           _IN_MEMORY, _MORE, 12, "×", _server(PIPELINED)),
+    Figure(2, "adapter-lockstep", "asyncio adapter in memory, messages/s, lock-step",
+           _IN_MEMORY, _MORE, 7, "×", _adapter(LOCKSTEP)),
+    Figure(2, "adapter-pipelined", "asyncio adapter in memory, messages/s, pipelined",
+           _IN_MEMORY, _MORE, 9, "×", _adapter(PIPELINED)),
+    Figure(3, "server-twisted", "server engine, messages/s, lock-step",
+           "Twisted's ESMTP", _MORE, 3, "×", _twisted),
+    Figure(4, "server-h11", "time of one message (4 commands, 4 replies)",
+           "h11's GET cycle", _LESS, 0.45, "×", _h11),
+    Figure(5, "server-connection", "one message a connection, messages/s",
+           _IN_MEMORY, _MORE, 15, "×", _connections),
+    Figure(5, "server-idle", "memory of an idle server connection after EHLO",
+           "-", _LESS, 2, " KiB", _idle),
+    Figure(6, "decode-base64", "DATA decoding, time, base64",
+           "one find() pass", _LESS, 1.2, "×", _decoding("base64")),
+    Figure(6, "decode-text", "DATA decoding, time, text",
+           "one find() pass", _LESS, 2.0, "×", _decoding("text")),
+    Figure(6, "decode-dots", "DATA decoding, time, a dot on every line",
+           "one find() pass", _LESS, 4.5, "×", _decoding("a dot on every line")),
+    Figure(7, "receive-base64", "DATA received and kept, MB/s, base64",
+           _IN_MEMORY, _MORE, 12, "×", _receiving("base64")),
+    Figure(7, "receive-text", "DATA received and kept, MB/s, text",
+           _IN_MEMORY, _MORE, 12, "×", _receiving("text")),
+    Figure(7, "receive-dots", "DATA received and kept, MB/s, a dot on every line",
+           _IN_MEMORY, _MORE, 6, "×", _receiving("a dot on every line")),
+    Figure(7, "receive-short-lines", "DATA received and kept, MB/s, 3-octet lines",
+           _IN_MEMORY, _MORE, 250, "×", _receiving("3-octet lines", share=8)),
+    Figure(8, "receive-extremes", "time of the slowest valid body",
+           "the fastest one", _LESS, 12, "×", _extreme_bodies),
+    Figure(9, "double-body", "time of twice the body",
+           _ITSELF, _LESS, 2.1, "×", _doubled(_receive_text, 4 * MIB)),
+    Figure(9, "double-messages", "time of twice the messages",
+           _ITSELF, _LESS, 2.1, "×", _doubled(_receive_messages, 200)),
+    Figure(9, "double-commands", "time of twice the commands in one chunk",
+           _ITSELF, _LESS, 2.1, "×", _doubled(ours.commands_in_one_chunk, 1000)),
+    Figure(9, "double-recipients", "time of twice the recipients",
+           _ITSELF, _LESS, 2.1, "×", _doubled(ours.recipients, 500)),
+    Figure(9, "double-backlog", "time of twice the octets while a reply is owed",
+           _ITSELF, _LESS, 2.1, "×", _doubled(ours.octets_while_a_reply_is_owed, 1000)),
+    Figure(9, "double-continuations", "time of twice the continuation lines",
+           _ITSELF, _LESS, 2.1, "×", _doubled(ours.continuation_lines, 500)),
+    Figure(9, "double-deliveries", "time of twice the one-octet deliveries",
+           _ITSELF, _LESS, 2.1, "×", _doubled(ours.one_octet_deliveries, 8 * KIB)),
+    Figure(10, "memory-dropped", "memory for 50 MiB received, chunks dropped",
+           "-", _LESS, 1, " MiB", _memory_dropped),
+    Figure(10, "memory-kept", "memory for 50 MiB received, kept and joined",
+           "the message", _LESS, 2.1, "×", _memory_kept),
+    Figure(10, "memory-sending", "memory for 50 MiB sent from an iterable",
+           "-", _LESS, 1, " MiB", _memory_sending),
+    Figure(11, "bdat", "BDAT, time of 64 KiB of text",
+           "DATA", _LESS, 0.1, "×", _bdat),
+    Figure(12, "client-smtplib", "client engine in memory, messages/s",
+           "smtplib in memory", _MORE, 3, "×", _client_smtplib),
+    Figure(12, "client-aiosmtplib", "client engine in memory, messages/s",
+           "aiosmtplib in memory", _MORE, 15, "×", _client_aiosmtplib),
+    Figure(13, "send-base64", "client engine, 25 MiB, MB/s, base64",
+           "smtplib in memory", _MORE, 3.5, "×", _client_body("base64")),
+    Figure(13, "send-text", "client engine, 25 MiB, MB/s, text",
+           "smtplib in memory", _MORE, 3.5, "×", _client_body("text")),
+    Figure(13, "send-dots", "client engine, 25 MiB, MB/s, a dot on every line",
+           "smtplib in memory", _MORE, 3, "×", _client_body("a dot on every line")),
+    Figure(14, "client-loopback", "blocking client on loopback, PIPELINING, messages/s",
+           "smtplib on loopback", _MORE, 1.9, "×", _client_loopback),
+    Figure(15, "source-async", "asyncio adapter under smtp-source, async handler, messages/s",
+           "aiosmtpd", _MORE, 3.5, "×", _source(_ASYNC, "aiosmtpd")),
+    Figure(15, "source-plain", "asyncio adapter under smtp-source, plain handler, messages/s",
+           "aiosmtpd", _MORE, 4.5, "×", _source(_PLAIN, "aiosmtpd")),
+    Figure(16, "source-bound", "asyncio adapter under smtp-source, plain handler, messages/s",
+           "a Protocol that parses nothing", _MORE, 0.5, "×", _source(_PLAIN, "nothing parsed")),
+    Figure(17, "large-aiosmtpd", "asyncio adapter under smtp-source, 1 MiB messages, messages/s",
+           "aiosmtpd", _MORE, 10, "×", _source(_PLAIN, "aiosmtpd", MIB)),
+    Figure(17, "large-sink", "asyncio adapter under smtp-source, 1 MiB messages, messages/s",
+           "smtp-sink (C)", _MORE, 1.2, "×", _source_and_sink),
+    Figure(18, "import", "import time above a bare interpreter",
+           "smtplib", _LESS, 1.0, "×", _imports),
+    Figure(19, "scram", "SCRAM-SHA-256 server exchanges/s, keys derived before",
+           "scramp", _MORE, 1.5, "×", _scram),
+)  # fmt: skip
+"""Every figure, in the order of the table."""
