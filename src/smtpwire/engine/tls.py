@@ -40,7 +40,7 @@ class TlsInfo:
     version: str = ""
     cipher: str = ""
     verified: bool = False
-    bindings: Mapping[str, bytes] = field(default=_NONE, repr=False)
+    bindings: Mapping[str, bytes] = field(default_factory=lambda: _NONE, repr=False)
     peer: PeerCertificate | None = None
     server_name: str = field(default="", kw_only=True)
     alpn: str = field(default="", kw_only=True)
