@@ -1,0 +1,115 @@
+"""SASL mechanisms for both roles (RFC 4422), without I/O and without a word of SMTP.
+
+A server takes `server_mechanism`, a client `choose_mechanism` and `client_mechanism`. Loading
+this package loads no hash and no Unicode table: they come with the first use.
+"""
+
+from smtpwire.sasl.bindings import UndefinedBindingError, tls_server_end_point
+from smtpwire.sasl.choice import (
+    Choice,
+    ChoicePolicy,
+    NoMechanism,
+    TlsFacts,
+    choose_mechanism,
+    offers_plus,
+)
+from smtpwire.sasl.credentials import (
+    Anonymous,
+    BearerToken,
+    Credentials,
+    ExternalIdentity,
+    Password,
+)
+from smtpwire.sasl.mechanism import (
+    PENDING,
+    Ask,
+    BadChallengeError,
+    Challenge,
+    ClientFactory,
+    ClientMechanism,
+    ClientMechanismConfig,
+    Failed,
+    IterationCountError,
+    Pending,
+    SaslError,
+    ServerFactory,
+    ServerMechanism,
+    ServerMechanismConfig,
+    ServerNotProvenError,
+    ServerStep,
+    Succeeded,
+    UnusableCredentialsError,
+)
+from smtpwire.sasl.questions import (
+    AnonymousLogin,
+    AuthorizationRequest,
+    ExternalLogin,
+    PasswordLogin,
+    Question,
+    SecretRequest,
+    TokenLogin,
+)
+from smtpwire.sasl.registry import CLEARTEXT, MECHANISMS, client_mechanism, server_mechanism
+from smtpwire.sasl.saslprep import Preparation, SaslprepError, saslprep
+from smtpwire.sasl.stored import (
+    DigestMD5Secret,
+    PlainPassword,
+    ScramSecret,
+    StoredSecret,
+    derive_digest_md5,
+    derive_scram,
+)
+
+__all__ = [
+    "CLEARTEXT",
+    "MECHANISMS",
+    "PENDING",
+    "Anonymous",
+    "AnonymousLogin",
+    "Ask",
+    "AuthorizationRequest",
+    "BadChallengeError",
+    "BearerToken",
+    "Challenge",
+    "Choice",
+    "ChoicePolicy",
+    "ClientFactory",
+    "ClientMechanism",
+    "ClientMechanismConfig",
+    "Credentials",
+    "DigestMD5Secret",
+    "ExternalIdentity",
+    "ExternalLogin",
+    "Failed",
+    "IterationCountError",
+    "NoMechanism",
+    "Password",
+    "PasswordLogin",
+    "Pending",
+    "PlainPassword",
+    "Preparation",
+    "Question",
+    "SaslError",
+    "SaslprepError",
+    "ScramSecret",
+    "SecretRequest",
+    "ServerFactory",
+    "ServerMechanism",
+    "ServerMechanismConfig",
+    "ServerNotProvenError",
+    "ServerStep",
+    "StoredSecret",
+    "Succeeded",
+    "TlsFacts",
+    "TokenLogin",
+    "UndefinedBindingError",
+    "UnusableCredentialsError",
+    "choose_mechanism",
+    "client_mechanism",
+    "derive_digest_md5",
+    "derive_scram",
+    "offers_plus",
+    "saslprep",
+    "server_mechanism",
+    "tls_server_end_point",
+]

@@ -1,0 +1,55 @@
+"""ANONYMOUS (RFC 4505): nobody in particular, with a trace if he likes."""
+
+from smtpwire.sasl.credentials import Anonymous
+from smtpwire.sasl.mechanism import (
+    Ask,
+    BadChallengeError,
+    ClientExchange,
+    Failed,
+    ServerExchange,
+    ServerStep,
+    Succeeded,
+    UnusableCredentialsError,
+)
+from smtpwire.sasl.names import decoded, encoded
+from smtpwire.sasl.questions import AnonymousLogin
+from smtpwire.sasl.saslprep import Preparation, prepared_name
+
+__all__ = ["AnonymousClient", "AnonymousServer"]
+
+
+def _acceptable(trace: str) -> bool:
+    """RFC 4505 §2, §3: at most 255 characters, or a mail address; no controls."""
+    if prepared_name(trace, Preparation.RAW) is None:
+        return False
+    return len(trace) <= (320 if "@" in trace else 255)  # RFC 5321 §4.5.3.1: 64 + 1 + 255
+
+
+class AnonymousServer(ServerExchange):
+    """One message: the trace, or nothing."""
+
+    def step(self, response: bytes) -> ServerStep:
+        trace = decoded(response)
+        if trace is None or not _acceptable(trace):
+            return Failed("the trace is not acceptable", malformed=True)
+        return Ask(AnonymousLogin(trace, self.name))
+
+    def answer(self, accepted: bool) -> ServerStep:
+        return Succeeded("anonymous") if accepted else Failed("credentials refused")
+
+
+class AnonymousClient(ClientExchange):
+    """One message: the trace, or nothing."""
+
+    def __init__(self, name: str, credentials: Anonymous) -> None:
+        super().__init__(name)
+        if not _acceptable(credentials.trace):
+            raise UnusableCredentialsError("ANONYMOUS: a trace of 255 characters, no controls")
+        self._message = encoded(credentials.trace)
+
+    def initial(self) -> bytes:
+        self.complete = True
+        return self._message
+
+    def step(self, challenge: bytes) -> bytes:
+        raise BadChallengeError("ANONYMOUS has one message only")

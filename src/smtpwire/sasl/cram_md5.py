@@ -1,0 +1,91 @@
+"""CRAM-MD5 (RFC 2195): a keyed MD5 over the server's challenge. It proves no server."""
+
+import hmac
+import re
+
+from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.mechanism import (
+    Ask,
+    BadChallengeError,
+    Challenge,
+    ClientExchange,
+    Failed,
+    ServerExchange,
+    ServerMechanismConfig,
+    ServerStep,
+    Succeeded,
+    UnusableCredentialsError,
+)
+from smtpwire.sasl.names import encoded, received_name
+from smtpwire.sasl.questions import SecretRequest
+from smtpwire.sasl.stored import PlainPassword, StoredSecret
+
+__all__ = ["CramMD5Client", "CramMD5Server"]
+
+# The name may have blanks: the last one parts it from the digest.
+_RESPONSE = re.compile(rb"(.+) ([0-9a-f]{32})", re.DOTALL)
+
+
+def _digest(password: bytes, challenge: bytes) -> bytes:
+    # RFC 2195 knows no preparation: the password's octets as both sides have them.
+    return hmac.new(password, challenge, "md5").hexdigest().encode()
+
+
+class CramMD5Server(ServerExchange):
+    """Challenge, then ``user SP digest``."""
+
+    client_first = False
+
+    def __init__(self, name: str, config: ServerMechanismConfig) -> None:
+        super().__init__(name, config)
+        host = config.hosts[0] if config.hosts else "localhost"
+        self._challenge = f"<{config.nonce()}@{host}>".encode()
+        self._authcid = ""
+        self._digest = b""
+
+    def start(self, initial: bytes | None) -> ServerStep:
+        if initial is not None:
+            return Failed("in CRAM-MD5 the server speaks first", malformed=True)
+        return Challenge(self._challenge)
+
+    def step(self, response: bytes) -> ServerStep:
+        match = _RESPONSE.fullmatch(response)
+        authcid = received_name(match[1], self._config.preparation) if match else None
+        if match is None or authcid is None:
+            return Failed("CRAM-MD5 wants a user name, a blank and a digest", malformed=True)
+        self._authcid = authcid
+        self._digest = match[2]
+        return Ask(SecretRequest(self.name, authcid, "", (PlainPassword,)))
+
+    def supply(self, secret: StoredSecret | None) -> ServerStep:
+        if not isinstance(secret, PlainPassword | None):
+            raise ValueError("CRAM-MD5 needs a PlainPassword")
+        password = secret.password if secret else self._config.nonce()
+        proven = hmac.compare_digest(_digest(password.encode(), self._challenge), self._digest)
+        if not (proven and secret and secret.password):
+            return Failed("credentials refused")
+        return Succeeded(self._authcid)
+
+
+class CramMD5Client(ClientExchange):
+    """Answers one challenge."""
+
+    client_first = False
+
+    def __init__(self, name: str, credentials: Password) -> None:
+        super().__init__(name)
+        if credentials.authzid:
+            raise UnusableCredentialsError("CRAM-MD5 cannot carry an authorization identity")
+        if not credentials.username or not credentials.password:
+            raise UnusableCredentialsError("CRAM-MD5: user name and password must not be empty")
+        self._username = encoded(credentials.username)
+        self._password = encoded(credentials.password)
+
+    def initial(self) -> None:
+        return None
+
+    def step(self, challenge: bytes) -> bytes:
+        if self.complete or not challenge:
+            raise BadChallengeError("CRAM-MD5 has one challenge, not an empty one")
+        self.complete = True
+        return self._username + b" " + _digest(self._password, challenge)

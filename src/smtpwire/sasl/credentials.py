@@ -1,0 +1,57 @@
+"""What a client authenticates with. None of them shows its secret in ``repr``."""
+
+from typing import final
+
+from smtpwire.wire.value import value
+
+__all__ = ["Anonymous", "BearerToken", "Credentials", "ExternalIdentity", "Password"]
+
+
+@final
+@value
+class Password:
+    """A user name and password; ``authzid`` names another user to act as (RFC 4422 §2)."""
+
+    username: str
+    password: str
+    authzid: str = ""
+
+    def __repr__(self) -> str:
+        return f"Password({self.username!r}, <redacted>, authzid={self.authzid!r})"
+
+
+@final
+@value
+class BearerToken:
+    """An OAuth 2.0 access token for OAUTHBEARER (RFC 7628) or XOAUTH2.
+
+    ``username`` may be empty for OAUTHBEARER.
+    """
+
+    username: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"BearerToken({self.username!r}, <redacted>)"
+
+
+@final
+@value
+class ExternalIdentity:
+    """Whom the channel proves, by a client certificate: EXTERNAL (RFC 4422 Appendix A).
+
+    ``authzid`` names another user to act as; empty: the certificate's own.
+    """
+
+    authzid: str = ""
+
+
+@final
+@value
+class Anonymous:
+    """Nobody in particular: ANONYMOUS (RFC 4505). ``trace`` is shown to the server's operator."""
+
+    trace: str = ""
+
+
+Credentials = Password | BearerToken | ExternalIdentity | Anonymous

@@ -1,0 +1,56 @@
+"""EXTERNAL (RFC 4422 Appendix A): the channel, a client certificate, says who it is."""
+
+from smtpwire.sasl.credentials import ExternalIdentity
+from smtpwire.sasl.mechanism import (
+    Ask,
+    BadChallengeError,
+    ClientExchange,
+    Failed,
+    ServerExchange,
+    ServerStep,
+    Succeeded,
+    UnusableCredentialsError,
+)
+from smtpwire.sasl.names import claimed_identity, encoded
+from smtpwire.sasl.questions import ExternalLogin
+
+__all__ = ["ExternalClient", "ExternalServer"]
+
+
+class ExternalServer(ServerExchange):
+    """One message: the identity asked for, or nothing for the certificate's own."""
+
+    _authzid = ""
+
+    def step(self, response: bytes) -> ServerStep:
+        identity = self._config.external_identity
+        authzid = claimed_identity(response, identity, self._config.preparation)
+        if authzid is None:
+            return Failed("the authorization identity is not acceptable", malformed=True)
+        self._authzid = authzid
+        return Ask(ExternalLogin(authzid, self.name))
+
+    def answer(self, accepted: bool) -> ServerStep:
+        if not accepted:
+            return Failed("credentials refused")
+        identity = self._config.external_identity
+        if not identity:  # only the application knows whom the channel proves: it has agreed
+            return Succeeded(self._authzid)
+        return Succeeded(identity, self._authzid)
+
+
+class ExternalClient(ClientExchange):
+    """One message, often an empty one."""
+
+    def __init__(self, name: str, credentials: ExternalIdentity) -> None:
+        super().__init__(name)
+        if "\0" in credentials.authzid:
+            raise UnusableCredentialsError("EXTERNAL: no NUL in an identity")
+        self._message = encoded(credentials.authzid)
+
+    def initial(self) -> bytes:
+        self.complete = True
+        return self._message
+
+    def step(self, challenge: bytes) -> bytes:
+        raise BadChallengeError("EXTERNAL has one message only")

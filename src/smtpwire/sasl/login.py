@@ -1,0 +1,75 @@
+"""LOGIN (draft-murchison-sasl-login): PLAIN in two steps, for clients which know no better."""
+
+from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.mechanism import (
+    Ask,
+    BadChallengeError,
+    Challenge,
+    ClientExchange,
+    Failed,
+    ServerExchange,
+    ServerMechanismConfig,
+    ServerStep,
+    Succeeded,
+    UnusableCredentialsError,
+)
+from smtpwire.sasl.names import decoded, encoded, received_name
+from smtpwire.sasl.questions import PasswordLogin
+from smtpwire.sasl.saslprep import prepared_password
+
+__all__ = ["LoginClient", "LoginServer"]
+
+
+class LoginServer(ServerExchange):
+    """Two prompts; an initial response is taken as the user name."""
+
+    def __init__(self, name: str, config: ServerMechanismConfig) -> None:
+        super().__init__(name, config)
+        self._authcid = ""
+
+    def start(self, initial: bytes | None) -> ServerStep:
+        if initial is None:
+            return Challenge(b"Username:")  # in exactly these words: clients look for them
+        return self.step(initial)
+
+    def step(self, response: bytes) -> ServerStep:
+        if not self._authcid:
+            authcid = received_name(response, self._config.preparation)
+            if authcid is None:
+                return Failed("the user name is empty or not acceptable", malformed=True)
+            self._authcid = authcid
+            return Challenge(b"Password:")
+        password = decoded(response)
+        if password is None or "\0" in password:
+            return Failed("the password is not acceptable", malformed=True)
+        prepared = prepared_password(password, self._config.preparation)
+        if not prepared:
+            return Failed("the password is empty or cannot be prepared", malformed=True)
+        return Ask(PasswordLogin(self._authcid, prepared, "", self.name))
+
+    def answer(self, accepted: bool) -> ServerStep:
+        return Succeeded(self._authcid) if accepted else Failed("credentials refused")
+
+
+class LoginClient(ClientExchange):
+    """Answers two prompts, whatever their words: the draft says to ignore them."""
+
+    client_first = False
+
+    def __init__(self, name: str, credentials: Password) -> None:
+        super().__init__(name)
+        if credentials.authzid:
+            raise UnusableCredentialsError("LOGIN cannot carry an authorization identity")
+        if not credentials.username or not credentials.password:
+            raise UnusableCredentialsError("LOGIN: user name and password must not be empty")
+        self._answers = [encoded(credentials.password), encoded(credentials.username)]
+
+    def initial(self) -> None:
+        return None
+
+    def step(self, challenge: bytes) -> bytes:
+        if not self._answers:
+            raise BadChallengeError("LOGIN has two prompts only")
+        answer = self._answers.pop()
+        self.complete = not self._answers
+        return answer

@@ -1,0 +1,312 @@
+"""A mechanism as the engine sees it: one step object for each role, without I/O.
+
+`ServerMechanism` and `ClientMechanism` are all that a mechanism of your own (GSSAPI, NTLM)
+has to be; hand a factory for it to `server_mechanism` or `client_mechanism`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import ClassVar, Final, Literal, Protocol, final
+
+from smtpwire.sasl.credentials import Credentials
+from smtpwire.sasl.questions import Question
+from smtpwire.sasl.saslprep import Preparation
+from smtpwire.sasl.stored import StoredSecret
+from smtpwire.wire.value import value
+
+__all__ = [
+    "PENDING",
+    "Ask",
+    "BadChallengeError",
+    "Challenge",
+    "ClientExchange",
+    "ClientFactory",
+    "ClientMechanism",
+    "ClientMechanismConfig",
+    "Failed",
+    "IterationCountError",
+    "Pending",
+    "SaslError",
+    "ServerExchange",
+    "ServerFactory",
+    "ServerMechanism",
+    "ServerMechanismConfig",
+    "ServerNotProvenError",
+    "ServerStep",
+    "Succeeded",
+    "UnusableCredentialsError",
+    "random_nonce",
+]
+
+
+# --- errors (client) ----------------------------------------------------------------------
+
+
+class SaslError(Exception):
+    """The client cannot go on with this exchange: cancel it.
+
+    ``terminal`` says that the server or the path to it is not to be trusted: no other
+    mechanism may then be tried with the same password. No message contains a secret.
+    """
+
+    terminal: ClassVar[bool] = False
+
+
+class UnusableCredentialsError(SaslError):
+    """These credentials do not fit this mechanism. Raised before anything was sent."""
+
+
+class BadChallengeError(SaslError):
+    """The server's challenge is malformed, or one more than the mechanism has."""
+
+
+class ServerNotProvenError(SaslError):
+    """The server did not prove that it knows the password: wrong proof, or a foreign nonce."""
+
+    terminal = True
+
+
+class IterationCountError(SaslError):
+    """The server asks for too few iterations (easy to guess from) or too many (a burden)."""
+
+    terminal = True
+
+
+# --- what a server's step gives -----------------------------------------------------------
+
+
+@final
+@value
+class Challenge:
+    """Send this to the client and hand its response to `ServerMechanism.step`."""
+
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Challenge(<{len(self.data)} octets>)"
+
+
+@final
+@value
+class Ask:
+    """Ask the application; go on with `ServerMechanism.answer`, or `supply` for a secret."""
+
+    question: Question
+
+
+@final
+@value
+class Succeeded:
+    """The client has proved to be ``authcid``. Every proof of the server has been sent before.
+
+    ``authzid`` is empty unless another identity is claimed, which remains to be authorized.
+    """
+
+    authcid: str
+    authzid: str = ""
+
+
+@final
+@value
+class Failed:
+    """The exchange has failed. ``malformed``: the message itself was wrong, not the credentials.
+
+    ``reason`` is for a log. It never tells whether the user exists and has no octet of the peer.
+    """
+
+    reason: str
+    malformed: bool = False
+
+
+ServerStep = Challenge | Ask | Succeeded | Failed
+
+
+# --- configuration ------------------------------------------------------------------------
+
+
+def random_nonce() -> str:
+    """144 random bits from `secrets`, as 24 characters of the URL-safe base64 alphabet."""
+    import secrets
+
+    return secrets.token_urlsafe(18)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerMechanismConfig:
+    """What the mechanisms of one server connection need to know.
+
+    scram_secret: octets which all processes of a service share and keep: they make the salts
+        of users whose password is stored, and of users who do not exist.
+    iterations: SCRAM's count for those users; at least 4,096 (RFC 7677 §4).
+    stores_passwords: True if the application answers with `PlainPassword`: an unknown user
+        then costs SCRAM the same derivation. Set it False where the application answers
+        with `ScramSecret`: then neither costs one.
+    service, hosts: DIGEST-MD5's digest-uri must be ``service/host`` with one of ``hosts``
+        (none: not checked); the first one also stands in CRAM-MD5's challenge.
+    realm: DIGEST-MD5's realm.
+    bindings: channel bindings of this connection, octets by type (RFC 5929, RFC 9266).
+    plus_offered: the offer the client saw last had a -PLUS mechanism.
+    external_identity: whom the client's certificate names, for EXTERNAL; empty: not known.
+    oauth_error: more members for the JSON error of OAUTHBEARER and XOAUTH2, as ``scope``.
+    nonce: gives a fresh string of printable ASCII without comma, quote and backslash.
+    """
+
+    scram_secret: bytes = field(repr=False)
+    iterations: int = 4096
+    stores_passwords: bool = True
+    service: str = "smtp"
+    hosts: tuple[str, ...] = ()
+    realm: str = ""
+    bindings: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    plus_offered: bool = False
+    external_identity: str = ""
+    oauth_error: Mapping[str, str] = field(default_factory=dict)
+    preparation: Preparation = Preparation.LENIENT
+    nonce: Callable[[], str] = field(default=random_nonce, repr=False)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientMechanismConfig:
+    """What the mechanisms of one client connection need to know.
+
+    host, port: what the client meant to connect to (digest-uri, OAUTHBEARER); 0: unsaid.
+    bindings: channel bindings of this connection, octets by type.
+    binding_type: the one to use; empty: this client cannot bind.
+    plus_offered: the server's latest list has a -PLUS mechanism.
+    minimum_iterations, maximum_iterations: SCRAM's bounds (RFC 7677 §4, RFC 5802 §9).
+    """
+
+    host: str = ""
+    port: int = 0
+    service: str = "smtp"
+    bindings: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    binding_type: str = ""
+    plus_offered: bool = False
+    minimum_iterations: int = 4096
+    maximum_iterations: int = 1_000_000
+    preparation: Preparation = Preparation.LENIENT
+    nonce: Callable[[], str] = field(default=random_nonce, repr=False)
+
+
+# --- the two roles ------------------------------------------------------------------------
+
+
+class ServerMechanism(Protocol):
+    """One exchange on the server. It never raises for what the client sent."""
+
+    @property
+    def name(self) -> str:
+        """The mechanism's registered name, upper case."""
+
+    @property
+    def client_first(self) -> bool:
+        """Whether an initial response is allowed (RFC 4422 §5, item 2a)."""
+
+    def start(self, initial: bytes | None) -> ServerStep:
+        """Begin; None means that no initial response came, b"" that an empty one did."""
+
+    def step(self, response: bytes) -> ServerStep:
+        """Take the client's response to the last `Challenge`."""
+
+    def answer(self, accepted: bool) -> ServerStep:
+        """Take the application's answer to a login which was asked."""
+
+    def supply(self, secret: StoredSecret | None) -> ServerStep:
+        """Take the secret asked for by a `SecretRequest`; None for an unknown user.
+
+        Raises ValueError for a secret which this mechanism cannot use; nothing has changed.
+        """
+
+
+class Pending(Enum):
+    """The type of `PENDING`."""
+
+    PENDING = "pending"
+
+
+PENDING: Final = Pending.PENDING
+"""What a client's step gives when it must wait for the application's `answer`."""
+
+
+class ClientMechanism(Protocol):
+    """One exchange on the client."""
+
+    @property
+    def name(self) -> str:
+        """The mechanism's registered name, upper case."""
+
+    @property
+    def client_first(self) -> bool:
+        """Whether `initial` gives an initial response."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the client has said all it has to say: only the outcome may follow."""
+
+    @property
+    def mutual(self) -> bool:
+        """Whether this mechanism proves the server, too."""
+
+    @property
+    def server_proven(self) -> bool:
+        """Whether it has. Where `mutual`, success without it is no success."""
+
+    @property
+    def error(self) -> str:
+        """What the server said of a failure inside the exchange (OAuth's JSON, SCRAM's e=)."""
+
+    def initial(self) -> bytes | None:
+        """The initial response; None for a mechanism where the server speaks first."""
+
+    def step(self, challenge: bytes) -> bytes | Literal[Pending.PENDING]:
+        """The response to a challenge. Raises `SaslError`: cancel the exchange."""
+
+    def answer(self, data: bytes) -> bytes:
+        """After `PENDING`: take what was waited for, give the response. Raises `SaslError`."""
+
+
+ServerFactory = Callable[[ServerMechanismConfig], ServerMechanism]
+ClientFactory = Callable[[Credentials, ClientMechanismConfig], ClientMechanism]
+
+
+class ServerExchange:
+    """What the mechanisms here have in common on the server."""
+
+    client_first: bool = True
+
+    def __init__(self, name: str, config: ServerMechanismConfig) -> None:
+        self.name = name
+        self._config = config
+
+    def start(self, initial: bytes | None) -> ServerStep:
+        if initial is None:
+            return Challenge(b"")
+        return self.step(initial)
+
+    def step(self, response: bytes) -> ServerStep:
+        raise NotImplementedError
+
+    def answer(self, accepted: bool) -> ServerStep:
+        raise RuntimeError(f"{self.name} asks no login")
+
+    def supply(self, secret: StoredSecret | None) -> ServerStep:
+        raise RuntimeError(f"{self.name} asks for no secret")
+
+
+class ClientExchange:
+    """What the mechanisms here have in common on the client."""
+
+    client_first: bool = True
+    mutual: bool = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.complete = False
+        self.server_proven = False
+        self.error = ""
+
+    def answer(self, data: bytes) -> bytes:
+        raise RuntimeError(f"{self.name} waits for nothing")

@@ -1,0 +1,105 @@
+"""SASLprep (RFC 4013): how user names and passwords are spelled before they are compared."""
+
+import re
+from enum import Enum
+
+__all__ = ["Preparation", "SaslprepError", "prepared_name", "prepared_password", "saslprep"]
+
+# Controls and line separators: never in a name, prepared or not.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_ASCII_CONTROLS = re.compile("[\x00-\x1f\x7f]")
+
+
+class SaslprepError(ValueError):
+    """SASLprep refuses this string. The string is not in the message: it may be a password."""
+
+
+class Preparation(Enum):
+    """How names and passwords are prepared.
+
+    LENIENT (the default): SASLprep; a password which it refuses is used as it stands.
+    STRICT: SASLprep; what it refuses fails.
+    RAW: no preparation, octets are compared, as many deployed servers do.
+    A name with control characters fails in all of them.
+    """
+
+    LENIENT = "lenient"
+    STRICT = "strict"
+    RAW = "raw"
+
+
+def saslprep(text: str, *, stored: bool = False) -> str:
+    """Prepare ``text`` by RFC 4013; the result may be empty.
+
+    The query profile lets code points pass which Unicode 3.2 had not assigned; with
+    ``stored`` they are refused (RFC 3454 §7). Raises `SaslprepError`.
+    """
+    if text.isascii():  # nothing to map or to normalise: only §2.3's controls to refuse
+        if _ASCII_CONTROLS.search(text):
+            raise SaslprepError("a control character is prohibited")
+        return text
+    return _prepare(text, stored=stored)
+
+
+def _prepare(text: str, *, stored: bool) -> str:
+    import stringprep
+    import unicodedata
+
+    # §2.1 mapping, §2.2 normalisation. U+200B stands in both tables: a space, as the RFC's
+    # order has it.
+    mapped = "".join(
+        " " if stringprep.in_table_c12(char) else char
+        for char in text
+        if stringprep.in_table_c12(char) or not stringprep.in_table_b1(char)
+    )
+    output = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
+    # §2.3 prohibited output
+    prohibited = (
+        stringprep.in_table_c12,
+        stringprep.in_table_c21_c22,
+        stringprep.in_table_c3,
+        stringprep.in_table_c4,
+        stringprep.in_table_c5,
+        stringprep.in_table_c6,
+        stringprep.in_table_c7,
+        stringprep.in_table_c8,
+        stringprep.in_table_c9,
+    )
+    if any(table(char) for char in output for table in prohibited):
+        raise SaslprepError("a prohibited character")
+    # §2.5 unassigned code points
+    if stored and any(stringprep.in_table_a1(char) for char in output):
+        raise SaslprepError("a code point which Unicode 3.2 had not assigned")
+    # §2.4, RFC 3454 §6: right-to-left text stands alone, and at both ends
+    if any(stringprep.in_table_d1(char) for char in output):
+        if any(stringprep.in_table_d2(char) for char in output):
+            raise SaslprepError("left-to-right among right-to-left characters")
+        if not (stringprep.in_table_d1(output[0]) and stringprep.in_table_d1(output[-1])):
+            raise SaslprepError("right-to-left text must begin and end so")
+    return output
+
+
+def prepared_name(text: str, preparation: Preparation) -> str | None:
+    """A user name as it is looked up; None: no such name can exist. May be empty."""
+    if _CONTROLS.search(text):
+        return None
+    if preparation is Preparation.RAW:
+        return text
+    try:
+        return saslprep(text)
+    except SaslprepError:
+        return None
+
+
+def prepared_password(text: str, preparation: Preparation, *, stored: bool = False) -> str | None:
+    """A password as it is hashed or compared; None: refused. May be empty.
+
+    ``stored`` matters in STRICT only: what LENIENT stores must equal what a client's query
+    makes of the same password.
+    """
+    if preparation is Preparation.RAW:
+        return text
+    try:
+        return saslprep(text, stored=stored and preparation is Preparation.STRICT)
+    except SaslprepError:
+        return text if preparation is Preparation.LENIENT else None

@@ -1,0 +1,301 @@
+"""SCRAM (RFC 5802, RFC 7677): a salted challenge and response which proves both sides.
+
+With -PLUS it is bound to the TLS channel as well (§6, RFC 5929, RFC 9266).
+"""
+
+import hashlib
+import hmac
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from typing import Final
+
+from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.mechanism import (
+    Ask,
+    BadChallengeError,
+    Challenge,
+    ClientExchange,
+    ClientMechanismConfig,
+    Failed,
+    IterationCountError,
+    ServerExchange,
+    ServerMechanismConfig,
+    ServerNotProvenError,
+    ServerStep,
+    Succeeded,
+    UnusableCredentialsError,
+)
+from smtpwire.sasl.names import claimed_identity, encoded, received_name
+from smtpwire.sasl.questions import SecretRequest
+from smtpwire.sasl.saslprep import prepared_name, prepared_password
+from smtpwire.sasl.stored import PlainPassword, ScramSecret, StoredSecret
+
+__all__ = ["HASHES", "ScramClient", "ScramServer", "escaped", "secret_from_password", "unescaped"]
+
+HASHES: Final = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
+"""The hash of each mechanism, by its name without -PLUS."""
+
+# --- RFC 5802 §7 formal syntax ------------------------------------------------------------
+
+_NONCE = rb"[!-+\--~]++"  # printable ASCII except the comma
+_BASE64 = rb"[A-Za-z0-9+/]++={0,2}"
+_SASLNAME = rb"(?:[^\0,=]|=2C|=3D)++"
+# §5.1: m= must fail wherever it stands; other unknown attributes are ignored.
+_EXTENSIONS = rb"(?:,[A-Za-ln-z]=[^\0,]++)*+"
+
+_CLIENT_FIRST = re.compile(
+    rb"((?:(?P<flag>[ny])|p=(?P<type>[A-Za-z0-9.\-]++)),(?:a=(?P<authzid>%b))?,)"
+    rb"(?P<bare>n=(?P<username>%b),r=(?P<nonce>%b)%b)" % (_SASLNAME, _SASLNAME, _NONCE, _EXTENSIONS)
+)
+_CLIENT_FINAL = re.compile(
+    rb"(?P<bare>c=(?P<binding>%b),r=(?P<nonce>%b)(?:,[A-Za-ln-oq-z]=[^\0,]++)*+),p=(?P<proof>%b)"
+    % (_BASE64, _NONCE, _BASE64)
+)
+_SERVER_FIRST = re.compile(
+    rb"r=(?P<nonce>%b),s=(?P<salt>%b),i=(?P<iterations>[1-9][0-9]{0,9})%b"
+    % (_NONCE, _BASE64, _EXTENSIONS)
+)
+_SERVER_FINAL = re.compile(
+    rb"(?:v=(?P<signature>%b)|e=(?P<error>[^\0,]++))%b" % (_BASE64, _EXTENSIONS)
+)
+
+
+def escaped(name: bytes) -> bytes:
+    """A saslname: ``=`` and ``,`` written as ``=3D`` and ``=2C``."""
+    return name.replace(b"=", b"=3D").replace(b",", b"=2C")
+
+
+def unescaped(name: bytes) -> bytes:
+    """The reverse, for what the grammar let through."""
+    return name.replace(b"=2C", b",").replace(b"=3D", b"=")
+
+
+def _base64(octets: bytes) -> bytes:
+    return b2a_base64(octets, newline=False)
+
+
+def _from_base64(text: bytes) -> bytes:
+    """The octets, b"" where it is not base64: no salt, proof or signature is empty."""
+    try:
+        return a2b_base64(text, strict_mode=True)
+    except Base64Error:
+        return b""
+
+
+# --- RFC 5802 §3 algorithm ----------------------------------------------------------------
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    number = int.from_bytes(left, "big") ^ int.from_bytes(right, "big")
+    return number.to_bytes(len(left), "big")
+
+
+def secret_from_password(
+    mechanism: str, password: bytes, salt: bytes, iterations: int
+) -> ScramSecret:
+    """StoredKey and ServerKey of a prepared password."""
+    hash_name = HASHES[mechanism]
+    salted = hashlib.pbkdf2_hmac(hash_name, password, salt, iterations)
+    client_key = hmac.digest(salted, b"Client Key", hash_name)
+    stored_key = hashlib.new(hash_name, client_key).digest()
+    server_key = hmac.digest(salted, b"Server Key", hash_name)
+    return ScramSecret(mechanism, salt, iterations, stored_key, server_key)
+
+
+class ScramServer(ServerExchange):
+    """client-first, server-first, client-final, server-final, and an empty response to that."""
+
+    def __init__(self, name: str, config: ServerMechanismConfig) -> None:
+        super().__init__(name, config)
+        self._base = name.removesuffix("-PLUS")
+        self._state = self._client_first
+        self._authcid = ""
+        self._authzid = ""
+        self._binding = b""  # what c= must be
+        self._nonce = b""
+        self._message = b""  # of the AuthMessage, what is known so far
+        self._password = b""
+        self._secret: ScramSecret | None = None
+        self._salt = b""
+        self._known = False
+
+    def step(self, response: bytes) -> ServerStep:
+        return self._state(response)
+
+    def _client_first(self, response: bytes) -> ServerStep:
+        match = _CLIENT_FIRST.fullmatch(response)
+        if match is None:
+            return Failed("malformed client-first-message", malformed=True)
+        header = match[1]
+        binding = self._channel_binding(match["flag"], match["type"])
+        if binding is None:
+            return Failed("the channel binding is not acceptable")
+        preparation = self._config.preparation
+        authcid = received_name(unescaped(match["username"]), preparation)
+        if authcid is None:
+            return Failed("the user name is not acceptable", malformed=True)
+        authzid = claimed_identity(unescaped(match["authzid"] or b""), authcid, preparation)
+        if authzid is None:
+            return Failed("the authorization identity is not acceptable", malformed=True)
+        self._authcid = authcid
+        self._authzid = authzid
+        self._binding = _base64(header + binding)
+        self._nonce = match["nonce"] + self._config.nonce().encode()
+        self._message = match["bare"]
+        return Ask(SecretRequest(self.name, authcid, "", (ScramSecret, PlainPassword)))
+
+    def _channel_binding(self, flag: bytes | None, binding_type: bytes | None) -> bytes | None:
+        """The channel's octets, b"" where the client does not bind; None: must fail (§6)."""
+        if self.name.endswith("-PLUS"):
+            if binding_type is None:
+                return None
+            return self._config.bindings.get(binding_type.decode()) or None
+        if flag == b"n" or (flag == b"y" and not self._config.plus_offered):
+            return b""
+        return None  # p= wants the -PLUS name; y after we offered -PLUS is a downgrade
+
+    def supply(self, secret: StoredSecret | None) -> ServerStep:
+        salt, iterations = b"", self._config.iterations
+        match secret:
+            case ScramSecret() if secret.mechanism == self._base:
+                self._secret = secret
+                self._known = True
+                salt, iterations = secret.salt, secret.iterations
+            case PlainPassword():
+                prepared = prepared_password(secret.password, self._config.preparation, stored=True)
+                self._password = (prepared or "").encode()
+                self._known = bool(prepared)
+            case None:
+                pass
+            case _:
+                raise ValueError(f"{self.name} needs a ScramSecret of {self._base} or a password")
+        if not salt:
+            # Users who do not exist have a salt for ever, as those whose password is stored.
+            user = f"{self._base}\0{self._authcid}".encode()
+            salt = hmac.digest(self._config.scram_secret, user, "sha256")[:16]
+            self._salt = salt
+        server_first = b"r=%b,s=%b,i=%d" % (self._nonce, _base64(salt), iterations)
+        self._message += b"," + server_first
+        self._state = self._client_final
+        return Challenge(server_first)
+
+    def _client_final(self, response: bytes) -> ServerStep:
+        match = _CLIENT_FINAL.fullmatch(response)
+        if match is None:
+            return Failed("malformed client-final-message", malformed=True)
+        secret = self._secret or self._derived()
+        hash_name = HASHES[self._base]
+        message = self._message + b"," + match["bare"]
+        signature = hmac.digest(secret.stored_key, message, hash_name)
+        proof = _from_base64(match["proof"])
+        if len(proof) != len(signature):
+            return Failed("malformed client-final-message", malformed=True)
+        client_key = _xor(signature, proof)
+        stored_key = hashlib.new(hash_name, client_key).digest()
+        proven = hmac.compare_digest(stored_key, secret.stored_key)
+        bound = hmac.compare_digest(match["binding"], self._binding)
+        fresh = hmac.compare_digest(match["nonce"], self._nonce)
+        if not (proven and bound and fresh and self._known):
+            return Failed("credentials refused")
+        verifier = _base64(hmac.digest(secret.server_key, message, hash_name))
+        self._state = self._acknowledged
+        return Challenge(b"v=" + verifier)
+
+    def _derived(self) -> ScramSecret:
+        """The secret of a stored password, or at the same cost one which nobody can prove."""
+        if self._known or self._config.stores_passwords:
+            iterations = self._config.iterations
+            return secret_from_password(self._base, self._password, self._salt, iterations)
+        size = hashlib.new(HASHES[self._base]).digest_size
+        return ScramSecret(self._base, self._salt, 1, bytes(size), bytes(size))
+
+    def _acknowledged(self, response: bytes) -> ServerStep:
+        if response:
+            return Failed("the answer to the server's proof must be empty", malformed=True)
+        return Succeeded(self._authcid, self._authzid)
+
+
+class ScramClient(ClientExchange):
+    """client-first, client-final, and an empty response to the server's proof."""
+
+    mutual = True
+
+    def __init__(self, name: str, credentials: Password, config: ClientMechanismConfig) -> None:
+        super().__init__(name)
+        self._config = config
+        self._hash = HASHES[name.removesuffix("-PLUS")]
+        username = prepared_name(credentials.username, config.preparation)
+        authzid = prepared_name(credentials.authzid, config.preparation)
+        password = prepared_password(credentials.password, config.preparation)
+        if not username or not password or authzid is None:
+            raise UnusableCredentialsError(f"{name}: a name or the password cannot be prepared")
+        if not authzid and credentials.authzid:
+            raise UnusableCredentialsError(f"{name}: nothing of the authorization identity is left")
+        self._password = encoded(password)
+        self._nonce = config.nonce().encode()
+        self._flag, self._channel = self._channel_binding()
+        authorization = b"a=" + escaped(encoded(authzid)) if authzid else b""
+        self._header = self._flag + b"," + authorization + b","
+        self._bare = b"n=" + escaped(encoded(username)) + b",r=" + self._nonce
+        self._signature = b""  # what the server must prove
+        self._state = self._server_first
+
+    def _channel_binding(self) -> tuple[bytes, bytes]:
+        """The GS2 flag and the octets to bind to (RFC 5802 §6)."""
+        config = self._config
+        channel = config.bindings.get(config.binding_type, b"")
+        if self.name.endswith("-PLUS"):
+            if not channel:
+                raise UnusableCredentialsError(f"{self.name} needs a channel binding")
+            return b"p=" + config.binding_type.encode("ascii"), channel
+        # y says: I could bind, but you do not offer it. A lie where -PLUS was offered.
+        return (b"y" if channel and not config.plus_offered else b"n"), b""
+
+    def initial(self) -> bytes:
+        return self._header + self._bare
+
+    def step(self, challenge: bytes) -> bytes:
+        return self._state(challenge)
+
+    def _server_first(self, challenge: bytes) -> bytes:
+        match = _SERVER_FIRST.fullmatch(challenge)
+        if match is None:
+            raise BadChallengeError("malformed server-first-message")
+        nonce, salt = match["nonce"], _from_base64(match["salt"])
+        if not salt:
+            raise BadChallengeError("malformed server-first-message")
+        # §5.1: it must begin with ours, and the server must have added to it
+        if not nonce.startswith(self._nonce) or nonce == self._nonce:
+            raise ServerNotProvenError("the server's nonce does not continue the client's")
+        iterations = int(match["iterations"])
+        config = self._config
+        if not config.minimum_iterations <= iterations <= config.maximum_iterations:
+            raise IterationCountError(f"the server asks for {iterations} iterations")
+        bare = b"c=" + _base64(self._header + self._channel) + b",r=" + nonce
+        message = self._bare + b"," + challenge + b"," + bare
+        salted = hashlib.pbkdf2_hmac(self._hash, self._password, salt, iterations)
+        client_key = hmac.digest(salted, b"Client Key", self._hash)
+        stored_key = hashlib.new(self._hash, client_key).digest()
+        proof = _xor(client_key, hmac.digest(stored_key, message, self._hash))
+        server_key = hmac.digest(salted, b"Server Key", self._hash)
+        self._signature = hmac.digest(server_key, message, self._hash)
+        self._state = self._server_final
+        return bare + b",p=" + _base64(proof)
+
+    def _server_final(self, challenge: bytes) -> bytes:
+        match = _SERVER_FINAL.fullmatch(challenge)
+        if match is None:
+            raise ServerNotProvenError("malformed server-final-message")
+        self._state = self._ended
+        if match["error"] is not None:  # the refusal follows; success now would be unproven
+            self.error = match["error"].decode("utf-8", "replace")
+            return b""
+        if not hmac.compare_digest(_from_base64(match["signature"]), self._signature):
+            raise ServerNotProvenError("the server's proof is wrong")
+        self.server_proven = True
+        self.complete = True
+        return b""
+
+    def _ended(self, challenge: bytes) -> bytes:
+        raise BadChallengeError(f"{self.name} has ended")
