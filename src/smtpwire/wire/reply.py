@@ -28,6 +28,11 @@ _STATUS_PREFIX: Final = re.compile(rf"({_STATUS.pattern})(?:[ \t]|\Z)")
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _CODE: Final = re.compile(rb"[0-9]{3}(?![0-9])")
+# Replies of one line in ASCII: with a status code of the code's class, and with any text.
+_STATUS_LINE: Final = re.compile(
+    rb"(([245])[0-9]{2}) (\2\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2})) ([ -~]*+)"
+)
+_TEXT_LINE: Final = re.compile(rb"([0-9]{3}) ([ -~]*+)")
 _MARKS: Final = " \t-"  # behind the code; the peer may also have left it out
 _BARE: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 
@@ -226,7 +231,6 @@ class ReplyParser:
         "_error",
         "_held",
         "_held_size",
-        "_index",
         "_length",
         "_lines",
         "_newline",
@@ -252,9 +256,8 @@ class ReplyParser:
         self._chunks: list[bytes] = []  # what has not been cut into lines
         self._length = 0  # of the chunks together
         self._newline = False  # one of the chunks has an LF
-        self._lines: list[bytes] = []  # complete lines without CRLF ...
-        self._index = 0  # ... and the first of them not yet read
-        self._held: list[bytes] = []  # the lines of a reply whose last has not come
+        self._lines: list[bytes] = []  # complete lines without CRLF, the last first
+        self._held: list[bytes] = []  # the lines of a reply whose last has not come ...
         self._bodies: list[str] = []  # ... and their texts
         self._held_size = 0
         self._code = b""
@@ -272,11 +275,11 @@ class ReplyParser:
     @property
     def pending(self) -> bool:
         """Octets are buffered that no reply has been made of."""
-        return bool(self._length or self._held or self._index < len(self._lines))
+        return bool(self._length or self._held or self._lines)
 
     def take_rest(self) -> bytes:
         """Give away the octets behind the last reply returned, and forget them."""
-        lines = [*self._held, *self._lines[self._index :]]
+        lines = [*self._held, *reversed(self._lines)]
         rest = b"".join([*(line + b"\r\n" for line in lines), *self._chunks])
         self._forget()
         return rest
@@ -286,11 +289,16 @@ class ReplyParser:
 
         A :class:`ReplyError` is the end: it comes again at every later call.
         """
-        while self._index < len(self._lines) or self._cut_lines():
-            line = self._lines[self._index]
-            self._index += 1
+        while self._lines or self._cut_lines():
+            line = self._lines.pop()
+            size = len(line) + 2
+            # The common case in one match; all others take the long way to the same end.
+            simple = not self._held and size <= self.max_line
+            if simple and (reply := _read_common(line, self.enhanced)):
+                self._offset += size
+                return reply
             text = line.decode("utf-8", "backslashreplace")
-            if not text.isprintable() or len(line) + 2 > self.max_line:
+            if not text.isprintable() or size > self.max_line:
                 if self._find_fault(line + b"\r\n"):
                     break
                 text = _CONTROL.sub(_escape, text)
@@ -302,7 +310,7 @@ class ReplyParser:
             elif line[3:4] == b"-":
                 self._hold(line, body)
             else:
-                self._offset += len(line) + 2
+                self._offset += size
                 return self._make(int(line[:3]), body)
         return self._error
 
@@ -316,8 +324,8 @@ class ReplyParser:
         if not lines:
             self._find_fault(tail)
             return False
+        lines.reverse()
         self._lines = lines
-        self._index = 0
         self._chunks = [tail]
         self._length = len(tail)
         self._newline = b"\n" in tail
@@ -373,13 +381,22 @@ class ReplyParser:
         self._length = 0
         self._newline = False
         self._lines = []
-        self._index = 0
         self._drop_held()
 
     def _drop_held(self) -> None:
         self._held = []
         self._bodies = []
         self._held_size = 0
+
+
+def _read_common(line: bytes, enhanced: bool) -> Reply | None:
+    if enhanced:
+        if found := _STATUS_LINE.fullmatch(line):
+            code, status, text = found.group(1, 3, 4)
+            return proven_reply(int(code), text.decode(), status.decode())
+    elif found := _TEXT_LINE.fullmatch(line):
+        return proven_reply(int(found[1]), found[2].decode(), None)
+    return None
 
 
 def _escape(control: re.Match[str]) -> str:
