@@ -16,7 +16,7 @@ __all__ = ["HEADING", "Result", "line", "write_json"]
 
 _PACKAGES = ("smtpwire", "aiosmtpd", "aiosmtplib", "h11", "scramp", "twisted")
 
-_ROW = "{:>2}  {:<21} {:<66} {:<30} {:>10} {:>10} {:>10} {:>8}  {}"
+_ROW = "{:>2} {:<21}{:<41}{:<25}{:>9}{:>9}{:>9}{:>7}  {}"
 
 HEADING = _ROW.format("#", "name", "figure", "against", "median", "min", "max", "goal", "met")
 
