@@ -5,7 +5,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from smtpwire.engine.events import ViolationKind
+from smtpwire.engine.violation import ViolationKind
 
 __all__ = ["DEFAULT_POLICIES", "Policy"]
 

@@ -193,13 +193,15 @@ class Offer:
         """The keywords offered, in order."""
         return (*self._offered, *(item.keyword for item in self.unknown))
 
-    @cached_property
-    def line_limits(self) -> Mapping[str, int]:
-        """Octets of a command line with CRLF, by verb, where not 512 (RFC 5321 §4.5.3.1.4)."""
+    def line_limits(self, command_line: int = COMMAND_LINE) -> Mapping[str, int]:
+        """Octets of a command line with CRLF, by verb, where not ``command_line``.
+
+        Each extension adds its increment (RFC 5321 §4.5.3.1.4).
+        """
         limits: dict[str, int] = {}
         for item in self._offered.values():
             for verb, octets in item.extension.increments:
-                limits[verb] = limits.get(verb, COMMAND_LINE) + octets
+                limits[verb] = limits.get(verb, command_line) + octets
         return limits
 
     def check(self, parameters: Parameters) -> str | None:
@@ -214,15 +216,22 @@ class Offer:
                 return reason
         return None
 
-    def grammar(self, leniency: Leniency, recognized: frozenset[bytes] = frozenset()) -> Grammar:
+    def grammar(
+        self,
+        leniency: Leniency,
+        recognized: frozenset[bytes] = frozenset(),
+        command_line: int = COMMAND_LINE,
+    ) -> Grammar:
         """What a server that offers this reads commands against."""
         entries = [item.extension for item in self._offered.values()]
+        limits = self.line_limits(command_line)
         return Grammar(
             mail={p.keyword: p for entry in entries for p in entry.mail},
             rcpt={p.keyword: p for entry in entries for p in entry.rcpt},
             verbs={verb.name.encode(): verb for entry in entries for verb in entry.verbs},
+            command_line=command_line,
             recognized=recognized,
-            line_limits={verb.encode(): limit for verb, limit in self.line_limits.items()},
+            line_limits={verb.encode(): limit for verb, limit in limits.items()},
             smtputf8="SMTPUTF8" in self._offered,
             leniency=leniency,
         )

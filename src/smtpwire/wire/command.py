@@ -329,10 +329,12 @@ class Grammar:
     mail: Mapping[str, AnyParameter] = field(default_factory=dict)
     rcpt: Mapping[str, AnyParameter] = field(default_factory=dict)
     verbs: Mapping[bytes, AnyVerb] = field(default_factory=dict)
+    command_line: int = COMMAND_LINE
+    """Octets of a command line with its CRLF where no extension lengthens it."""
     recognized: frozenset[bytes] = frozenset()
     """Verbs known but not implemented here: 502 instead of 500 (RFC 5321 §4.2.4)."""
     line_limits: Mapping[bytes, int] = field(default_factory=dict)
-    """Octets with CRLF where a verb's differs from 512 (RFC 5321 §4.5.3.1.4)."""
+    """The same for verbs which an extension lengthens (RFC 5321 §4.5.3.1.4)."""
     smtputf8: bool = False
     """SMTPUTF8 is offered (RFC 6531)."""
     leniency: Leniency = field(default_factory=Leniency)
@@ -364,7 +366,7 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
         line = line.rstrip(b" \t")  # RFC 5321 §4.1.1: tolerate trailing white space
     verb, _, argument = line.partition(b" ")
     verb = verb.upper()
-    if len(line) > COMMAND_LINE - 2 and len(line) + 2 > grammar.line_limits.get(verb, COMMAND_LINE):
+    if len(line) + 2 > grammar.command_line and len(line) + 2 > grammar.line_limits.get(verb, 0):
         raise CommandError(500, "5.5.2", "Line too long")
     if argument[:1] == b" ":
         argument = argument.lstrip(b" ")
