@@ -1,0 +1,104 @@
+"""The reply to EHLO and LHLO: the server's name and its keywords (RFC 5321 §4.1.1.1).
+
+Reading is tolerant of every form met in the field; which keyword means what is the extension
+registry's to know.
+"""
+
+import re
+from dataclasses import field
+from typing import Final, final
+
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import value
+
+__all__ = ["EhloKeyword", "EhloResponse", "format_ehlo", "parse_ehlo"]
+
+# The grammar has letters, digits and hyphens; underscores and more are met. What follows "="
+# is a parameter: AUTH=LOGIN PLAIN, SIZE=n. A longer word is another keyword: XSTARTTLS.
+_KEYWORD: Final = re.compile(r"[!-<>-~]+")
+_LINE: Final = re.compile(r"([!-<>-~]++)(?:[= \t](.*))?")
+_BLANKS: Final = re.compile(r"[ \t]+")
+_WORD: Final = re.compile(r"[^\x00-\x20\x7f-\x9f]*")
+_TEXT: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f-\x9f]*")
+
+
+@final
+@value
+class EhloKeyword:
+    """One line of an EHLO reply: a keyword and its parameters.
+
+    ``keyword`` is in upper case; ``parameters`` are separated by single blanks, "" if there are
+    none; ``raw`` is the line as it came and takes no part in comparisons.
+    Raises ValueError for a keyword or parameters that no line can carry.
+    """
+
+    keyword: str
+    parameters: str = ""
+    raw: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if _KEYWORD.fullmatch(self.keyword) is None:
+            raise ValueError("keyword is not of printable ASCII (RFC 5321 §4.1.1.1)")
+        if _TEXT.fullmatch(self.parameters) is None:
+            raise ValueError("parameters have a control character (RFC 5321 §4.1.1.1)")
+        object.__setattr__(self, "keyword", self.keyword.upper())
+        object.__setattr__(self, "parameters", _single_blanks(self.parameters))
+        object.__setattr__(self, "raw", self.raw or self.line)
+
+    @property
+    def line(self) -> str:
+        """Keyword and parameters in the form of the grammar."""
+        return f"{self.keyword} {self.parameters}" if self.parameters else self.keyword
+
+
+@final
+@value
+class EhloResponse:
+    """An EHLO reply taken apart: the server's name, its greeting, its keywords.
+
+    Each keyword stands once, where it first came. Raises ValueError for a name with blanks, a
+    greeting without a name, and controls.
+    """
+
+    domain: str
+    greeting: str = ""
+    keywords: tuple[EhloKeyword, ...] = ()
+
+    def __post_init__(self) -> None:
+        if _WORD.fullmatch(self.domain) is None or (self.greeting and not self.domain):
+            raise ValueError("domain is not one word (RFC 5321 §4.1.1.1)")
+        if _TEXT.fullmatch(self.greeting) is None:
+            raise ValueError("greeting has a control character (RFC 5321 §4.1.1.1)")
+
+
+def parse_ehlo(reply: Reply) -> EhloResponse:
+    """Take an EHLO or LHLO reply apart; never raises for what the peer sent.
+
+    The first line is never a keyword. Lines that hold none are passed over. Of a keyword met
+    again the last parameters count, but all mechanisms of ``AUTH`` and ``AUTH=`` lines.
+    """
+    first, *lines = reply.lines
+    domain, _, greeting = _single_blanks(first).partition(" ")
+    keywords: dict[str, EhloKeyword] = {}
+    auth: list[str] = []
+    for line in lines:
+        if found := _LINE.fullmatch(line.strip(" \t")):
+            item = EhloKeyword(found[1], found[2] or "", line)
+            keywords[item.keyword] = item
+            if item.keyword == "AUTH":
+                auth.append(item.parameters)
+    if len(auth) > 1:
+        # RFC 4954 §3, and a draft before it whose "AUTH=" form old clients still look for.
+        mechanisms = dict.fromkeys(" ".join(auth).split(" "))
+        keywords["AUTH"] = EhloKeyword("AUTH", " ".join(mechanisms))
+    return EhloResponse(domain, greeting, tuple(keywords.values()))
+
+
+def format_ehlo(response: EhloResponse) -> Reply:
+    """The 250 reply that says this; it never has an enhanced code (RFC 2034 §4)."""
+    first = f"{response.domain} {response.greeting}" if response.greeting else response.domain
+    return Reply(250, "\n".join([first, *(item.line for item in response.keywords)]))
+
+
+def _single_blanks(text: str) -> str:
+    return _BLANKS.sub(" ", text).strip(" ")
