@@ -1,0 +1,42 @@
+"""What a server offers a client in one situation, and what follows from it."""
+
+from typing import final
+
+from smtpwire.engine.limits import Limits
+from smtpwire.extensions import AUTH, Offer
+from smtpwire.wire.command import Grammar
+from smtpwire.wire.value import value
+
+__all__ = ["Plan", "Situation"]
+
+
+@final
+@value
+class Situation:
+    """What decides which of its extensions a service offers.
+
+    ``bindings``: there is channel binding data; ``certificate``: the client proved one;
+    ``withheld``: keywords this client may not have.
+    """
+
+    tls: bool = False
+    bindings: bool = False
+    certificate: bool = False
+    withheld: frozenset[str] = frozenset()
+
+
+@final
+class Plan:
+    """An offer, the grammar of the commands under it, the longest line, EHLO's reply."""
+
+    __slots__ = ("grammar", "hello", "mechanisms", "offer", "read_limit")
+
+    def __init__(self, offer: Offer, grammar: Grammar, limits: Limits, hello: bytes) -> None:
+        self.offer = offer
+        self.grammar = grammar
+        self.hello = hello
+        self.mechanisms = offer.get(AUTH) or ()
+        longest = max(grammar.line_limits.values(), default=0)
+        # RFC 4954 §4: the AUTH line may be as long as any of the exchange.
+        auth = limits.sasl_line if self.mechanisms else 0
+        self.read_limit = max(grammar.command_line, longest, auth)
