@@ -9,6 +9,7 @@ from smtpwire.sasl.mechanism import (
     BadChallengeError,
     Challenge,
     ClientExchange,
+    ClientMechanismConfig,
     Failed,
     ServerExchange,
     ServerMechanismConfig,
@@ -18,6 +19,7 @@ from smtpwire.sasl.mechanism import (
 )
 from smtpwire.sasl.names import encoded, received_name
 from smtpwire.sasl.questions import SecretRequest
+from smtpwire.sasl.saslprep import prepared_name, prepared_password
 from smtpwire.sasl.stored import PlainPassword, StoredSecret
 
 __all__ = ["CramMD5Client", "CramMD5Server"]
@@ -27,7 +29,6 @@ _RESPONSE = re.compile(rb"(.+) ([0-9a-f]{32})", re.DOTALL)
 
 
 def _digest(password: bytes, challenge: bytes) -> bytes:
-    # RFC 2195 knows no preparation: the password's octets as both sides have them.
     return hmac.new(password, challenge, "md5").hexdigest().encode()
 
 
@@ -60,9 +61,11 @@ class CramMD5Server(ServerExchange):
     def supply(self, secret: StoredSecret | None) -> ServerStep:
         if not isinstance(secret, PlainPassword | None):
             raise ValueError("CRAM-MD5 needs a PlainPassword")
-        password = secret.password if secret else self._config.nonce()
-        proven = hmac.compare_digest(_digest(password.encode(), self._challenge), self._digest)
-        if not (proven and secret and secret.password):
+        password = None
+        if secret is not None:
+            password = prepared_password(secret.password, self._config.preparation, stored=True)
+        digest = _digest((password or self._config.nonce()).encode(), self._challenge)
+        if not (hmac.compare_digest(digest, self._digest) and password):
             return Failed("credentials refused")
         return Succeeded(self._authcid)
 
@@ -72,14 +75,16 @@ class CramMD5Client(ClientExchange):
 
     client_first = False
 
-    def __init__(self, name: str, credentials: Password) -> None:
+    def __init__(self, name: str, credentials: Password, config: ClientMechanismConfig) -> None:
         super().__init__(name)
         if credentials.authzid:
             raise UnusableCredentialsError("CRAM-MD5 cannot carry an authorization identity")
-        if not credentials.username or not credentials.password:
-            raise UnusableCredentialsError("CRAM-MD5: user name and password must not be empty")
-        self._username = encoded(credentials.username)
-        self._password = encoded(credentials.password)
+        username = prepared_name(credentials.username, config.preparation)
+        password = prepared_password(credentials.password, config.preparation)
+        if not username or not password:
+            raise UnusableCredentialsError("CRAM-MD5: the name or the password is not acceptable")
+        self._username = encoded(username)
+        self._password = encoded(password)
 
     def initial(self) -> None:
         return None

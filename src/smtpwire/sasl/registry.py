@@ -186,7 +186,7 @@ def _cram_md5_client(
 ) -> ClientMechanism:
     from smtpwire.sasl.cram_md5 import CramMD5Client
 
-    return CramMD5Client(name, _of(Password, credentials, name))
+    return CramMD5Client(name, _of(Password, credentials, name), config)
 
 
 def _digest_md5_client(
