@@ -32,6 +32,9 @@ class State(Enum):
     CLOSED = "closed"
     """The session has ended."""
 
+    commands: Mapping[str, "State"]
+    """This state's row of :data:`TRANSITIONS`."""
+
 
 _ANYWHERE: Final = ("NOOP", "HELP", "VRFY", "EXPN")
 
@@ -66,12 +69,20 @@ TRANSITIONS: Final[Mapping[State, Mapping[str, State]]] = MappingProxyType(
             "DATA": State.DATA,
             "BDAT": State.CHUNKS,
             "BDAT LAST": State.READY,
+            "BURL": State.CHUNKS,
+            "BURL LAST": State.READY,
             "STARTTLS": State.TLS,
         },
         State.DATA: {"(end of data)": State.READY},
         State.CHUNKS: _stay(State.CHUNKS)
         | _HELLO
-        | {"RSET": State.READY, "BDAT": State.CHUNKS, "BDAT LAST": State.READY},
+        | {
+            "RSET": State.READY,
+            "BDAT": State.CHUNKS,
+            "BDAT LAST": State.READY,
+            "BURL": State.CHUNKS,
+            "BURL LAST": State.READY,
+        },
         State.AUTH: {"(success)": State.READY, "(failure)": State.READY},
         State.TLS: {"(handshake)": State.HELLO},
         State.CLOSED: {},
@@ -81,6 +92,9 @@ TRANSITIONS: Final[Mapping[State, Mapping[str, State]]] = MappingProxyType(
 
 Words in brackets are no commands. What TLS, AUTH or a profile forbid besides is policy.
 """
+
+for _state, _row in TRANSITIONS.items():
+    _state.commands = _row
 
 
 def mermaid() -> str:

@@ -1,0 +1,83 @@
+"""What a server has received and not yet read: a buffer that never copies an octet twice in vain."""
+
+from typing import final
+
+__all__ = ["Input"]
+
+
+@final
+class Input:
+    """Octets in order, with the place of the next one to be read.
+
+    What arrives while a question is pending, or inside a line, is kept apart and joined once, so
+    that neither a patient flood nor single octets cost more than linear time.
+    """
+
+    __slots__ = ("_arrived", "_base", "_buffer", "_position", "_scanned")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._position = 0
+        self._base = 0  # octets before the buffer
+        self._arrived = bytearray()  # behind the buffer
+        self._scanned = 0  # of those, known to have no LF
+
+    def __len__(self) -> int:
+        return len(self._buffer) - self._position + len(self._arrived)
+
+    @property
+    def offset(self) -> int:
+        """Octets read so far."""
+        return self._base + self._position
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take octets as they arrive."""
+        if self._position == len(self._buffer) and not self._arrived:
+            self._base += self._position
+            self._buffer = bytes(data)
+            self._position = 0
+        else:
+            self._arrived += data
+
+    def take_to_lf(self) -> bytes | None:
+        """The octets up to the next LF, which is read but not returned; None if there is none."""
+        end = self._buffer.find(b"\n", self._position)
+        if end < 0:
+            if self._arrived.find(b"\n", self._scanned) < 0:
+                self._scanned = len(self._arrived)
+                return None
+            self._join()
+            end = self._buffer.find(b"\n")
+        line = self._buffer[self._position : end]
+        self._position = end + 1
+        return line
+
+    def take(self, limit: int | None = None) -> bytes:
+        """Everything there is, or the first ``limit`` octets."""
+        if self._arrived:
+            self._join()
+        start = self._position
+        end = len(self._buffer) if limit is None else min(start + limit, len(self._buffer))
+        self._position = end
+        return self._buffer[start:end]
+
+    def peek(self, count: int) -> bytes:
+        """The first octets, not read."""
+        start = self._buffer[self._position : self._position + count]
+        return start + self._arrived[: count - len(start)]
+
+    def give_back(self, count: int) -> None:
+        """The last octets taken were too many."""
+        self._position -= count
+
+    def clear(self) -> None:
+        """Drop everything and count from 0 again."""
+        self._buffer = b""
+        self._position = self._base = self._scanned = 0
+        self._arrived.clear()
+
+    def _join(self) -> None:
+        self._base += self._position
+        self._buffer = b"".join((self._buffer[self._position :], self._arrived))
+        self._position = self._scanned = 0
+        self._arrived.clear()

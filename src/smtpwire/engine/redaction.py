@@ -1,0 +1,24 @@
+"""What a trace or an event may show of a line: never a secret."""
+
+from typing import Final
+
+from smtpwire.sasl import MECHANISMS
+
+__all__ = ["REDACTED", "redacted"]
+
+REDACTED: Final = b"<redacted>"
+_NAMES: Final = frozenset(name.encode() for name in MECHANISMS)
+
+
+def redacted(line: bytes) -> bytes:
+    """A command line as it may be shown: of AUTH the mechanism, where it is a known one.
+
+    Anything that starts like AUTH counts: a damaged verb or name has the same secret behind it.
+    """
+    if line[:4].upper() != b"AUTH":
+        return line
+    verb, _, argument = line.partition(b" ")
+    name, blank, _ = argument.lstrip(b" ").partition(b" ")
+    if len(verb) > 4 or name.upper() not in _NAMES:
+        return b"AUTH " + REDACTED
+    return b"AUTH " + name + (b" " + REDACTED if blank else b"")

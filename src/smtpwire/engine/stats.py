@@ -1,0 +1,25 @@
+"""What went through a connection."""
+
+from typing import final
+
+from smtpwire.wire.value import value
+
+__all__ = ["Stats"]
+
+
+@final
+@value
+class Stats:
+    """Counts since the connection began; TLS and EHLO reset none."""
+
+    octets_received: int = 0
+    octets_sent: int = 0
+    commands: int = 0
+    """Commands read by a server, written by a client."""
+    replies: int = 0
+    """Replies queued by a server, read by a client."""
+    errors: int = 0
+    """Commands a server refused by itself; violations a client saw."""
+    messages: int = 0
+    """Messages accepted."""
+    authentications_failed: int = 0
