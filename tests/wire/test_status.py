@@ -1,0 +1,156 @@
+"""What replies mean: RFC 5321 §4.2, §4.3.2, RFC 3463, RFC 5248."""
+
+import pytest
+
+from smtpwire.wire.reply import Reply, proven_reply
+from smtpwire.wire.status import (
+    ANY_COMMAND,
+    BASIC_CODES,
+    COMMAND_REPLIES,
+    END_OF_DATA,
+    ENHANCED_CODES,
+    GREETING,
+    SUBJECTS,
+    Disposition,
+    classify,
+    describe,
+)
+
+DONE = Disposition.DONE
+CONTINUE = Disposition.CONTINUE
+RETRY = Disposition.RETRY
+PERMANENT = Disposition.PERMANENT
+UNKNOWN = Disposition.UNKNOWN
+PROTOCOL_ERROR = Disposition.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "disposition"),
+    [
+        (GREETING, Reply(220), DONE),
+        pytest.param(GREETING, Reply(421, "", "4.7.0"), RETRY, id="D-REP-011"),
+        pytest.param(GREETING, Reply(521), PERMANENT, id="D-REP-012"),
+        (GREETING, Reply(450), RETRY),
+        (GREETING, Reply(554), PERMANENT),
+        (GREETING, Reply(354), PROTOCOL_ERROR),
+        (GREETING, None, RETRY),
+        ("EHLO", Reply(250), DONE),
+        ("EHLO", Reply(502), PERMANENT),
+        ("MAIL", Reply(250), DONE),
+        ("MAIL", Reply(354), PROTOCOL_ERROR),
+        ("MAIL", Reply(355), CONTINUE),
+        ("MAIL", Reply(452), RETRY),
+        ("MAIL", Reply(552), PERMANENT),
+        pytest.param("MAIL", Reply(530, "", "5.7.0"), PERMANENT, id="D-REP-019"),
+        pytest.param("MAIL", Reply(221), RETRY, id="D-REP-023"),
+        ("MAIL", None, RETRY),
+        pytest.param("RCPT", Reply(251), DONE, id="D-REP-017"),
+        ("RCPT", Reply(252), DONE),
+        ("RCPT", Reply(450), RETRY),
+        ("RCPT", Reply(550, "", "5.1.1"), PERMANENT),
+        pytest.param("RCPT", Reply(552, "", "5.5.3"), RETRY, id="D-REP-018"),
+        ("RCPT", Reply(552, "Too many recipients"), RETRY),
+        ("RCPT", Reply(552, "", "5.2.2"), PERMANENT),
+        ("RCPT", Reply(354), PROTOCOL_ERROR),
+        ("DATA", Reply(354), CONTINUE),
+        ("DATA", proven_reply(399, "", None), CONTINUE),
+        pytest.param("DATA", Reply(250), PROTOCOL_ERROR, id="D-REP-016"),
+        ("DATA", Reply(451), RETRY),
+        ("DATA", Reply(554), PERMANENT),
+        ("BDAT", Reply(250), DONE),
+        ("BDAT", Reply(354), PROTOCOL_ERROR),
+        ("BDAT", None, RETRY),
+        (END_OF_DATA, Reply(250), DONE),
+        (END_OF_DATA, Reply(353), CONTINUE),
+        (END_OF_DATA, Reply(452), RETRY),
+        (END_OF_DATA, Reply(552), PERMANENT),
+        pytest.param(END_OF_DATA, Reply(421, "", "4.3.2"), RETRY, id="D-REP-014"),
+        pytest.param(END_OF_DATA, None, UNKNOWN, id="D-REP-015"),
+        (END_OF_DATA, Reply(354), UNKNOWN),
+        (END_OF_DATA, proven_reply(699, "", None), UNKNOWN),
+        ("AUTH", Reply(334), CONTINUE),
+        ("AUTH", Reply(235), DONE),
+        ("AUTH", Reply(454), RETRY),
+        ("AUTH", Reply(535), PERMANENT),
+        ("STARTTLS", Reply(220), DONE),
+        ("STARTTLS", Reply(454), RETRY),
+        ("QUIT", Reply(221), DONE),
+        pytest.param("QUIT", None, DONE, id="D-REP-024"),
+        ("XUNHEARD", Reply(259), DONE),
+        ("XUNHEARD", Reply(459), RETRY),
+        ("XUNHEARD", proven_reply(199, "", None), PROTOCOL_ERROR),
+        ("XUNHEARD", proven_reply(599, "", None), PERMANENT),
+        ("XUNHEARD", proven_reply(600, "", None), PROTOCOL_ERROR),
+    ],
+)
+def test_classified(command: str, reply: Reply | None, disposition: Disposition) -> None:
+    assert classify(command, reply) is disposition
+
+
+@pytest.mark.parametrize("command", COMMAND_REPLIES)
+def test_any_command_may_meet_the_end_of_the_service(command: str) -> None:
+    assert classify(command, Reply(421)) is RETRY
+    assert set(ANY_COMMAND) == {421, 500, 501}
+
+
+@pytest.mark.parametrize("command", COMMAND_REPLIES)
+def test_the_usual_replies_have_their_class(command: str) -> None:  # RFC 5321 §4.3.2
+    replies = COMMAND_REPLIES[command]
+    assert replies.source.startswith("RFC ")
+    for code in replies.success:
+        assert classify(command, Reply(code)) is DONE
+    for code in replies.intermediate:
+        assert classify(command, Reply(code)) is CONTINUE
+    for code in replies.errors:
+        assert classify(command, Reply(code)) in (RETRY, PERMANENT)
+    for code in (*replies.success, *replies.intermediate, *replies.errors):
+        assert code in BASIC_CODES
+
+
+def test_codes_are_sound() -> None:
+    for code, basic in BASIC_CODES.items():
+        assert Reply(code).code == basic.code
+        assert basic.meaning
+        assert basic.source
+
+
+def test_enhanced_codes_are_sound() -> None:  # RFC 3463 §2
+    for (subject, detail), entry in ENHANCED_CODES.items():
+        assert (entry.subject, entry.detail) == (subject, detail)
+        assert subject in SUBJECTS
+        assert entry.text
+        assert entry.source
+        assert str(entry) == f"X.{subject}.{detail}"
+        assert all(200 <= code <= 559 for code in entry.basic)
+        assert list(entry.basic) == sorted(set(entry.basic))
+
+
+def test_the_registry_is_whole() -> None:
+    details = {subject: [d for s, d in ENHANCED_CODES if s == subject] for subject in SUBJECTS}
+    assert details == {
+        0: [0],
+        1: list(range(11)),
+        2: list(range(5)),
+        3: list(range(7)),
+        4: list(range(8)),
+        5: list(range(7)),
+        6: list(range(11)),
+        7: list(range(31)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        (Reply(550, "", "5.1.1"), "bad destination mailbox address"),
+        (Reply(550, "", "5.7.999"), "security or policy"),
+        (Reply(550, "", "5.99.1"), "mailbox unavailable, or refused by policy"),
+        (Reply(550), "mailbox unavailable, or refused by policy"),
+        (Reply(250, "", "2.0.0"), "done"),
+        (Reply(558), ""),
+        (Reply(558, "", "5.0.0"), "other undefined status"),
+        (Reply(558, "", "5.99.1"), ""),
+    ],
+)
+def test_described(reply: Reply, text: str) -> None:
+    assert describe(reply) == text
