@@ -306,14 +306,16 @@ def parse_v1(line: bytes) -> ProxyHeader | ProxyRefused:
     if V1_LINE.fullmatch(line) is None:
         return ProxyRefused("malformed PROXY header")
     _, protocol, *addresses, source_port, destination_port = line.decode("ascii").split(" ")
-    source, destination = (canonical_address(address) for address in addresses)
+    transport = ProxyTransport[protocol]
+    size, _ = LAYOUT[transport]
+    source, destination = (canonical_address(address, size) for address in addresses)
     ports = int(source_port), int(destination_port)
     if source is None or destination is None or max(ports) > PORT_MOST:
         return ProxyRefused("malformed PROXY header")
     return ProxyHeader(
         version=1,
         command=ProxyCommand.PROXY,
-        transport=ProxyTransport[protocol],
+        transport=transport,
         source=(source, ports[0]),
         destination=(destination, ports[1]),
     )
@@ -378,11 +380,10 @@ def checksum_matches(octets: bytes, at: int, tlvs: tuple[Tlv, ...]) -> bool:
     checksums = [value_ for type_, value_ in tlvs if type_ == TYPE_CRC32C]
     if not checksums:
         return True
-    for type_, value_ in tlvs:
-        at += 3 + len(value_)
-        if type_ == TYPE_CRC32C:
-            break
-    zeroed = octets[: at - 4] + bytes(4) + octets[at:]
+    zeroed = octets[:at] + b"".join(
+        encoded_tlv(type_, bytes(len(value_)) if type_ == TYPE_CRC32C else value_)
+        for type_, value_ in tlvs
+    )
     return checksums == [crc32c(zeroed).to_bytes(4, "big")]
 
 
@@ -481,15 +482,17 @@ def format_tlv(tlv: Tlv) -> bytes:
     type_, value_ = tlv
     if type_ == TYPE_CRC32C or not 0 <= type_ <= TYPE_MOST or len(value_) > LENGTH_MOST:
         raise ValueError("a TLV's type is one octet (not CRC32C's), its value up to 65535")
+    return encoded_tlv(type_, value_)
+
+
+def encoded_tlv(type_: int, value_: bytes) -> bytes:
     return bytes((type_,)) + len(value_).to_bytes(2, "big") + value_
 
 
-def canonical_address(address: str) -> str | None:
-    """The usual way to write an IP address; None if it is none."""
-    import ipaddress
-
+def canonical_address(address: str, size: int) -> str | None:
+    """The usual way to write an IP address; None if it is none of the right family."""
     try:
-        return str(ipaddress.ip_address(address))
+        return unpacked_address(packed_address(address, size))
     except ValueError:
         return None
 

@@ -1,9 +1,20 @@
-"""xtext: printable ASCII in a parameter's value, the rest as ``+HH`` (RFC 3461 §4)."""
+"""Text in a parameter's value: xtext, and the two forms of a UTF-8 address.
+
+xtext writes printable ASCII as it is and the rest as ``+HH`` (RFC 3461 §4). An address of type
+``utf-8`` writes what it may not contain as ``\\x{HEX}`` (RFC 6533 §3): everything beyond ASCII in
+utf-8-addr-xtext, for servers without SMTPUTF8; nothing beyond ASCII in utf-8-addr-unitext.
+"""
 
 import re
 from typing import Final
 
-__all__ = ["decode_xtext", "encode_xtext"]
+__all__ = [
+    "decode_utf8_address",
+    "decode_xtext",
+    "encode_unitext_address",
+    "encode_utf8_address",
+    "encode_xtext",
+]
 
 # xchar: "!" to "~" less "+" and "="; hexchar: "+" and two digits, upper case. RFC 3461 §4.
 _XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[2-7][0-9A-F])*+")
@@ -27,3 +38,57 @@ def encode_xtext(text: str) -> str:
     if _PRINTABLE.fullmatch(text) is None:
         raise ValueError("xtext encodes printable ASCII only (RFC 3461 §4)")
     return _TO_ENCODE.sub(lambda found: f"+{ord(found[0]):02X}", text)
+
+
+# HEXPOINT, two to six digits, upper case: no leading zero where there are more than two, no
+# surrogate. Two digits are for what may not stand for itself. RFC 6533 §3. It allows controls
+# too; an address has none (RFC 6531 §3.3), and a line end must not come out of here.
+_HEXPOINT: Final = (
+    "20|2B|3D|5C|[89A-F][0-9A-F]"
+    "|[1-9A-F][0-9A-F]{2}"
+    "|(?:[1-9ABCEF][0-9A-F]|D[0-7])[0-9A-F]{2}"
+    "|[1-9A-F][0-9A-F]{4}"
+    "|10[0-9A-F]{4}"
+)
+_EMBEDDED: Final = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
+# QCHAR, and for unitext everything beyond ASCII but for lone surrogates.
+_UTF8_ADDRESS: Final = re.compile(
+    r"(?:[!-*,-<>-\[\]-~\x80-\ud7ff\ue000-\U0010ffff]|\\x\{(?:" + _HEXPOINT + r")\})++"
+)
+_ADDRESS: Final = re.compile(r"[ -~\x80-\ud7ff\ue000-\U0010ffff]++")
+_NOT_QCHAR: Final = re.compile(r"[^!-*,-<>-\[\]-~]")
+_NOT_QUCHAR: Final = re.compile(r"[ +=\\]")
+
+
+def decode_utf8_address(text: str) -> str:
+    """The address that utf-8-addr-xtext or utf-8-addr-unitext encodes (RFC 6533 §3).
+
+    Whether it is an address, and whether ``text`` may go beyond ASCII here, is not looked at.
+
+    Raises ValueError where it is neither, or encodes a control.
+    """
+    if _UTF8_ADDRESS.fullmatch(text) is None:
+        raise ValueError("not an encoded UTF-8 address (RFC 6533 §3)")
+    return _EMBEDDED.sub(lambda found: chr(int(found[1], 16)), text)
+
+
+def encode_utf8_address(address: str) -> str:
+    """utf-8-addr-xtext: all ASCII, for any server (RFC 6533 §3).
+
+    Raises ValueError where ``address`` is empty or has a control or a lone surrogate.
+    """
+    return _embed(_NOT_QCHAR, address)
+
+
+def encode_unitext_address(address: str) -> str:
+    """utf-8-addr-unitext: for servers which offer SMTPUTF8 (RFC 6533 §3).
+
+    Raises ValueError where ``address`` is empty or has a control or a lone surrogate.
+    """
+    return _embed(_NOT_QUCHAR, address)
+
+
+def _embed(characters: re.Pattern[str], address: str) -> str:
+    if _ADDRESS.fullmatch(address) is None:
+        raise ValueError("an address is not empty and has no controls (RFC 6531 §3.3)")
+    return characters.sub(lambda found: f"\\x{{{ord(found[0]):02X}}}", address)
