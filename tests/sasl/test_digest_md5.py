@@ -1,0 +1,325 @@
+"""DIGEST-MD5, RFC 2831."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpwire.sasl import (
+    Ask,
+    BadChallengeError,
+    Challenge,
+    ClientMechanism,
+    DigestMD5Secret,
+    Failed,
+    Password,
+    PlainPassword,
+    ScramSecret,
+    SecretRequest,
+    ServerMechanism,
+    ServerNotProvenError,
+    Succeeded,
+    UnusableCredentialsError,
+    client_mechanism,
+    derive_digest_md5,
+    server_mechanism,
+)
+from tests.sasl.conversation import (
+    Transcript,
+    Users,
+    client_config,
+    converse,
+    server_config,
+)
+
+SERVER = server_config(hosts=("mx.example.org", "example.org"), realm="example.org", nonce="n0")
+CHALLENGE = b'realm="example.org",nonce="n0",qop="auth",algorithm=md5-sess,charset=utf-8'
+
+
+def _client(username: str = "user", password: str = "pass", authzid: str = "") -> ClientMechanism:
+    credentials = Password(username, password, authzid)
+    return client_mechanism("DIGEST-MD5", credentials, client_config(nonce="c0"))
+
+
+def _server() -> ServerMechanism:
+    server = server_mechanism("DIGEST-MD5", SERVER)
+    assert server.start(None) == Challenge(CHALLENGE)
+    return server
+
+
+def _response(challenge: bytes = CHALLENGE, authzid: str = "") -> bytes:
+    response = _client(authzid=authzid).step(challenge)
+    assert isinstance(response, bytes)
+    return response
+
+
+def test_a_whole_exchange() -> None:
+    client, server = _client(), server_mechanism("DIGEST-MD5", SERVER)
+    users = Users(passwords={"user": "pass"})
+    log: Transcript = []
+    assert converse(client, server, users.decide, log) == Succeeded("user")
+    assert users.asked == [
+        SecretRequest("DIGEST-MD5", "user", "example.org", (DigestMD5Secret, PlainPassword))
+    ]
+    assert [who for who, _ in log] == ["S", "C", "S", "C"]
+    assert log[-1] == ("C", b"")
+    assert client.complete
+    assert client.server_proven
+    with pytest.raises(BadChallengeError):
+        client.step(b"")
+
+
+def test_the_stored_hash_does_as_well() -> None:
+    secret = derive_digest_md5("us\xe9r", "example.org", "p\xe4ss")
+    users = Users(secrets={"us\xe9r": secret})
+    server = server_mechanism("DIGEST-MD5", SERVER)
+    outcome = converse(_client("us\xe9r", "p\xe4ss"), server, users.decide)
+    assert outcome == Succeeded("us\xe9r")
+
+
+@pytest.mark.parametrize("secret", [None, PlainPassword("wrong"), PlainPassword("")])
+def test_an_unknown_user_and_a_wrong_password_are_one_failure(
+    secret: PlainPassword | None,
+) -> None:
+    server = _server()
+    server.step(_response())
+    assert server.supply(secret) == Failed("credentials refused")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        DigestMD5Secret("elsewhere.example", bytes(16)),
+        ScramSecret("SCRAM-SHA-1", b"salt", 4096, bytes(20), bytes(20)),
+    ],
+)
+def test_a_secret_of_another_kind_is_the_applications_mistake(
+    secret: DigestMD5Secret | ScramSecret,
+) -> None:
+    server = _server()
+    server.step(_response())
+    with pytest.raises(ValueError, match="realm"):
+        server.supply(secret)
+    assert isinstance(server.supply(PlainPassword("pass")), Challenge)
+
+
+def test_an_authorization_identity() -> None:
+    server = server_mechanism("DIGEST-MD5", SERVER)
+    outcome = converse(_client(authzid='ad"min'), server, Users(passwords={"user": "pass"}).decide)
+    assert outcome == Succeeded("user", 'ad"min')
+
+
+# --- the server reads ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"username=", b"xusername="),
+        (b'username="user"', b'username="user",username="user"'),
+        (b'username="user"', b'username=""'),
+        (b'username="user"', b'username="us\ner"'),
+        (b'username="user"', b'username="us\xff"'),
+        (b'realm="example.org"', b'realm="example.com"'),
+        (b'realm="example.org",', b""),
+        (b'realm="example.org"', b'realm="example.org",realm="example.org"'),
+        (b'nonce="n0"', b'nonce="n1"'),
+        (b'nonce="n0",', b""),
+        (b'cnonce="c0"', b'cnonce=""'),
+        (b'cnonce="c0"', b'cnonce="c0",cnonce="c1"'),
+        (b"nc=00000001", b"nc=00000002"),
+        (b"nc=00000001,", b""),
+        (b"qop=auth", b"qop=auth-int"),
+        (b"qop=auth", b"qop=auth-conf"),
+        (b"charset=utf-8", b"charset=iso-8859-1"),
+        (b"smtp/mx.example.org", b"imap/mx.example.org"),
+        (b"smtp/mx.example.org", b"smtp/other.example"),
+        (b"smtp/mx.example.org", b"smtp/mx.example.org/other.example"),
+        (b"smtp/mx.example.org", b"smtp/mx.example.org/example.org/x"),
+        (b"smtp/mx.example.org", b"smtp"),
+        (b"smtp/mx.example.org", b""),
+        (b"response=", b"response=0"),
+        (b"response=", b"xresponse="),
+        (b"qop=auth", b'qop=auth,authzid="\n"'),
+        (b"qop=auth", b"qop=auth,maxbuf=1,maxbuf=2"),
+        (b"qop=auth", b"qop=auth;"),
+        (b"qop=auth", b"qop"),
+        (b"qop=auth", b'qop="auth'),
+        (b"qop=auth", b"qop=auth x=1"),
+        (b"qop=auth", b"qop=auth,x=" + b"y" * 4096),
+    ],
+)
+def test_what_is_not_acceptable(old: bytes, new: bytes) -> None:
+    response = _response()
+    assert old in response
+    step = _server().step(response.replace(old, new, 1))
+    assert isinstance(step, Failed)
+    assert step.malformed
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b",", b" , \t\r\n"),
+        (b",", b",,"),
+        (b"nc=", b"NC ="),
+        (b"qop=auth", b'qop="auth"'),
+        (b"qop=auth", b""),
+        (b"qop=auth", b"qop=auth,x-unknown=1,x-unknown=2"),
+        (b'username="user"', b'username="\\u\\ser"'),
+        (b"charset=utf-8", b"charset=UTF-8"),
+        (b"charset=utf-8,", b""),
+    ],
+)
+def test_what_is_another_spelling(old: bytes, new: bytes) -> None:
+    response = _response()
+    assert old in response
+    server = _server()
+    assert isinstance(server.step(response.replace(old, new)), Ask)
+    assert isinstance(server.supply(PlainPassword("pass")), Challenge)
+
+
+@pytest.mark.parametrize("uri", ["SMTP/MX.example.org", "smtp/mx.example.org/example.org"])
+def test_our_names_in_the_digest_uri(uri: str) -> None:
+    service, host = uri.split("/", 1)
+    config = replace(client_config(host=host, nonce="c0"), service=service)
+    client = client_mechanism("DIGEST-MD5", Password("user", "pass"), config)
+    server = server_mechanism("DIGEST-MD5", SERVER)
+    assert converse(client, server, Users(passwords={"user": "pass"}).decide) == Succeeded("user")
+
+
+def test_without_hosts_the_digest_uri_may_name_any() -> None:
+    server = server_mechanism("DIGEST-MD5", replace(SERVER, hosts=()))
+    config = client_config(host="anything.example")
+    client = client_mechanism("DIGEST-MD5", Password("user", "pass"), config)
+    assert converse(client, server, Users(passwords={"user": "pass"}).decide) == Succeeded("user")
+
+
+def test_without_a_realm() -> None:
+    server = server_mechanism("DIGEST-MD5", replace(SERVER, realm=""))
+    log: Transcript = []
+    users = Users(passwords={"user": "pass"})
+    assert converse(_client(), server, users.decide, log) == Succeeded("user")
+    assert b"realm=" not in log[0][1] + log[1][1]
+
+
+def test_a_client_which_means_latin1() -> None:
+    challenge = CHALLENGE.removesuffix(b",charset=utf-8")
+    response = _client("us\xe9r", "p\xe4ss").step(challenge)
+    assert isinstance(response, bytes)
+    assert b'username="us\xe9r"' in response
+    assert b"charset" not in response
+    server = _server()
+    step = server.step(response)
+    assert isinstance(step, Ask)
+    assert isinstance(step.question, SecretRequest)
+    assert step.question.authcid == "us\xe9r"
+    assert isinstance(server.supply(PlainPassword("p\xe4ss")), Challenge)
+
+
+def test_a_client_which_sends_utf8_but_does_not_say_so() -> None:
+    response = _client("us\xe9r", "p\xe4ss").step(CHALLENGE)
+    assert isinstance(response, bytes)
+    server = _server()
+    assert isinstance(server.step(response.replace(b"charset=utf-8,", b"")), Ask)
+    assert isinstance(server.supply(PlainPassword("p\xe4ss")), Challenge)
+
+
+def test_the_server_speaks_first() -> None:
+    server = server_mechanism("DIGEST-MD5", SERVER)
+    assert not server.client_first
+    step = server.start(_response())
+    assert isinstance(step, Failed)
+    assert step.malformed
+
+
+def test_the_answer_to_rspauth_is_empty() -> None:
+    server = _server()
+    server.step(_response())
+    server.supply(PlainPassword("pass"))
+    step = server.step(b"x")
+    assert isinstance(step, Failed)
+    assert step.malformed
+
+
+# --- the client reads ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        b"",
+        b"nonsense",
+        b'nonce="n0"',
+        b"algorithm=md5-sess",
+        b'nonce="",algorithm=md5-sess',
+        b'nonce="a",nonce="b",algorithm=md5-sess',
+        b'nonce="a",algorithm=md5-sess,algorithm=md5-sess',
+        b'nonce="a",algorithm=md5',
+        b'nonce="a",algorithm=md5-sess,qop="auth-int,auth-conf"',
+        b'nonce="a",algorithm=md5-sess,charset=utf-8,charset=utf-8',
+        b'nonce="a",algorithm=md5-sess,x=' + b"y" * 2048,
+    ],
+)
+def test_bad_challenges(challenge: bytes) -> None:
+    with pytest.raises(BadChallengeError):
+        _client().step(challenge)
+
+
+@pytest.mark.parametrize("qop", [b"", b',qop="auth"', b',qop="auth-int, AUTH ,x"', b",qop=auth"])
+@pytest.mark.parametrize("algorithm", [b"md5-sess", b'"md5-sess"', b"MD5-SESS"])
+def test_usable_challenges(qop: bytes, algorithm: bytes) -> None:
+    response = _response(b'nonce="n0",x=1,x=2,algorithm=' + algorithm + qop)
+    assert b",qop=auth" in response
+    assert b"realm" not in response
+
+
+def test_a_quote_in_a_realm_stays_quoted() -> None:
+    challenge = b'realm="te\\"st",nonce="n0",qop="auth",charset=utf-8,algorithm=md5-sess'
+    assert b'realm="te\\"st"' in _response(challenge)
+
+
+def test_of_several_realms_the_first_is_taken() -> None:
+    challenge = b'realm="one",realm="two",nonce="n0",algorithm=md5-sess'
+    assert b'realm="one"' in _response(challenge)
+
+
+@pytest.mark.parametrize(("username", "password"), [("\u0436", "pass"), ("user", "\u0436")])
+def test_without_utf8_names_must_be_latin1(username: str, password: str) -> None:
+    with pytest.raises(BadChallengeError):
+        _client(username, password).step(b'nonce="n0",algorithm=md5-sess')
+
+
+@pytest.mark.parametrize(
+    "proof", [b"", b"rspauth=", b"rspauth=00", b"x=1", b"=", b"rspauth=a,rspauth=a"]
+)
+def test_a_wrong_proof_is_terminal(proof: bytes) -> None:
+    client = _client()
+    client.step(CHALLENGE)
+    with pytest.raises(ServerNotProvenError) as caught:
+        client.step(proof)
+    assert caught.value.terminal
+    assert not client.server_proven
+
+
+@pytest.mark.parametrize(
+    "credentials", [Password("", "p"), Password("u", ""), Password("u\ud800", "p")]
+)
+def test_what_digest_md5_cannot_carry(credentials: Password) -> None:
+    with pytest.raises(UnusableCredentialsError):
+        client_mechanism("DIGEST-MD5", credentials, client_config())
+
+
+@given(st.text(st.characters(exclude_categories=("C",)), min_size=1))
+def test_quoting_is_undone(realm: str) -> None:
+    config = replace(SERVER, realm=realm)
+    challenge = server_mechanism("DIGEST-MD5", config).start(None)
+    assert isinstance(challenge, Challenge)
+    if len(challenge.data) >= 2048:
+        return
+    response = _response(challenge.data)
+    quoted = re.search(rb'realm=("(?:[^"\\]|\\.)*")', response, re.DOTALL)
+    assert quoted is not None
+    assert quoted[1] in challenge.data

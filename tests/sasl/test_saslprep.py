@@ -1,0 +1,130 @@
+"""RFC 4013: mapping, normalisation, what is prohibited, both directions of writing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scramp.core import ScramException
+from scramp.utils import saslprep as oracle
+
+from smtpwire.sasl import Preparation, SaslprepError, saslprep
+from smtpwire.sasl.saslprep import prepared_name, prepared_password
+
+
+@pytest.mark.parametrize(
+    ("text", "prepared"),
+    [
+        ("I\u00adX", "IX"),  # 1: SOFT HYPHEN mapped to nothing
+        ("user", "user"),  # 2: no transformation
+        ("USER", "USER"),  # 3: case preserved
+        ("\u00aa", "a"),  # 4: output is NFKC
+        ("\u2168", "IX"),  # 5: output is NFKC, will match 1
+    ],
+)
+def test_the_examples_of_rfc4013_section3(text: str, prepared: str) -> None:
+    assert saslprep(text) == prepared
+    assert saslprep(text, stored=True) == prepared
+
+
+@pytest.mark.parametrize("text", ["\u0007", "\u0627\u0031"])
+def test_the_refused_examples_of_rfc4013_section3(text: str) -> None:
+    with pytest.raises(SaslprepError):
+        saslprep(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "prepared"),
+    [
+        ("", ""),
+        ("\u00ad", ""),
+        ("a\u00a0b", "a b"),
+        ("a\u200bb", "a b"),  # in both tables: C.1.2, a space, stands first in §2.1
+        ("a\u3000b", "a b"),
+        ("\u0627\u0031\u0627", "\u06271\u0627"),
+        ("pass\u2168\u00a0word", "passIX word"),
+        ("e\u0301", "\u00e9"),
+    ],
+)
+def test_mapping_and_normalisation(text: str, prepared: str) -> None:
+    assert saslprep(text) == prepared
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\x7f",
+        "a\u0085",
+        "\u2028",
+        "\u06dd",
+        "\ue000",  # private use
+        "\ufdd0",  # no character
+        "\ud800",  # surrogate
+        "\ufff9",  # inappropriate for plain text
+        "\u2ff0",  # inappropriate for canonical representation
+        "\u202e",  # changes display
+        "\U000e0041",  # tagging
+        "a\u0627",
+        "\u0627a\u0627",
+        "\u0627 1",
+        "1\u0627",
+    ],
+)
+def test_what_is_prohibited(text: str) -> None:
+    with pytest.raises(SaslprepError) as caught:
+        saslprep(text)
+    assert text not in str(caught.value)
+
+
+def test_unassigned_code_points_pass_as_query_and_not_as_stored_string() -> None:
+    assert saslprep("\U0001f600") == "\U0001f600"
+    with pytest.raises(SaslprepError):
+        saslprep("\U0001f600", stored=True)
+
+
+@given(st.text(st.characters(exclude_characters="\u200b")))
+def test_the_stored_profile_agrees_with_the_oracle(text: str) -> None:
+    try:
+        expected = oracle(text)
+    except ScramException:
+        with pytest.raises(SaslprepError):
+            saslprep(text, stored=True)
+    else:
+        assert saslprep(text, stored=True) == expected
+
+
+@given(st.text())
+def test_a_prepared_string_is_prepared(text: str) -> None:
+    try:
+        once = saslprep(text, stored=True)
+    except SaslprepError:
+        return
+    assert saslprep(once, stored=True) == once
+
+
+@pytest.mark.parametrize("preparation", Preparation)
+@pytest.mark.parametrize("control", ["\0", "\n", "\r", "\x7f", "\x9f", "\u2028", "\u2029"])
+def test_a_name_with_controls_is_none_however_it_is_prepared(
+    control: str, preparation: Preparation
+) -> None:
+    assert prepared_name(f"us{control}er", preparation) is None
+
+
+def test_names_have_no_fall_back() -> None:
+    refused = "\ue000"
+    assert prepared_name(refused, Preparation.LENIENT) is None
+    assert prepared_name(refused, Preparation.STRICT) is None
+    assert prepared_name(refused, Preparation.RAW) == refused
+
+
+def test_passwords_fall_back_to_what_they_are() -> None:
+    assert prepared_password("I\u00adX", Preparation.LENIENT) == "IX"
+    assert prepared_password("\ue000", Preparation.LENIENT) == "\ue000"
+    assert prepared_password("\ue000", Preparation.STRICT) is None
+    assert prepared_password("I\u00adX", Preparation.RAW) == "I\u00adX"
+
+
+def test_a_stored_password_equals_what_a_client_makes_of_it() -> None:
+    emoji = "\u2168\U0001f600"
+    assert prepared_password(emoji, Preparation.LENIENT, stored=True) == "IX\U0001f600"
+    assert prepared_password(emoji, Preparation.LENIENT) == "IX\U0001f600"
+    assert prepared_password(emoji, Preparation.STRICT) == "IX\U0001f600"
+    assert prepared_password(emoji, Preparation.STRICT, stored=True) is None
