@@ -27,8 +27,8 @@ class LineEndings(Enum):
     """What to do with a CR or LF that is not part of CRLF. It never ends a line or a message."""
 
     REJECT = auto()
-    """Refuse the message, but only at its true end: stopping early loses the place in the stream
-    (RFC 5321 §4.1.1.4: "even in the name of robustness" no)."""
+    """Refuse the message, "even in the name of robustness" (RFC 5321 §4.1.1.4), but only at its
+    true end: stopping early would lose the place in the stream."""
 
     NORMALISE = auto()
     """Make it a CRLF, after the dots have been dealt with. A line with one dot may arise; it is
