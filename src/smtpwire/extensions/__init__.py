@@ -4,10 +4,17 @@
 command said. ``REGISTRY`` has them all; ``REGISTRY + (MINE,)`` adds a private one.
 """
 
-from typing import Final
-
+from smtpwire.extensions.atrn import ATRN, Atrn
 from smtpwire.extensions.auth import AUTH
 from smtpwire.extensions.body import BINARYMIME, EIGHTBITMIME
+from smtpwire.extensions.burl import BURL, Burl
+from smtpwire.extensions.catalogue import REGISTRY, table
+from smtpwire.extensions.checkpoint import CHECKPOINT
+from smtpwire.extensions.client_attributes import Unavailable
+from smtpwire.extensions.conversion import CONNEG, CONPERM
+from smtpwire.extensions.deliver_by import DELIVERBY
+from smtpwire.extensions.dsn import DSN
+from smtpwire.extensions.etrn import ETRN, Etrn
 from smtpwire.extensions.flags import (
     CHUNKING,
     ENHANCEDSTATUSCODES,
@@ -17,6 +24,14 @@ from smtpwire.extensions.flags import (
     STARTTLS,
     VRFY,
 )
+from smtpwire.extensions.future_release import FUTURERELEASE, FutureRelease
+from smtpwire.extensions.historic import ONEX, VERB
+from smtpwire.extensions.limits import LIMITS, ServerLimits
+from smtpwire.extensions.mt_priority import MT_PRIORITY
+from smtpwire.extensions.mtrk import MTRK
+from smtpwire.extensions.no_soliciting import NO_SOLICITING
+from smtpwire.extensions.pipe_connect import PIPECONNECT, X_PIPE_CONNECT
+from smtpwire.extensions.prdr import PRDR
 from smtpwire.extensions.registry import (
     AnyExtension,
     Check,
@@ -29,49 +44,69 @@ from smtpwire.extensions.registry import (
     flag,
     no_parameter,
 )
+from smtpwire.extensions.require_tls import REQUIRETLS
+from smtpwire.extensions.rrvs import RRVS
 from smtpwire.extensions.size import SIZE
 from smtpwire.extensions.smtputf8 import SMTPUTF8
+from smtpwire.extensions.submitter import SUBMITTER
+from smtpwire.extensions.xclient import XCLIENT, XClient
+from smtpwire.extensions.xforward import XFORWARD, Source, XForward
 
 __all__ = [
+    "ATRN",
     "AUTH",
     "BINARYMIME",
+    "BURL",
+    "CHECKPOINT",
     "CHUNKING",
+    "CONNEG",
+    "CONPERM",
+    "DELIVERBY",
+    "DSN",
     "EIGHTBITMIME",
     "ENHANCEDSTATUSCODES",
+    "ETRN",
     "EXPN",
+    "FUTURERELEASE",
     "HELP",
+    "LIMITS",
+    "MTRK",
+    "MT_PRIORITY",
+    "NO_SOLICITING",
+    "ONEX",
+    "PIPECONNECT",
     "PIPELINING",
+    "PRDR",
     "REGISTRY",
+    "REQUIRETLS",
+    "RRVS",
     "SIZE",
     "SMTPUTF8",
     "STARTTLS",
+    "SUBMITTER",
+    "VERB",
     "VRFY",
+    "XCLIENT",
+    "XFORWARD",
+    "X_PIPE_CONNECT",
     "AnyExtension",
+    "Atrn",
+    "Burl",
     "Check",
+    "Etrn",
     "Extension",
+    "FutureRelease",
     "Offer",
     "Offered",
     "Profile",
     "Registry",
+    "ServerLimits",
+    "Source",
+    "Unavailable",
     "When",
+    "XClient",
+    "XForward",
     "flag",
     "no_parameter",
+    "table",
 ]
-
-REGISTRY: Final = Registry(
-    (
-        PIPELINING,
-        SIZE,
-        EIGHTBITMIME,
-        SMTPUTF8,
-        ENHANCEDSTATUSCODES,
-        STARTTLS,
-        AUTH,
-        CHUNKING,
-        BINARYMIME,
-        HELP,
-        VRFY,
-        EXPN,
-    )
-)
-"""Every extension the house knows; what a side offers or reads is chosen from it."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from smtpwire.extensions.grammar import one_of
 from smtpwire.extensions.registry import Extension, Offer, flag, no_parameter
+from smtpwire.wire.command import CommandError
 from smtpwire.wire.parameter import Parameters
 
 __all__ = ["BINARYMIME", "BODY_PARAMETER", "EIGHTBITMIME", "Body"]
@@ -27,10 +28,12 @@ BODY_PARAMETER: Final = one_of("BODY", Body)  # values are in either case: RFC 6
 _BROUGHT_BY: Final = {Body.EIGHTBITMIME: "8BITMIME", Body.BINARYMIME: "BINARYMIME"}
 
 
-def _is_offered(offer: Offer, parameters: Parameters) -> str | None:
+def _check(offer: Offer, parameters: Parameters) -> CommandError | None:
     """Each of the two extensions brings one value of the parameter which they share."""
     keyword = _BROUGHT_BY.get(parameters.get(BODY_PARAMETER, Body.SEVENBIT))
-    return None if keyword is None or keyword in offer else f"{keyword} is not offered"
+    if keyword is None or keyword in offer:
+        return None
+    return CommandError(501, "5.5.4", f"{keyword} is not offered", "MAIL")
 
 
 EIGHTBITMIME: Final[Extension[bool]] = Extension(
@@ -40,7 +43,7 @@ EIGHTBITMIME: Final[Extension[bool]] = Extension(
     flag,
     no_parameter,
     mail=(BODY_PARAMETER,),
-    check=_is_offered,
+    check=_check,
 )
 
 BINARYMIME: Final[Extension[bool]] = Extension(
@@ -52,5 +55,5 @@ BINARYMIME: Final[Extension[bool]] = Extension(
     mail=(BODY_PARAMETER,),
     increments=(("MAIL", 16),),  # §3 (4)
     requires=("CHUNKING",),  # §3
-    check=_is_offered,
+    check=_check,
 )

@@ -6,7 +6,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
-from smtpwire.wire.command import COMMAND_LINE, AnyVerb, Grammar, Leniency
+from smtpwire.wire.command import COMMAND_LINE, AnyVerb, CommandError, Grammar, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.parameter import AnyParameter, Parameters
 from smtpwire.wire.value import value
@@ -50,6 +50,9 @@ class When(Enum):
     ALWAYS = "always"
     BEFORE_TLS = "before TLS"
     UNDER_TLS = "under TLS"
+    TO_LISTED = "to listed peers"
+    """Only to peers which the configuration lists, since it takes their word (XCLIENT) or lets
+    them break a rule (PIPECONNECT)."""
 
 
 class AnyExtension:
@@ -108,7 +111,7 @@ class Extension(AnyExtension, Generic[P]):
     raises ValueError where they are malformed. ``increments`` are the octets it adds to a verb's
     command line. ``requires`` names the keywords it is never offered without. ``check`` judges what
     no parameter's own grammar can: it is given the offer and all parameters of a MAIL or RCPT and
-    returns the reason for a 501, or None.
+    returns what refuses the command, or None.
     Calling an extension with a value gives what an offer holds: ``SIZE(10_000_000)``.
     """
 
@@ -159,11 +162,13 @@ class Offer:
 
     def get(self, extension: Extension[P]) -> P | None:
         """The extension's parameter, or None where it is not offered."""
-        return self[extension] if extension in self else None
+        return self[extension] if extension.keyword in self._offered else None
 
     def __contains__(self, extension: AnyExtension | str) -> bool:
-        keyword = extension if isinstance(extension, str) else extension.keyword
-        return keyword in self._offered or any(keyword == item.keyword for item in self.unknown)
+        """Whether it can be used, or, of a keyword, whether a line has it."""
+        if isinstance(extension, str):
+            return extension in self.keywords
+        return extension.keyword in self._offered
 
     def __iter__(self) -> Iterator[Offered]:
         return iter(self._offered.values())
@@ -204,17 +209,50 @@ class Offer:
                 limits[verb] = limits.get(verb, command_line) + octets
         return limits
 
-    def check(self, parameters: Parameters) -> str | None:
-        """Why the parameters of a MAIL or RCPT do not go together or with this offer, or None.
+    @cached_property
+    def mail(self) -> Mapping[str, AnyParameter]:
+        """The parameters MAIL may have, by keyword."""
+        return {p.keyword: p for item in self for p in item.extension.mail}
 
-        The reason is fit for a 501 5.5.4 reply: it has none of the peer's octets.
+    @cached_property
+    def rcpt(self) -> Mapping[str, AnyParameter]:
+        """The parameters RCPT may have, by keyword."""
+        return {p.keyword: p for item in self for p in item.extension.rcpt}
+
+    def check(self, parameters: Parameters) -> CommandError | None:
+        """What refuses the parameters of a MAIL or RCPT: together, or by what is offered.
+
+        None where nothing does. The error's reason has none of the peer's octets.
         """
-        for item in self._offered.values():
+        for item in self:
             check = item.extension.check
-            reason = None if check is None else check(self, parameters)
-            if reason is not None:
-                return reason
+            error = None if check is None else check(self, parameters)
+            if error is not None:
+                return error
         return None
+
+    def restricted(self, profile: Profile, *, tls: bool, listed: bool = False) -> "Offer":
+        """What of this a service may offer now: by profile, TLS, and what else is offered.
+
+        ``listed``: the peer is one of those whom the configuration lists (When.TO_LISTED).
+        """
+        now = {When.ALWAYS, When.UNDER_TLS if tls else When.BEFORE_TLS}
+        if listed:
+            now.add(When.TO_LISTED)
+        kept = {
+            keyword: item
+            for keyword, item in self._offered.items()
+            if profile in item.extension.profiles and item.extension.when in now
+        }
+        # One that goes can take others with it.
+        while lacking := [
+            keyword
+            for keyword, item in kept.items()
+            if not kept.keys() >= set(item.extension.requires)
+        ]:
+            for keyword in lacking:
+                del kept[keyword]
+        return Offer(kept.values(), self.unknown)
 
     def grammar(
         self,
@@ -223,12 +261,11 @@ class Offer:
         command_line: int = COMMAND_LINE,
     ) -> Grammar:
         """What a server that offers this reads commands against."""
-        entries = [item.extension for item in self._offered.values()]
         limits = self.line_limits(command_line)
         return Grammar(
-            mail={p.keyword: p for entry in entries for p in entry.mail},
-            rcpt={p.keyword: p for entry in entries for p in entry.rcpt},
-            verbs={verb.name.encode(): verb for entry in entries for verb in entry.verbs},
+            mail=self.mail,
+            rcpt=self.rcpt,
+            verbs={verb.name.encode(): verb for item in self for verb in item.extension.verbs},
             command_line=command_line,
             recognized=recognized,
             line_limits={verb.encode(): limit for verb, limit in limits.items()},
@@ -237,7 +274,7 @@ class Offer:
         )
 
 
-Check: TypeAlias = Callable[[Offer, Parameters], str | None]
+Check: TypeAlias = Callable[[Offer, Parameters], CommandError | None]
 
 
 @final
@@ -270,9 +307,14 @@ class Registry:
 
     @cached_property
     def parameters(self) -> Mapping[tuple[str, str], AnyExtension]:
-        """Which extension brings a parameter: ("MAIL", keyword) or ("RCPT", keyword)."""
-        mail = {("MAIL", p.keyword): entry for entry in self.extensions for p in entry.mail}
-        return mail | {("RCPT", p.keyword): entry for entry in self.extensions for p in entry.rcpt}
+        """Which extension brings a parameter, the first of several: ("MAIL", keyword) …"""
+        found: dict[tuple[str, str], AnyExtension] = {}
+        for entry in self.extensions:
+            for parameter in entry.mail:
+                found.setdefault(("MAIL", parameter.keyword), entry)
+            for parameter in entry.rcpt:
+                found.setdefault(("RCPT", parameter.keyword), entry)
+        return found
 
     def read(self, keywords: Iterable[EhloKeyword]) -> Offer:
         """A peer's EHLO lines as an offer; never raises: what is malformed counts as unknown."""

@@ -1,0 +1,22 @@
+"""REQUIRETLS: every hop on the way is to be under verified TLS (RFC 8689)."""
+
+from typing import Final
+
+from smtpwire.extensions.grammar import valueless
+from smtpwire.extensions.registry import Extension, When, flag, no_parameter
+
+__all__ = ["REQUIRETLS", "REQUIRETLS_PARAMETER"]
+
+REQUIRETLS_PARAMETER: Final = valueless("REQUIRETLS")
+"""MAIL ``REQUIRETLS`` (RFC 8689 §2)."""
+
+REQUIRETLS: Final[Extension[bool]] = Extension(
+    "REQUIRETLS",
+    "RFC 8689",
+    "no hop without verified TLS",
+    flag,
+    no_parameter,
+    mail=(REQUIRETLS_PARAMETER,),
+    increments=(("MAIL", 11),),  # §2 (5)
+    when=When.UNDER_TLS,  # §2: only in a session that meets its requirements
+)

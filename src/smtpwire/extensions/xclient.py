@@ -1,0 +1,94 @@
+"""XCLIENT: whom the server is to take the client for (Postfix XCLIENT_README)."""
+
+from typing import Final, final
+
+from smtpwire.extensions.client_attributes import (
+    Attributes,
+    Port,
+    Text,
+    Unavailable,
+    format_attributes,
+    format_names,
+    parse_names,
+    tagged,
+)
+from smtpwire.extensions.registry import Extension, When
+from smtpwire.wire.command import Command, Verb
+from smtpwire.wire.value import Request, value
+
+__all__ = ["XCLIENT", "XCLIENT_VERB", "XClient"]
+
+
+@final
+@value
+class XClient(Request, Command):
+    """From now on the client is this one; what is None stays as it is.
+
+    Accepted with 220, it starts the session anew. The values are the peer's words: whoever
+    writes them into a header or a log has to look at them first. ``others`` are attributes
+    beyond Postfix's, decoded, in order.
+    """
+
+    name: Text = None
+    address: Text = None
+    port: Port = None
+    protocol: Text = None
+    hello: Text = None
+    login: Text = None
+    destination_address: Text = None
+    destination_port: Port = None
+    reverse_name: Text = None
+    others: tuple[tuple[str, str | Unavailable], ...] = ()
+
+    def __bytes__(self) -> bytes:
+        argument = _format(self)
+        if _parse(argument) != self:
+            raise ValueError("not attributes of a client (XCLIENT_README)")
+        return b"XCLIENT " + argument.encode()
+
+
+def _parse(argument: str) -> XClient:
+    given = Attributes(argument)
+    return XClient(
+        given.text("NAME"),
+        given.address("ADDR", only_ip=True),
+        given.port("PORT"),
+        given.text("PROTO"),
+        given.text("HELO"),
+        given.text("LOGIN"),
+        given.address("DESTADDR", only_ip=True),
+        given.port("DESTPORT"),
+        given.text("REVERSE_NAME"),
+        given.others(),
+    )
+
+
+def _format(client: XClient) -> str:
+    return format_attributes(
+        ("NAME", client.name),
+        ("ADDR", tagged(client.address)),
+        ("PORT", client.port),
+        ("PROTO", client.protocol),
+        ("HELO", client.hello),
+        ("LOGIN", client.login),
+        ("DESTADDR", tagged(client.destination_address)),
+        ("DESTPORT", client.destination_port),
+        ("REVERSE_NAME", client.reverse_name),
+        *client.others,
+    )
+
+
+XCLIENT_VERB: Final[Verb[XClient]] = Verb(
+    "XCLIENT", _parse, _format, make=_parse, in_transaction=False
+)
+
+XCLIENT: Final[Extension[tuple[str, ...]]] = Extension(
+    "XCLIENT",
+    "Postfix",
+    "acting for another client; the attributes taken",
+    parse_names,
+    format_names,
+    verbs=(XCLIENT_VERB,),
+    when=When.TO_LISTED,
+)
+"""Its value: the attributes' names, such as NAME and ADDR."""
