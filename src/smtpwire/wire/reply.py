@@ -277,6 +277,11 @@ class ReplyParser:
         """Octets are buffered that no reply has been made of."""
         return bool(self._length or self._held or self._lines)
 
+    @property
+    def offset(self) -> int:
+        """How many octets have been read as lines, from the first one given on."""
+        return self._offset
+
     def take_rest(self) -> bytes:
         """Give away the octets behind the last reply returned, and forget them."""
         lines = [*self._held, *reversed(self._lines)]
