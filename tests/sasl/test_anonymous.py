@@ -1,6 +1,7 @@
 """ANONYMOUS, RFC 4505."""
 
 import pytest
+from tests.sasl.conversation import client_config, server_config
 
 from smtpwire.sasl import (
     Anonymous,
@@ -14,7 +15,6 @@ from smtpwire.sasl import (
     client_mechanism,
     server_mechanism,
 )
-from tests.sasl.conversation import client_config, server_config
 
 GOOD = ["", "sirhc", "someone@example.org", "x" * 255, "\u00e9" * 255, "a@" + "x" * 318]
 BAD = ["x" * 256, "a@" + "x" * 319, "a\nb", "a\0"]

@@ -4,6 +4,7 @@ import hmac
 import re
 
 import pytest
+from tests.sasl.conversation import client_config, server_config
 
 from smtpwire.sasl import (
     Ask,
@@ -19,7 +20,6 @@ from smtpwire.sasl import (
     client_mechanism,
     server_mechanism,
 )
-from tests.sasl.conversation import client_config, server_config
 
 CHALLENGE = b"<n@mx.example.org>"
 DIGEST = hmac.new(b"pass", CHALLENGE, "md5").hexdigest().encode()

@@ -6,6 +6,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.sasl.conversation import (
+    Transcript,
+    Users,
+    client_config,
+    converse,
+    server_config,
+)
 
 from smtpwire.sasl import (
     Ask,
@@ -25,13 +32,6 @@ from smtpwire.sasl import (
     client_mechanism,
     derive_digest_md5,
     server_mechanism,
-)
-from tests.sasl.conversation import (
-    Transcript,
-    Users,
-    client_config,
-    converse,
-    server_config,
 )
 
 SERVER = server_config(hosts=("mx.example.org", "example.org"), realm="example.org", nonce="n0")
@@ -312,7 +312,7 @@ def test_what_digest_md5_cannot_carry(credentials: Password) -> None:
         client_mechanism("DIGEST-MD5", credentials, client_config())
 
 
-@given(st.text(st.characters(exclude_categories=("C",)), min_size=1))
+@given(st.text(st.characters(exclude_categories=["C"]), min_size=1))
 def test_quoting_is_undone(realm: str) -> None:
     config = replace(SERVER, realm=realm)
     challenge = server_mechanism("DIGEST-MD5", config).start(None)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.sasl.conversation import client_config, server_config
 
 from smtpwire.sasl import (
     Ask,
@@ -16,7 +17,6 @@ from smtpwire.sasl import (
     client_mechanism,
     server_mechanism,
 )
-from tests.sasl.conversation import client_config, server_config
 
 CERTIFICATE = replace(server_config(), external_identity="fred")
 

@@ -1,6 +1,7 @@
 """LOGIN, draft-murchison-sasl-login."""
 
 import pytest
+from tests.sasl.conversation import client_config, server_config
 
 from smtpwire.sasl import (
     Ask,
@@ -14,7 +15,6 @@ from smtpwire.sasl import (
     client_mechanism,
     server_mechanism,
 )
-from tests.sasl.conversation import client_config, server_config
 
 
 def test_the_prompts_are_exactly_these() -> None:
@@ -56,9 +56,9 @@ def test_the_client_answers_two_prompts_whatever_they_say(prompts: tuple[bytes, 
     assert not client.client_first
     assert client.initial() is None
     assert client.step(prompts[0]) == b"user"
-    assert not client.complete
+    before = client.complete
     assert client.step(prompts[1]) == b"pass"
-    assert client.complete
+    assert (before, client.complete) == (False, True)
     with pytest.raises(BadChallengeError):
         client.step(b"Password:")
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.sasl.conversation import Users, client_config, converse, server_config
 
 from smtpwire.sasl import (
     Ask,
@@ -16,7 +17,6 @@ from smtpwire.sasl import (
     client_mechanism,
     server_mechanism,
 )
-from tests.sasl.conversation import Users, client_config, converse, server_config
 
 BOTH = pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2"])
 TOKEN = "ya29.a0-~+/=="

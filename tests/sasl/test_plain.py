@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.sasl.conversation import client_config, server_config
 
 from smtpwire.sasl import (
     Ask,
@@ -17,7 +18,6 @@ from smtpwire.sasl import (
     client_mechanism,
     server_mechanism,
 )
-from tests.sasl.conversation import client_config, server_config
 
 
 def test_without_an_initial_response_the_server_asks_with_an_empty_challenge() -> None:
@@ -86,9 +86,9 @@ def test_ones_own_name_is_no_other_identity(authzid: str) -> None:
 
 def test_the_client_has_one_message() -> None:
     client = client_mechanism("PLAIN", Password("user", "pass", "admin"), client_config())
-    assert not client.complete
+    before = client.complete
     assert client.initial() == b"admin\0user\0pass"
-    assert client.complete
+    assert (before, client.complete) == (False, True)
     assert not client.mutual
     with pytest.raises(BadChallengeError):
         client.step(b"")

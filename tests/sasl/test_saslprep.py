@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scramp.core import ScramException
-from scramp.utils import saslprep as oracle
+from scramp.core import ScramException  # type: ignore[import-untyped]  # it has no types
+from scramp.utils import saslprep as oracle  # type: ignore[import-untyped]  # it has no types
 
 from smtpwire.sasl import Preparation, SaslprepError, saslprep
 from smtpwire.sasl.saslprep import prepared_name, prepared_password

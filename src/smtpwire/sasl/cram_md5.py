@@ -17,7 +17,7 @@ from smtpwire.sasl.mechanism import (
     Succeeded,
     UnusableCredentialsError,
 )
-from smtpwire.sasl.names import encoded, received_name
+from smtpwire.sasl.names import received_name, sendable
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.saslprep import prepared_name, prepared_password
 from smtpwire.sasl.stored import PlainPassword, StoredSecret
@@ -77,14 +77,13 @@ class CramMD5Client(ClientExchange):
 
     def __init__(self, name: str, credentials: Password, config: ClientMechanismConfig) -> None:
         super().__init__(name)
-        if credentials.authzid:
-            raise UnusableCredentialsError("CRAM-MD5 cannot carry an authorization identity")
+        sendable(name, credentials, authzid=False)
         username = prepared_name(credentials.username, config.preparation)
         password = prepared_password(credentials.password, config.preparation)
         if not username or not password:
             raise UnusableCredentialsError("CRAM-MD5: the name or the password is not acceptable")
-        self._username = encoded(username)
-        self._password = encoded(password)
+        self._username = username.encode()
+        self._password = password.encode()
 
     def initial(self) -> None:
         return None

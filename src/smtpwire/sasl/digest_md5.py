@@ -21,9 +21,8 @@ from smtpwire.sasl.mechanism import (
     ServerNotProvenError,
     ServerStep,
     Succeeded,
-    UnusableCredentialsError,
 )
-from smtpwire.sasl.names import claimed_identity, encoded, received_name
+from smtpwire.sasl.names import claimed_identity, received_name, sendable
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.stored import DigestMD5Secret, PlainPassword, StoredSecret
 
@@ -236,9 +235,7 @@ class DigestMD5Client(ClientExchange):
 
     def __init__(self, name: str, credentials: Password, config: ClientMechanismConfig) -> None:
         super().__init__(name)
-        if not credentials.username or not credentials.password:
-            raise UnusableCredentialsError("DIGEST-MD5: user name and password must not be empty")
-        encoded(credentials.username + credentials.password + credentials.authzid)
+        sendable(name, credentials)
         self._credentials = credentials
         self._config = config
         self._rspauth = b""  # what the server must prove

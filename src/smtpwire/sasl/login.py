@@ -11,9 +11,8 @@ from smtpwire.sasl.mechanism import (
     ServerMechanismConfig,
     ServerStep,
     Succeeded,
-    UnusableCredentialsError,
 )
-from smtpwire.sasl.names import decoded, encoded, received_name
+from smtpwire.sasl.names import decoded, received_name, sendable
 from smtpwire.sasl.questions import PasswordLogin
 from smtpwire.sasl.saslprep import prepared_password
 
@@ -58,11 +57,8 @@ class LoginClient(ClientExchange):
 
     def __init__(self, name: str, credentials: Password) -> None:
         super().__init__(name)
-        if credentials.authzid:
-            raise UnusableCredentialsError("LOGIN cannot carry an authorization identity")
-        if not credentials.username or not credentials.password:
-            raise UnusableCredentialsError("LOGIN: user name and password must not be empty")
-        self._answers = [encoded(credentials.password), encoded(credentials.username)]
+        sendable(name, credentials, authzid=False)
+        self._answers = [credentials.password.encode(), credentials.username.encode()]
 
     def initial(self) -> None:
         return None

@@ -1,9 +1,10 @@
 """Identities as octets: decoding, preparing, and whether a second one is claimed."""
 
+from smtpwire.sasl.credentials import Password
 from smtpwire.sasl.mechanism import UnusableCredentialsError
 from smtpwire.sasl.saslprep import Preparation, prepared_name
 
-__all__ = ["claimed_identity", "decoded", "encoded", "received_name"]
+__all__ = ["claimed_identity", "decoded", "encoded", "received_name", "sendable"]
 
 
 def decoded(octets: bytes) -> str | None:
@@ -20,6 +21,20 @@ def encoded(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise UnusableCredentialsError("a credential is no Unicode text") from None
+
+
+def sendable(mechanism: str, credentials: Password, *, authzid: bool = True) -> None:
+    """Raise `UnusableCredentialsError` for credentials which no server could accept.
+
+    ``authzid`` says whether the mechanism can carry an authorization identity.
+    """
+    if credentials.authzid and not authzid:
+        raise UnusableCredentialsError(f"{mechanism} cannot carry an authorization identity")
+    if not credentials.username or not credentials.password:
+        raise UnusableCredentialsError(f"{mechanism}: user name and password must not be empty")
+    for text in (credentials.authzid, credentials.username, credentials.password):
+        if b"\0" in encoded(text):
+            raise UnusableCredentialsError(f"{mechanism}: no NUL in a name or password")
 
 
 def received_name(octets: bytes, preparation: Preparation) -> str | None:

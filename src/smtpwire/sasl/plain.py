@@ -9,9 +9,8 @@ from smtpwire.sasl.mechanism import (
     ServerExchange,
     ServerStep,
     Succeeded,
-    UnusableCredentialsError,
 )
-from smtpwire.sasl.names import claimed_identity, decoded, encoded, received_name
+from smtpwire.sasl.names import claimed_identity, decoded, received_name, sendable
 from smtpwire.sasl.questions import PasswordLogin
 from smtpwire.sasl.saslprep import prepared_password
 
@@ -53,10 +52,9 @@ class PlainClient(ClientExchange):
 
     def __init__(self, name: str, credentials: Password) -> None:
         super().__init__(name)
+        sendable(name, credentials)
         fields = (credentials.authzid, credentials.username, credentials.password)
-        if "" in fields[1:] or any("\0" in field for field in fields):
-            raise UnusableCredentialsError("PLAIN: user name and password: not empty, no NUL")
-        self._message = encoded("\0".join(fields))
+        self._message = "\0".join(fields).encode()
 
     def initial(self) -> bytes:
         self.complete = True

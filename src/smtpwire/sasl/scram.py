@@ -26,7 +26,7 @@ from smtpwire.sasl.mechanism import (
     Succeeded,
     UnusableCredentialsError,
 )
-from smtpwire.sasl.names import claimed_identity, encoded, received_name
+from smtpwire.sasl.names import claimed_identity, received_name, sendable
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.saslprep import prepared_name, prepared_password
 from smtpwire.sasl.stored import PlainPassword, ScramSecret, StoredSecret
@@ -78,9 +78,10 @@ def _base64(octets: bytes) -> bytes:
 def _from_base64(text: bytes) -> bytes:
     """The octets, b"" where it is not base64: no salt, proof or signature is empty."""
     try:
-        return a2b_base64(text, strict_mode=True)
+        octets = a2b_base64(text, strict_mode=True)
     except Base64Error:
         return b""
+    return octets if _base64(octets) == text else b""  # the unused bits are zero
 
 
 # --- RFC 5802 §3 algorithm ----------------------------------------------------------------
@@ -223,6 +224,7 @@ class ScramClient(ClientExchange):
 
     def __init__(self, name: str, credentials: Password, config: ClientMechanismConfig) -> None:
         super().__init__(name)
+        sendable(name, credentials)
         self._config = config
         self._hash = HASHES[name.removesuffix("-PLUS")]
         username = prepared_name(credentials.username, config.preparation)
@@ -232,12 +234,12 @@ class ScramClient(ClientExchange):
             raise UnusableCredentialsError(f"{name}: a name or the password cannot be prepared")
         if not authzid and credentials.authzid:
             raise UnusableCredentialsError(f"{name}: nothing of the authorization identity is left")
-        self._password = encoded(password)
+        self._password = password.encode()
         self._nonce = config.nonce().encode()
         self._flag, self._channel = self._channel_binding()
-        authorization = b"a=" + escaped(encoded(authzid)) if authzid else b""
+        authorization = b"a=" + escaped(authzid.encode()) if authzid else b""
         self._header = self._flag + b"," + authorization + b","
-        self._bare = b"n=" + escaped(encoded(username)) + b",r=" + self._nonce
+        self._bare = b"n=" + escaped(username.encode()) + b",r=" + self._nonce
         self._signature = b""  # what the server must prove
         self._state = self._server_first
 

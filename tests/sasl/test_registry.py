@@ -1,0 +1,204 @@
+"""Mechanisms by name, mechanisms of one's own, and what is loaded when."""
+
+import subprocess
+import sys
+from typing import Literal
+
+import pytest
+from tests.sasl.conversation import client_config, server_config
+
+from smtpwire.sasl import (
+    MECHANISMS,
+    PENDING,
+    Anonymous,
+    Ask,
+    BearerToken,
+    Challenge,
+    ClientMechanism,
+    ClientMechanismConfig,
+    Credentials,
+    ExternalIdentity,
+    Failed,
+    Password,
+    PasswordLogin,
+    Pending,
+    ServerMechanism,
+    ServerMechanismConfig,
+    ServerStep,
+    StoredSecret,
+    Succeeded,
+    UnusableCredentialsError,
+    client_mechanism,
+    server_mechanism,
+)
+
+BINDING = {"tls-unique": b"finished"}
+SERVER_FIRST = {"LOGIN", "CRAM-MD5", "DIGEST-MD5"}
+MUTUAL = {name for name in MECHANISMS if name.startswith("SCRAM")} | {"DIGEST-MD5"}
+
+
+def _credentials(mechanism: str) -> Credentials:
+    match mechanism:
+        case "OAUTHBEARER" | "XOAUTH2":
+            return BearerToken("user", "token")
+        case "EXTERNAL":
+            return ExternalIdentity()
+        case "ANONYMOUS":
+            return Anonymous()
+        case _:
+            return Password("user", "pass")
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_every_mechanism_has_both_roles(mechanism: str) -> None:
+    config = client_config(bindings=BINDING, binding_type="tls-unique")
+    client = client_mechanism(mechanism, _credentials(mechanism), config)
+    server = server_mechanism(mechanism, server_config())
+    assert client.name == server.name == mechanism
+    assert client.client_first == (mechanism not in SERVER_FIRST)
+    # a LOGIN server takes a user name as initial response, a client need not know that
+    assert server.client_first == (mechanism not in SERVER_FIRST - {"LOGIN"})
+    assert client.mutual == (mechanism in MUTUAL)
+    assert (client.complete, client.server_proven, client.error) == (False, False, "")
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_credentials_of_another_kind_are_refused_before_anything_is_sent(mechanism: str) -> None:
+    config = client_config(bindings=BINDING, binding_type="tls-unique")
+    fitting = type(_credentials(mechanism))
+    for credentials in (Password("u", "p"), BearerToken("u", "t"), ExternalIdentity(), Anonymous()):
+        if not isinstance(credentials, fitting):
+            with pytest.raises(UnusableCredentialsError, match=f"{mechanism} needs"):
+                client_mechanism(mechanism, credentials, config)
+
+
+@pytest.mark.parametrize("name", ["GSSAPI", "plain", "PLAIN-PLUS", "SCRAM-MD5", ""])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(KeyError):
+        server_mechanism(name, server_config())
+    with pytest.raises(KeyError):
+        client_mechanism(name, Password("u", "p"), client_config())
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
+def test_a_mechanism_asks_only_what_it_has_to_ask(mechanism: str) -> None:
+    server = server_mechanism(mechanism, server_config())
+    client = client_mechanism(mechanism, Password("u", "p"), client_config())
+    if mechanism == "PLAIN":
+        with pytest.raises(RuntimeError, match="no secret"):
+            server.supply(None)
+    else:
+        with pytest.raises(RuntimeError, match="no login"):
+            server.answer(True)
+    with pytest.raises(RuntimeError, match="nothing"):
+        client.answer(b"")
+
+
+# --- one's own ----------------------------------------------------------------------------
+
+
+class TicketServer:
+    """A mechanism as a user may write it: a ticket, which the application judges."""
+
+    name = "X-TICKET"
+    client_first = True
+
+    def __init__(self, config: ServerMechanismConfig) -> None:
+        self._realm = config.realm
+
+    def start(self, initial: bytes | None) -> ServerStep:
+        return self.step(initial) if initial else Challenge(b"ticket for " + self._realm.encode())
+
+    def step(self, response: bytes) -> ServerStep:
+        return Ask(PasswordLogin("ticket holder", response.decode("ascii"), "", self.name))
+
+    def answer(self, accepted: bool) -> ServerStep:
+        return Succeeded("ticket holder") if accepted else Failed("no such ticket")
+
+    def supply(self, secret: StoredSecret | None) -> ServerStep:
+        raise RuntimeError("never asked")
+
+
+class TicketClient:
+    """Its other side, which must wait until a ticket has been fetched."""
+
+    name = "X-TICKET"
+    client_first = False
+    mutual = False
+    server_proven = False
+    error = ""
+
+    def __init__(self, credentials: Credentials, config: ClientMechanismConfig) -> None:
+        self.complete = False
+        self.wanted = b""
+
+    def initial(self) -> bytes | None:
+        return None
+
+    def step(self, challenge: bytes) -> Literal[Pending.PENDING]:
+        self.wanted = challenge
+        return PENDING
+
+    def answer(self, data: bytes) -> bytes:
+        self.complete = True
+        return data
+
+
+def test_a_mechanism_of_ones_own() -> None:
+    server: ServerMechanism = server_mechanism(
+        "X-TICKET", server_config(realm="example.org"), mechanisms={"X-TICKET": TicketServer}
+    )
+    ticket_client = TicketClient(Anonymous(), client_config())
+    client: ClientMechanism = client_mechanism(
+        "X-TICKET",
+        Anonymous(),
+        client_config(),
+        mechanisms={"X-TICKET": lambda credentials, config: ticket_client},
+    )
+    assert client.initial() is None
+    challenge = server.start(None)
+    assert isinstance(challenge, Challenge)
+    assert client.step(challenge.data) is PENDING
+    assert ticket_client.wanted == b"ticket for example.org"
+    response = client.answer(b"T-1")  # fetched in the meantime
+    assert server.step(response) == Ask(PasswordLogin("ticket holder", "T-1", "", "X-TICKET"))
+    assert server.answer(True) == Succeeded("ticket holder")
+    assert client.complete
+
+
+def test_ones_own_goes_before_the_one_here_and_leaves_the_rest() -> None:
+    own = {"PLAIN": TicketServer}
+    assert server_mechanism("PLAIN", server_config(), mechanisms=own).name == "X-TICKET"
+    assert server_mechanism("LOGIN", server_config(), mechanisms=own).name == "LOGIN"
+    clients = {"PLAIN": TicketClient}
+    password = Password("u", "p")
+    assert client_mechanism("LOGIN", password, client_config(), mechanisms=clients).name == "LOGIN"
+
+
+# --- loading ------------------------------------------------------------------------------
+
+HEAVY = ("hashlib", "hmac", "unicodedata", "stringprep", "secrets", "json", "socket", "ssl")
+
+
+@pytest.mark.parametrize(
+    ("program", "loaded"),
+    [
+        ("import smtpwire.sasl", set()),
+        (
+            "from smtpwire.sasl import *\n"
+            "server_mechanism('PLAIN', ServerMechanismConfig(scram_secret=b'')).start(b'\\0u\\0p')",
+            set(),
+        ),
+        (
+            "from smtpwire.sasl import *\n"
+            "server_mechanism('SCRAM-SHA-1', ServerMechanismConfig(scram_secret=b''))",
+            {"hashlib", "hmac"},
+        ),
+    ],
+)
+def test_nothing_is_loaded_which_is_not_used(program: str, loaded: set[str]) -> None:
+    show = f"\nimport sys; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    out = subprocess.run(
+        [sys.executable, "-c", program + show], capture_output=True, check=True, text=True
+    )
+    assert set(out.stdout.split()) == loaded

@@ -1,0 +1,72 @@
+"""What a server may store of a user."""
+
+import hashlib
+
+import pytest
+
+from smtpwire.sasl import (
+    DigestMD5Secret,
+    Preparation,
+    derive_digest_md5,
+    derive_scram,
+)
+
+
+def test_every_derivation_has_a_salt_of_its_own() -> None:
+    first, second = derive_scram("pencil"), derive_scram("pencil")
+    assert first != second
+    assert len(first.salt) == 16
+    assert (first.mechanism, first.iterations) == ("SCRAM-SHA-256", 4096)
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "size"), [("SCRAM-SHA-1", 20), ("SCRAM-SHA-256", 32), ("SCRAM-SHA-512", 64)]
+)
+def test_the_keys_are_as_long_as_the_hash(mechanism: str, size: int) -> None:
+    secret = derive_scram("pencil", mechanism, iterations=5000)
+    assert len(secret.stored_key) == len(secret.server_key) == size
+    assert secret.iterations == 5000
+
+
+def test_the_password_is_prepared() -> None:
+    assert derive_scram("I\u00adX", salt=b"salt") == derive_scram("\u2168", salt=b"salt")
+    raw = Preparation.RAW
+    assert derive_scram("I\u00adX", salt=b"salt", preparation=raw) != derive_scram(
+        "IX", salt=b"salt"
+    )
+
+
+@pytest.mark.parametrize("password", ["", "\u00ad"])
+def test_nothing_is_no_password(password: str) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        derive_scram(password)
+
+
+def test_a_password_which_is_refused_is_not_shown() -> None:
+    with pytest.raises(ValueError, match="refuses") as caught:
+        derive_scram("hunter2\ue000", preparation=Preparation.STRICT)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256-PLUS", "SCRAM-MD5", "PLAIN"])
+def test_mechanisms_without_keys(mechanism: str) -> None:
+    with pytest.raises(ValueError, match="no such"):
+        derive_scram("pencil", mechanism)
+
+
+def test_too_few_iterations() -> None:
+    with pytest.raises(ValueError, match="4096"):
+        derive_scram("pencil", iterations=4095)
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "octets"),
+    [
+        ("chris", "secret", b"chris:realm:secret"),
+        ("us\xe9r", "p\xe4ss", b"us\xe9r:realm:p\xe4ss"),  # ISO 8859-1 where it can be
+        ("\u0436", "p\xe4ss", "\u0436:realm:".encode() + b"p\xe4ss"),
+    ],
+)
+def test_digest_md5s_hash(username: str, password: str, octets: bytes) -> None:
+    secret = derive_digest_md5(username, "realm", password)
+    assert secret == DigestMD5Secret("realm", hashlib.md5(octets).digest())
