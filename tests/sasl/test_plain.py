@@ -59,10 +59,14 @@ def test_malformed_messages(message: bytes) -> None:
     assert step.malformed
 
 
-def test_each_part_may_have_255_octets_and_more() -> None:
-    long = b"x" * 3000
-    step = server_mechanism("PLAIN", server_config()).start(b"\0".join((long, long + b"y", long)))
-    assert isinstance(step, Ask)
+def test_each_part_may_have_255_characters_and_has_a_bound() -> None:
+    for size, kind in ((255, Ask), (256, Ask), (257, Failed)):
+        part = ("\U0001f600" * size).encode()
+        for place in range(3):
+            parts = [b"a", b"b", b"c"]
+            parts[place] = part
+            step = server_mechanism("PLAIN", server_config()).start(b"\0".join(parts))
+            assert isinstance(step, kind)
 
 
 def test_names_and_passwords_are_prepared() -> None:

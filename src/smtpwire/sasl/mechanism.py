@@ -4,6 +4,7 @@
 has to be; hand a factory for it to `server_mechanism` or `client_mechanism`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -272,7 +273,7 @@ ServerFactory = Callable[[ServerMechanismConfig], ServerMechanism]
 ClientFactory = Callable[[Credentials, ClientMechanismConfig], ClientMechanism]
 
 
-class ServerExchange:
+class ServerExchange(ABC):
     """What the mechanisms here have in common on the server."""
 
     client_first: bool = True
@@ -286,8 +287,9 @@ class ServerExchange:
             return Challenge(b"")
         return self.step(initial)
 
+    @abstractmethod
     def step(self, response: bytes) -> ServerStep:
-        raise NotImplementedError
+        """See `ServerMechanism.step`."""
 
     def answer(self, accepted: bool) -> ServerStep:
         raise RuntimeError(f"{self.name} asks no login")

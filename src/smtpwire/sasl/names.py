@@ -1,5 +1,7 @@
 """Identities as octets: decoding, preparing, and whether a second one is claimed."""
 
+from typing import Final
+
 from smtpwire.sasl.credentials import Password
 from smtpwire.sasl.mechanism import UnusableCredentialsError
 from smtpwire.sasl.saslprep import Preparation, prepared_name
@@ -7,8 +9,15 @@ from smtpwire.sasl.saslprep import Preparation, prepared_name
 __all__ = ["claimed_identity", "decoded", "encoded", "received_name", "sendable"]
 
 
+# RFC 4616 §2 wants 255 octets, RFC 4505 §2 255 characters, each of them up to 4 octets. It
+# also bounds what SASLprep costs: one character may become eighteen.
+_LONGEST: Final = 1024
+
+
 def decoded(octets: bytes) -> str | None:
-    """UTF-8 (RFC 3629), strictly; None if it is none."""
+    """UTF-8 (RFC 3629), strictly; None if it is none or too long."""
+    if len(octets) > _LONGEST:
+        return None
     try:
         return octets.decode()
     except UnicodeDecodeError:

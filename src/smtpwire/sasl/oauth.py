@@ -2,6 +2,7 @@
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -106,7 +107,7 @@ class XOAuth2Server(_TokenServer):
     _escaped = False
 
 
-class _TokenClient(ClientExchange):
+class _TokenClient(ClientExchange, ABC):
     """One message; a challenge after it is the server's error, which is acknowledged once."""
 
     _acknowledgement: bytes
@@ -120,8 +121,9 @@ class _TokenClient(ClientExchange):
         self._refused = False
         self._message = self._first(encoded(credentials.username), credentials.token, config)
 
+    @abstractmethod
     def _first(self, username: bytes, token: str, config: ClientMechanismConfig) -> bytes:
-        raise NotImplementedError
+        """The one message."""
 
     def initial(self) -> bytes:
         self.complete = True

@@ -65,14 +65,15 @@ def _prepare(text: str, *, stored: bool) -> str:
         stringprep.in_table_c8,
         stringprep.in_table_c9,
     )
-    if any(table(char) for char in output for table in prohibited):
+    characters = set(output)
+    if any(table(char) for char in characters for table in prohibited):
         raise SaslprepError("a prohibited character")
     # §2.5 unassigned code points
-    if stored and any(stringprep.in_table_a1(char) for char in output):
+    if stored and any(map(stringprep.in_table_a1, characters)):
         raise SaslprepError("a code point which Unicode 3.2 had not assigned")
     # §2.4, RFC 3454 §6: right-to-left text stands alone, and at both ends
-    if any(stringprep.in_table_d1(char) for char in output):
-        if any(stringprep.in_table_d2(char) for char in output):
+    if any(map(stringprep.in_table_d1, characters)):
+        if any(map(stringprep.in_table_d2, characters)):
             raise SaslprepError("left-to-right among right-to-left characters")
         if not (stringprep.in_table_d1(output[0]) and stringprep.in_table_d1(output[-1])):
             raise SaslprepError("right-to-left text must begin and end so")
