@@ -49,8 +49,8 @@ __all__ = [
     "BodyChunk",
     "Cause",
     "ClientEvent",
-    "Closed",
     "CloseReason",
+    "Closed",
     "Connected",
     "EndOfData",
     "EndOfMessage",
@@ -90,6 +90,8 @@ class CloseReason(Enum):
     """The peer attacked or broke the stream; a ProtocolViolation told how."""
     TLS_FAILED = "tls failed"
     """The handshake failed."""
+    REVERSED = "reversed"
+    """ATRN was accepted: ``reverse()`` gives the opposite role (RFC 2645)."""
     ABORTED = "aborted"
     """``abort()``: the transport is lost or the handler was cancelled."""
 

@@ -19,6 +19,7 @@ class IncomingBody:
         refusal: what the end of the data, or of the chunk, is answered with in any case; from
             then on content is dropped.
         dropped: octets dropped so far.
+        start: octets of the connection before the body.
         chunk_left: octets of the current chunk still to come.
         last: the current chunk is the last one.
     """
@@ -32,6 +33,7 @@ class IncomingBody:
         "open",
         "refusal",
         "size",
+        "start",
     )
 
     def __init__(self, decoder: DotDecoder | None, check: LineEndingCheck | None) -> None:
@@ -41,21 +43,30 @@ class IncomingBody:
         self.size = 0
         self.refusal: Reply | None = None
         self.dropped = 0
+        self.start = 0
         self.chunk_left = 0
         self.last = False
 
     @classmethod
-    def of_data(cls, line_endings: LineEndings) -> "IncomingBody":
-        """A dot-stuffed body (RFC 5321 §4.5.2)."""
-        return cls(DotDecoder(line_endings), None)
+    def of_data(cls, line_endings: LineEndings, start: int) -> "IncomingBody":
+        """A dot-stuffed body (RFC 5321 §4.5.2) behind so many octets of the connection."""
+        body = cls(DotDecoder(line_endings), None)
+        body.start = start
+        return body
 
     @classmethod
     def of_chunks(cls, *, check: bool) -> "IncomingBody":
         """A body in counted chunks (RFC 3030 §2); ``check`` looks for bare CR and LF."""
         return cls(None, LineEndingCheck() if check else None)
 
-    def chunk(self, octets: bytes) -> None:
-        """Note a piece of a chunk that is handed on."""
+    def running_decoder(self) -> DotDecoder:
+        """The decoder of a body that comes by DATA."""
+        if self.decoder is None:
+            raise AssertionError("this body comes in chunks")
+        return self.decoder
+
+    def add(self, octets: bytes) -> None:
+        """Note a piece of content that is handed on."""
         self.size += len(octets)
         if self._check is not None:
             self._check.update(octets)

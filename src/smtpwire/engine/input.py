@@ -1,4 +1,4 @@
-"""What a server has received and not yet read: a buffer that never copies an octet twice in vain."""
+"""What a server has received and not yet read."""
 
 from typing import final
 

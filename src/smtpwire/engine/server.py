@@ -1,7 +1,8 @@
 """The server's side of a connection: octets in, events and replies out (RFC 5321, RFC 2033)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeAlias, final
+from dataclasses import replace
+from typing import Any, Final, TypeAlias, final
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
@@ -22,19 +23,38 @@ from smtpwire.engine.events import (
     ServerEvent,
     ServerRequest,
 )
+from smtpwire.engine.incoming import IncomingBody
+from smtpwire.engine.input import Input
 from smtpwire.engine.need import Need, ServerNeed
 from smtpwire.engine.plan import Plan, Situation
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.redaction import REDACTED, redacted
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
+from smtpwire.engine.server_exchange import ServerExchange, challenge_line
 from smtpwire.engine.state import State
 from smtpwire.engine.stats import Stats
 from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
-from smtpwire.extensions import CHUNKING, ENHANCEDSTATUSCODES, EXPN, SIZE, Offer, Offered, Profile
+from smtpwire.extensions import (
+    CHUNKING,
+    EXPN,
+    PIPELINING,
+    SIZE,
+    STARTTLS,
+    Atrn,
+    Burl,
+    Etrn,
+    Offer,
+    Offered,
+    Profile,
+    Unavailable,
+    XClient,
+    XForward,
+)
 from smtpwire.extensions import parameters as p
+from smtpwire.extensions.parameters import Body
 from smtpwire.sasl import (
     AnonymousLogin,
     Ask,
@@ -44,7 +64,6 @@ from smtpwire.sasl import (
     Failed,
     PasswordLogin,
     SecretRequest,
-    ServerMechanism,
     ServerMechanismConfig,
     ServerStep,
     StoredSecret,
@@ -52,8 +71,9 @@ from smtpwire.sasl import (
     TokenLogin,
     server_mechanism,
 )
-from smtpwire.wire.body import DotDecoder, LineEndingCheck
+from smtpwire.wire.body import DotDecoder
 from smtpwire.wire.command import (
+    VERBS,
     Auth,
     Bdat,
     Command,
@@ -73,29 +93,53 @@ from smtpwire.wire.command import (
     parse_command,
 )
 from smtpwire.wire.octets import decode_base64
+from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request
 
 __all__ = ["ServerConnection"]
 
 Item: TypeAlias = ServerEvent | ServerNeed
-Step: TypeAlias = "Callable[[ServerConnection], Item]"
-Handler: TypeAlias = "Callable[[ServerConnection, Command], Item]"
-Answer: TypeAlias = "Callable[[ServerConnection, tuple[Reply, ...]], None]"
+Step: TypeAlias = "Callable[[ServerConnection], Item | None]"
+"""Reads on; None where it left its events in the queue, or there is more to be read."""
 Trace: TypeAlias = Callable[[Direction, bytes], None]
+Replies: TypeAlias = tuple[Reply, ...]
 
-# Bound once: an attribute of an enum costs as much as a small function on CPython 3.11.
+# Bound once: a member looked up on its enum costs as much as a small call on CPython 3.11.
 DATA: Final = Need.DATA
 WRITE: Final = Need.WRITE
 REPLY: Final = Need.REPLY
 TLS: Final = Need.TLS
 CLOSE: Final = Need.CLOSE
-GREETING, HELLO, READY = State.GREETING, State.HELLO, State.READY
-MAIL, RCPT = State.MAIL, State.RCPT
-BODY, CHUNKS = State.DATA, State.CHUNKS
+READY: Final = State.READY
 CLOSED: Final = State.CLOSED
-CR: Final = 13
-PROGRESS: Final = 4096  # octets of a body that count as a block (RFC 5321 §4.5.3.2.5)
+SENDER_OK: Final = ReplyKind.SENDER_OK
+RECIPIENT_OK: Final = ReplyKind.RECIPIENT_OK
+SEND_DATA: Final = ReplyKind.SEND_DATA
+MESSAGE_OK: Final = ReplyKind.MESSAGE_OK
+
+PROGRESS: Final = 4096
+"""Octets of a body that count as a block (RFC 5321 §4.5.3.2.5 gives none)."""
+EXCERPT: Final = 100
+"""Octets of an over-long line that an event shows."""
+
+# RFC 3207 §4, with LHLO for EHLO; and RFC 4954 §6 with STARTTLS, without which no AUTH may come.
+EXEMPT_FROM_TLS: Final = frozenset({Noop, StartTls, Quit})
+EXEMPT_FROM_AUTH: Final = frozenset({Auth, Hello, Noop, Rset, StartTls, Quit})
+# RFC 5321 §3.2, RFC 2033 §4.1
+GREETED_BY: Final[Mapping[bool, frozenset[str]]] = {
+    False: frozenset({"EHLO", "HELO"}),
+    True: frozenset({"LHLO"}),
+}
+FOREIGN: Final = frozenset(
+    # HTTP's methods and header fields a browser sends, other protocols' first words
+    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH HOST: USER-AGENT: CONTENT-LENGTH:"
+    b" CONTENT-TYPE: REFERER: ORIGIN: PRI INVITE REGISTER".split()
+)
+ABORTED_BY: Final[Mapping[CloseReason, Aborted]] = {
+    CloseReason.TIMEOUT: Aborted.TIMEOUT,
+    CloseReason.SHUTDOWN: Aborted.SHUTDOWN,
+}
 
 
 @final
@@ -104,40 +148,33 @@ class ServerConnection:
 
     config: the service. tls: the TLS layer under it, where that was there from the first octet
     (port 465); the profile SUBMISSIONS needs it. peer: who connected. reply_suffix: added to the
-    text of every refusal the engine makes by itself, as a session id.
+    text of every refusal the engine makes by itself, as a session id or a help URL.
 
     Raises ValueError where the profile needs TLS and there is none.
     """
 
     __slots__ = (
-        "_aborted_with",
-        "_arrived",
         "_auth_failures",
-        "_auth_verdict",
-        "_base",
-        "_body_open",
-        "_buffer",
-        "_check",
-        "_chunk_last",
-        "_chunk_left",
+        "_body",
+        "_burl",
         "_commands",
         "_config",
-        "_decoder",
-        "_discarded",
         "_eof",
         "_errors",
         "_events",
-        "_follow_up",
-        "_grammar",
+        "_exchange",
+        "_full",
+        "_given",
+        "_greeted",
         "_hello",
         "_identity",
+        "_input",
         "_junk",
-        "_limits",
         "_line",
         "_mail",
-        "_mechanism",
         "_messages",
         "_must_flush",
+        "_octets_received",
         "_octets_sent",
         "_output",
         "_output_size",
@@ -145,27 +182,25 @@ class ServerConnection:
         "_peer",
         "_pending",
         "_plan",
-        "_position",
         "_progress",
+        "_proxy",
+        "_recipients",
         "_redact",
         "_refused",
         "_refused_recipients",
         "_replies",
-        "_scanned",
         "_serial",
         "_shutdown",
-        "_size",
         "_socket_peer",
         "_state",
         "_step",
+        "_stray_left",
+        "_stray_reply",
         "_suffix",
-        "_swallowing",
         "_tls",
-        "_trace_queue",
+        "_traced",
         "_trailing",
-        "_transaction",
         "_utf8",
-        "_verdict",
         "trace",
     )
 
@@ -180,57 +215,45 @@ class ServerConnection:
         if config.profile is Profile.SUBMISSIONS and tls is None:
             raise ValueError("this profile has TLS from the first octet: give tls= (RFC 8314 §3.3)")
         self.trace: Trace | None = None
-        """Called with the direction and the octets, secrets redacted, after they took effect."""
+        self._traced: list[tuple[Direction, bytes]] = []
         self._config = config
-        self._limits = config.limits
         self._suffix = reply_suffix
         self._peer = self._socket_peer = Peer() if peer is None else peer
         self._tls = tls
-        # -- what came in
-        self._buffer = b""
-        self._position = 0
-        self._base = 0  # octets received before the buffer
-        self._arrived = bytearray()  # behind the buffer, not yet joined to it
-        self._scanned = 0  # of those, known to have no LF
+        self._input = Input()
         self._eof = False
-        self._trailing = bytearray()
-        # -- what goes out
+        self._trailing = b""
         self._output: list[bytes] = []
         self._output_size = 0
         self._must_flush = False
-        self._octets_sent = 0
-        # -- where the session is
-        self._state = GREETING
+        # where the session is
+        self._state = State.GREETING
         self._step: Step = ServerConnection._greet
         self._events: list[ServerEvent] = []
         self._pending: ServerRequest | None = None
-        self._follow_up: Callable[[], None] | None = None
         self._shutdown: Reply | None = None
         self._refused: Reply | None = None
+        self._greeted = False
         self._hello: Hello | None = None
         self._identity: Identity | None = None
+        self._exchange: ServerExchange | None = None
         self._line = b""
         self._redact = False
-        # -- the transaction and its body
+        # the transaction
         self._mail: Mail | None = None
-        self._transaction: list[Rcpt] = []
+        self._recipients: list[Rcpt] = []
         self._utf8 = False
+        self._body: IncomingBody | None = None
         self._owed = 0
-        self._body_open = False
-        self._decoder: DotDecoder | None = None
-        self._check: LineEndingCheck | None = None
-        self._chunk_left = 0
-        self._chunk_last = False
-        self._size = 0
-        self._swallowing = False
-        self._discarded = 0
-        self._verdict: Reply | None = None
-        # -- AUTH
-        self._mechanism: ServerMechanism | None = None
-        self._auth_verdict: Reply | None = None
-        # -- counts
+        self._given: list[Reply] = []
+        self._burl: Burl | None = None
+        self._stray_left = 0
+        self._stray_reply: Reply | None = None
+        # counts
         self._serial = 0
         self._progress = 0
+        self._octets_received = 0
+        self._octets_sent = 0
         self._commands = 0
         self._replies = 0
         self._errors = 0
@@ -238,4 +261,1580 @@ class ServerConnection:
         self._messages = 0
         self._refused_recipients = 0
         self._auth_failures = 0
-        self._use_plan()
+        self._plan = self._full = self._full_plan()
+        self._proxy: ProxyReader | None = None
+        if config.proxy and self._peer.proxy is None:
+            self._proxy = ProxyReader()
+            self._step = ServerConnection._read_proxy_header
+            if self._peer.address not in config.proxy:
+                self._close(CloseReason.VIOLATION, error="not a trusted proxy")
+
+    # -- the kernel: what an adapter calls
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take octets from the peer; ``b""`` is the end of the stream, and may come twice.
+
+        Never raises for what the peer sent. Raises LocalProtocolError where the backlog had
+        already reached ``Limits.backlog``: see ``wants_data``; nothing has been taken then.
+        """
+        if not data:
+            self._eof = True
+            return
+        if self._state is CLOSED:
+            return
+        if self._state is State.TLS:
+            self._octets_behind_starttls(data)
+            return
+        if len(self._input) >= self._config.limits.backlog:
+            raise LocalProtocolError("the backlog is full: read only while wants_data is True")
+        self._octets_received += len(data)
+        early = not self._greeted and not len(self._input)
+        self._input.feed(data)
+        if early:
+            self._early_talk()
+
+    def next_event(self) -> Item:
+        """The next event, or who must act; at a Need, calling again gives the same Need."""
+        item = self._advance()
+        if self._traced:
+            self._call_trace(item)
+        return item
+
+    def _advance(self) -> Item:
+        while not self._events:
+            if self._pending is not None:
+                return REPLY
+            if self._output_size >= self._config.limits.output:
+                return WRITE
+            item = self._step(self)
+            if item is not None:
+                return item
+        return self._events.pop(0)
+
+    def data_to_send(self) -> bytes:
+        """Everything queued so far, to be written in order; it is handed out once."""
+        if not self._output:
+            return b""
+        octets = self._output[0] if len(self._output) == 1 else b"".join(self._output)
+        self._output.clear()
+        self._output_size = 0
+        self._must_flush = False
+        self._greeted = True
+        self._octets_sent += len(octets)
+        return octets
+
+    # -- what the application calls
+
+    def reply(self, *replies: Reply, to: Request | None = None) -> None:
+        """Answer the pending question; without an argument, as the engine does by default.
+
+        The reply's class is the decision. ``to``: the question meant, so that a late answer
+        cannot hit the next one. While a body comes and nothing is pending, a 4yz or 5yz is the
+        early verdict on the message. A 421 is followed by shutdown. After the end of the data
+        LMTP and PRDR take one reply a recipient, at once or one by one.
+
+        Raises LocalProtocolError where nothing is pending, another question is, or the reply is
+        not legal for it (the table stands in README); nothing has changed then.
+        """
+        pending = self._pending
+        if pending is None:
+            self._early_verdict(replies, to)
+        elif to is not None and to is not pending:
+            raise LocalProtocolError("that question is no longer pending")
+        else:
+            _ANSWERS[type(pending)](self, replies)
+        if self._traced:
+            self._call_trace(None)
+
+    def supply(self, secret: StoredSecret | None, *, to: Request | None = None) -> None:
+        """Answer a SecretRequest with what is stored for the user; None: there is no such user.
+
+        Raises LocalProtocolError where no SecretRequest is pending, another one is, or the
+        mechanism cannot use this kind of secret; nothing has changed then.
+        """
+        pending = self._pending
+        if not isinstance(pending, SecretRequest) or (to is not None and to is not pending):
+            raise LocalProtocolError("no such SecretRequest is pending")
+        exchange = self._running_exchange()
+        try:
+            step = exchange.mechanism.supply(secret)
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
+        self._answered()
+        self._exchange_step(step)
+        if self._traced:
+            self._call_trace(None)
+
+    def offer(self, *extensions: Offered) -> None:
+        """Replace what this session offers, while Connected or Hello is pending (for proxies).
+
+        STARTTLS and AUTH are offered only where named here. Holds until TLS starts.
+        Raises LocalProtocolError at any other time.
+        """
+        if not isinstance(self._pending, Connected | Hello):
+            raise LocalProtocolError("the offer can be replaced only in Connected and Hello")
+        self._plan = self._full = self._config.plan_for(Offer(extensions))
+
+    def shutdown(self, reply: Reply | None = None) -> None:
+        """End the session with 421 as soon as no reply is owed (RFC 5321 §3.8).
+
+        A pending question stays answerable, and the 421 follows its reply. A body that comes is
+        aborted at once. Raises LocalProtocolError for a reply other than 421.
+        """
+        reply = self._text(ReplyKind.SHUTDOWN) if reply is None else reply
+        if reply.code != 421:
+            raise LocalProtocolError("a server shuts down with 421 (RFC 5321 §3.8)")
+        octets = self._serialised(reply)
+        if self._state is CLOSED or self._shutdown is not None:
+            return
+        if self._pending is not None:
+            self._shutdown = reply
+            return
+        if self._state is not State.TLS:
+            self._write(octets)
+        self._close(CloseReason.SHUTDOWN, reply)
+
+    def abort(self, error: str = "") -> None:
+        """End at once, sending nothing more: the transport is lost or the handler cancelled."""
+        if self._state is CLOSED:
+            return
+        self._output.clear()
+        self._output_size = 0
+        self._close(CloseReason.ABORTED, error=error)
+
+    def timed_out(self) -> None:
+        """The time ``timeout`` named has passed: 421 4.4.2 and the end.
+
+        Raises LocalProtocolError where no time was running.
+        """
+        if self.timeout is None:
+            raise LocalProtocolError("no time-out is running")
+        reply = self._text(ReplyKind.TIMEOUT)
+        if self._state is not State.TLS:
+            self._write(self._octets(ReplyKind.TIMEOUT))
+        self._close(CloseReason.TIMEOUT, reply)
+
+    def tls_started(self, tls: TlsInfo) -> None:
+        """The handshake is done: everything said before is forgotten (RFC 3207 §4.2).
+
+        Raises LocalProtocolError unless the Need is TLS and the 220 has been handed out.
+        """
+        if self._state is not State.TLS or self._output:
+            raise LocalProtocolError("there is no TLS to be started")
+        self._tls = tls
+        self._trailing = b""
+        self._input.clear()
+        self._peer = self._socket_peer
+        self._hello = None
+        self._identity = None
+        self._plan = self._full = self._full_plan()
+        self._serial += 1
+        self._state = self._state.commands["(handshake)"]
+        self._step = ServerConnection._read_command
+
+    def tls_failed(self, reason: str = "") -> None:
+        """The handshake failed: the connection is over.
+
+        Raises LocalProtocolError unless the Need is TLS.
+        """
+        if self._state is not State.TLS:
+            raise LocalProtocolError("there is no TLS to fail")
+        self._close(CloseReason.TLS_FAILED, error=reason)
+
+    # -- what may be read at any time
+
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+        return self._state
+
+    @property
+    def pending(self) -> ServerRequest | None:
+        """The question that waits for an answer."""
+        return self._pending
+
+    @property
+    def replies_owed(self) -> int:
+        """How many replies ``reply()`` still takes for the pending question."""
+        if isinstance(self._pending, EndOfMessage):
+            return self._owed
+        return 0 if self._pending is None else 1
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """The transaction so far; None outside one."""
+        return None if self._mail is None else Envelope(self._mail, tuple(self._recipients))
+
+    @property
+    def hello(self) -> Hello | None:
+        """The EHLO, HELO or LHLO that was accepted last."""
+        return self._hello
+
+    @property
+    def extensions(self) -> Offer:
+        """What this session offers."""
+        return self._plan.offer
+
+    @property
+    def tls(self) -> TlsInfo | None:
+        """The TLS layer, if there is one."""
+        return self._tls
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who authenticated; None until 235."""
+        return self._identity
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end."""
+        return self._peer
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether the adapter may read; else it must pause."""
+        if self._state is CLOSED or self._state is State.TLS:
+            return False
+        if isinstance(self._pending, StartTls):
+            return False
+        return len(self._input) < self._config.limits.backlog
+
+    @property
+    def reusable(self) -> bool:
+        """Always False: a server does not choose what comes next."""
+        return False
+
+    @property
+    def eof_received(self) -> bool:
+        """The peer has closed its side."""
+        return self._eof
+
+    @property
+    def trailing_data(self) -> bytes:
+        """Octets for the TLS layer that came with what was read before it."""
+        return self._trailing
+
+    @property
+    def timeout(self) -> Timeout | None:
+        """How long to wait for the peer; None while the application or nobody is to act."""
+        if self._pending is not None or self._state is CLOSED:
+            return None
+        timeouts = self._config.timeouts
+        if self._state is State.TLS:
+            seconds = timeouts.handshake
+        elif self._state in (State.DATA, State.CHUNKS):
+            seconds = timeouts.block
+        else:
+            seconds = timeouts.command
+        return Timeout(seconds, self._serial)
+
+    @property
+    def stats(self) -> Stats:
+        """What went through so far."""
+        return Stats(
+            self._octets_received,
+            self._octets_sent,
+            self._commands,
+            self._replies,
+            self._errors,
+            self._messages,
+            self._auth_failures,
+        )
+
+    def __repr__(self) -> str:
+        return f"<ServerConnection {self._config.host} {self._state.value}>"
+
+    # -- output
+
+    def _text(self, kind: ReplyKind) -> Reply:
+        reply = self._config.texts[kind]
+        if self._suffix and reply.code >= 400:
+            reply = Reply(reply.code, f"{reply.text} {self._suffix}", reply.enhanced)
+        return reply
+
+    def _octets(self, kind: ReplyKind) -> bytes:
+        if self._suffix:
+            return self._serialised(self._text(kind))
+        return self._config.octets[kind]
+
+    def _serialised(self, reply: Reply, *, utf8: bool = False) -> bytes:
+        try:
+            return serialise(reply, self._config.enhanced, utf8=utf8)
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
+
+    def _write(self, octets: bytes) -> None:
+        self._output.append(octets)
+        self._output_size += len(octets)
+        self._replies += 1
+        if self.trace is not None:
+            self._traced.append(("sent", octets))
+
+    def _call_trace(self, item: Item | None) -> None:
+        traced, self._traced = self._traced, []
+        try:
+            for direction, octets in traced:
+                if self.trace is not None:
+                    self.trace(direction, octets)
+        except BaseException:
+            # What a trace raises changes nothing: the event is still to come.
+            if item is not None and not isinstance(item, Need):
+                self._events.insert(0, item)
+            raise
+
+    # -- the end
+
+    def _close(self, reason: CloseReason, reply: Reply | None = None, error: str = "") -> None:
+        if self._body is not None and self._body.open:
+            aborted = ABORTED_BY.get(reason, Aborted.CLOSED)
+            self._events.append(MessageAborted(aborted, reply))
+        self._events.append(Closed(reason, reply, error))
+        self._state = CLOSED
+        self._step = ServerConnection._ended
+        self._pending = None
+        self._body = None
+        self._exchange = None
+        self._input.clear()
+
+    def _ended(self) -> Item | None:
+        return CLOSE
+
+    def _violation(
+        self, kind: ViolationKind, offset: int, closing: ReplyKind | None = ReplyKind.CLOSING
+    ) -> Policy:
+        """Tell of a violation; where its policy is to close, say ``closing`` and do so."""
+        policy = self._config.policy(kind)
+        fatal = policy is Policy.CLOSE
+        self._events.append(ProtocolViolation(kind, offset, fatal))
+        if fatal:
+            reply = None if closing is None else self._text(closing)
+            if closing is not None:
+                self._write(self._octets(closing))
+            self._close(CloseReason.VIOLATION, reply)
+        return policy
+
+    # -- before the first command
+
+    def _read_proxy_header(self) -> Item | None:
+        """PROXY is required of those who may send it, and of nobody else (haproxy's §2)."""
+        reader = self._proxy
+        if reader is None:
+            return None
+        header = reader.receive_data(self._input.take(reader.wanted))
+        if header is None:
+            return self._more()
+        self._proxy = None
+        if isinstance(header, ProxyRefused):
+            self._close(CloseReason.VIOLATION, error=header.reason)
+            return None
+        self._socket_peer = self._peer = _behind_proxy(self._peer, header)
+        self._plan = self._full = self._full_plan()
+        self._step = ServerConnection._greet
+        if len(self._input):
+            self._early_talk()
+        return None
+
+    def _greet(self) -> Item | None:
+        return self._ask(Connected(self._peer))
+
+    def _early_talk(self) -> None:
+        # RFC 5321 §4.3.1: a client waits for the greeting; Exim's PIPECONNECT does not.
+        if self._proxy is None and self._socket_peer.address not in self._config.pipeconnect:
+            self._violation(ViolationKind.EARLY_TALK, self._input.offset, ReplyKind.EARLY_TALK)
+
+    def _octets_behind_starttls(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._output:  # the 220 has left: these are TLS's, never parsed
+            room = self._config.limits.trailing - len(self._trailing)
+            self._trailing += bytes(data[:room])
+            return
+        # The 220 has not left, so they came in plaintext: an attack (CVE-2011-0411), R89.
+        self._output.clear()
+        self._output_size = 0
+        self._violation(ViolationKind.PLAINTEXT_BEHIND_STARTTLS, self._input.offset, None)
+
+    def _full_plan(self) -> Plan:
+        config = self._config
+        address = self._socket_peer.address
+        withheld = {
+            keyword
+            for keyword, trusted in (
+                ("XCLIENT", config.xclient),
+                ("XFORWARD", config.xforward),
+                ("PIPECONNECT", config.pipeconnect),
+                ("X_PIPE_CONNECT", config.pipeconnect),
+            )
+            if address not in trusted
+        }
+        tls = self._tls
+        return config.plan(
+            Situation(
+                tls=tls is not None,
+                bindings=tls is not None and bool(tls.bindings),
+                certificate=tls is not None and tls.peer is not None,
+                withheld=frozenset(withheld),
+            )
+        )
+
+    # -- reading commands
+
+    def _read_command(self) -> Item | None:
+        if self._must_flush and self._output and len(self._input):
+            return WRITE  # RFC 2920 §3.2: this reply must not wait for more input
+        raw = self._input.take_to_lf()
+        if raw is None or len(raw) >= self._plan.read_limit:
+            return self._no_line(raw)
+        line = raw[:-1]
+        if raw[-1:] != b"\r" or b"\r" in line:
+            return self._broken_line(raw)
+        self._serial += 1
+        self._commands += 1
+        self._line = line
+        if self.trace is not None:
+            self._traced.append(("received", self._shown(line) + b"\r\n"))
+        try:
+            command = parse_command(line, self._plan.grammar, utf8=self._utf8)
+        except CommandError as error:
+            return self._refuse_line(error)
+        if self._refused is not None and not isinstance(command, Quit):
+            self._refuse(self._service_refused())
+            return None
+        return _HANDLERS[type(command)](self, command)
+
+    def _no_line(self, raw: bytes | None) -> Item | None:
+        """No line yet, or one longer than any may be."""
+        if raw is not None:
+            self._input.give_back(len(raw) + 1)
+        elif self._is_foreign(self._input.peek(EXCERPT)):
+            return self._foreign()
+        elif len(self._input) < self._plan.read_limit:
+            return self._more()
+        self._line = self._input.peek(EXCERPT)
+        reply = self._too_long(self._line)
+        return self._refuse_broken(ViolationKind.LINE_TOO_LONG, self._input.offset, reply)
+
+    def _broken_line(self, raw: bytes) -> Item | None:
+        """CR or LF that is no line end: the line is answered once, and dropped up to CRLF."""
+        self._line = raw
+        if self._is_foreign(raw):
+            return self._foreign()
+        start = self._input.offset - len(raw) - 1
+        bare_cr = raw.find(b"\r")
+        if raw.endswith(b"\r"):  # the line is whole
+            self._input.give_back(2)
+        if 0 <= bare_cr < len(raw) - 1:
+            kind, offset = ViolationKind.BARE_CR, start + bare_cr
+        else:
+            kind, offset = ViolationKind.BARE_LF, start + len(raw)
+        reply = Reply(500, "A line ends with CRLF and holds no other CR or LF", "5.5.2")
+        return self._refuse_broken(kind, offset, reply)
+
+    def _refuse_broken(self, kind: ViolationKind, offset: int, reply: Reply) -> Item | None:
+        if self._violation(kind, offset) is not Policy.CLOSE:
+            self._progress = 0
+            self._step = ServerConnection._drop_line
+            self._refuse(reply)
+        return None
+
+    def _too_long(self, line: bytes) -> Reply:
+        if line[:4].upper() == b"AUTH":
+            self._redact = True
+            return self._text(ReplyKind.AUTH_TOO_LONG)
+        return Reply(500, "Line too long", "5.5.2")
+
+    def _drop_line(self) -> Item | None:
+        """Drop what is left of a broken line, up to its CRLF."""
+        octets = self._input.take()
+        end = octets.find(b"\r\n")
+        if end >= 0:
+            self._input.give_back(len(octets) - end - 2)
+            self._step = ServerConnection._read_command
+            return None
+        dropped = len(octets)
+        if octets.endswith(b"\r"):
+            self._input.give_back(1)
+            dropped -= 1
+        return self._more() if self._drop(dropped) else None
+
+    def _drop(self, octets: int) -> bool:
+        """Count what is dropped; past the limit close, and say False."""
+        self._progress += octets
+        if self._progress <= self._config.limits.swallow:
+            return True
+        self._violation(ViolationKind.TOO_MUCH, self._input.offset, ReplyKind.TOO_MUCH)
+        return False
+
+    def _more(self) -> Item | None:
+        """More octets are needed: they are to be read, or there are none to come."""
+        if not self._eof:
+            return DATA
+        self._close(CloseReason.EOF)
+        return None
+
+    def _shown(self, line: bytes) -> bytes:
+        """A line as an event or a trace may show it."""
+        if self._redact and line.partition(b" ")[0].upper() not in VERBS:
+            return REDACTED  # an unknown line behind a refused AUTH may be its response
+        return redacted(line)
+
+    def _refuse_line(self, error: CommandError) -> Item | None:
+        if self._is_foreign(self._line):
+            return self._foreign()
+        reply = Reply(error.code, error.reason, error.enhanced)
+        if error.code == 500 and error.enhanced == "5.5.2":
+            reply = self._too_long(self._line)
+            if self._violation(ViolationKind.LINE_TOO_LONG, self._line_start()) is Policy.CLOSE:
+                return None
+        if self._refused is not None:
+            reply = self._service_refused()
+        if error.verb == "AUTH":
+            self._redact = True
+        self._must_flush |= error.code == 500
+        self._refuse(reply)
+        if error.verb == "BDAT" and self._state is not CLOSED:
+            # Whatever follows cannot be told from commands (RFC 3030 §2).
+            self._violation(ViolationKind.CHUNK_SIZE, self._line_start())
+        return None
+
+    def _line_start(self) -> int:
+        return self._input.offset - len(self._line) - 2
+
+    def _refuse(self, reply: Reply) -> None:
+        """Answer a command that cannot be taken; tell of it; count it."""
+        self._errors += 1
+        if self._errors > self._config.limits.errors:
+            self._too_many()
+            return
+        if self._suffix and self._suffix not in reply.text:
+            reply = Reply(reply.code, f"{reply.text} {self._suffix}", reply.enhanced)
+        self._write(self._serialised(reply))
+        self._events.append(InvalidCommand(self._shown(self._line), reply))
+
+    def _refuse_kind(self, kind: ReplyKind) -> None:
+        self._refuse(self._text(kind))
+
+    def _too_many(self) -> None:
+        """Over a budget: 421 instead of the reply."""
+        reply = self._text(ReplyKind.TOO_MANY_ERRORS)
+        self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
+        self._events.append(InvalidCommand(self._shown(self._line), reply))
+        self._close(CloseReason.ERRORS, reply)
+
+    def _is_foreign(self, line: bytes) -> bool:
+        """Whether a line before EHLO is another protocol's."""
+        if self._state is not State.HELLO:
+            return False
+        first = line.partition(b" ")[0].rstrip(b"\r").upper()
+        return first in FOREIGN or b" HTTP/" in line or line.startswith((b"SSH-", b"\x16\x03"))
+
+    def _foreign(self) -> Item | None:
+        offset = self._input.offset
+        if self._violation(ViolationKind.FOREIGN_PROTOCOL, offset) is not Policy.CLOSE:
+            self._progress = 0
+            self._refuse(Reply(500, "This is SMTP", "5.5.1"))
+        return None
+
+    def _service_refused(self) -> Reply:
+        # RFC 7504 §3: after 521 everything is 521; RFC 5321 §3.1: after 554, 503.
+        if self._refused is not None and self._refused.code == 521:
+            return self._refused
+        return self._text(ReplyKind.BAD_SEQUENCE)
+
+    # -- commands: a handler returns the question the command is, or has queued what it told
+
+    def _ask(self, question: ServerRequest) -> Item | None:
+        self._pending = question
+        if not self._events:
+            return question
+        self._events.append(question)
+        return None
+
+    def _tell(self, event: ServerEvent) -> None:
+        self._events.append(event)
+
+    def _forbidden(self, command: Command, name: str, *, last: bool = True) -> bool:
+        """Refuse a command that cannot be taken now, and say so."""
+        config = self._config
+        kind = None
+        if config.require_tls or config.require_auth:
+            kind = self._required_first(command)
+        if kind is None and name not in self._state.commands:
+            kind = ReplyKind.BAD_SEQUENCE
+        if kind is None and len(self._input) and (last or PIPELINING not in self._plan.offer):
+            kind = self._pipelined()
+        if kind is not None and self._state is not CLOSED:
+            self._refuse_kind(kind)
+        return kind is not None
+
+    def _required_first(self, command: Command) -> ReplyKind | None:
+        """TLS or AUTH, where the service requires it before this command."""
+        config = self._config
+        kind = type(command)
+        if config.require_tls and self._tls is None:
+            hello = isinstance(command, Hello) and command.verb != "HELO"
+            if not hello and kind not in EXEMPT_FROM_TLS:
+                return ReplyKind.TLS_REQUIRED
+        if config.require_auth and self._identity is None and kind not in EXEMPT_FROM_AUTH:
+            return ReplyKind.AUTH_REQUIRED
+        return None
+
+    def _pipelined(self) -> ReplyKind | None:
+        """Something stands behind a command that must be last in its group (RFC 2920 §3.1)."""
+        if self._socket_peer.address in self._config.pipeconnect:
+            return None
+        policy = self._violation(ViolationKind.PIPELINING, self._input.offset)
+        return None if policy is Policy.NOTE else ReplyKind.BAD_SEQUENCE
+
+    def _is_junk(self) -> bool:
+        """Count a command that moves no mail; over the budget, close."""
+        self._junk += 1
+        if self._junk <= self._config.limits.junk:
+            return False
+        self._too_many()
+        return True
+
+    def _on_hello(self, command: Hello) -> Item | None:
+        if command.verb not in GREETED_BY[self._config.profile is Profile.LMTP]:
+            self._refuse(Reply(500, "Command not recognized", "5.5.1"))
+            return None
+        if self._forbidden(command, command.verb) or self._is_junk():
+            return None
+        return self._ask(command)
+
+    def _on_mail(self, command: Mail) -> Item | None:
+        if self._forbidden(command, "MAIL", last=False) or self._has_bad_parameters(command):
+            return None
+        return self._ask(command)
+
+    def _on_rcpt(self, command: Rcpt) -> Item | None:
+        if self._forbidden(command, "RCPT", last=False):
+            return None
+        if len(self._recipients) >= self._config.limits.recipients:
+            self._refuse_kind(ReplyKind.TOO_MANY_RECIPIENTS)
+            return None
+        if self._has_bad_parameters(command):
+            return None
+        return self._ask(command)
+
+    def _has_bad_parameters(self, command: Mail | Rcpt) -> bool:
+        parameters = command.parameters
+        if not parameters:
+            return False
+        offer = self._plan.offer
+        limit = offer.get(SIZE)
+        if limit and parameters.get(p.SIZE, 0) > limit:  # RFC 1870 §6.1
+            self._refuse_kind(ReplyKind.TOO_LARGE)
+            return True
+        error = offer.check(parameters)
+        if error is not None:
+            self._refuse(Reply(error.code, error.reason, error.enhanced))
+        return error is not None
+
+    def _on_data(self, command: Data) -> Item | None:
+        if self._state is State.MAIL:  # RFC 5321 §3.3, RFC 2033 §4.2
+            self._refuse_kind(ReplyKind.NO_RECIPIENTS)
+            return None
+        if self._forbidden(command, "DATA"):
+            return None
+        if self._mail is not None and self._mail.parameters.get(p.BODY) is Body.BINARYMIME:
+            self._refuse_kind(ReplyKind.BAD_SEQUENCE)  # RFC 3030 §3
+            return None
+        return self._ask(command)
+
+    def _on_rset(self, command: Rset) -> Item | None:
+        idle = self._mail is None
+        if self._forbidden(command, "RSET", last=False) or (idle and self._is_junk()):
+            return None
+        self._write(self._octets(ReplyKind.RESET))
+        self._state = self._state.commands["RSET"]
+        self._forget_transaction(Aborted.RESET)
+        self._tell(command)
+        return None
+
+    def _on_noop(self, command: Noop) -> Item | None:
+        return self._answer_at_once(command, "NOOP", ReplyKind.NOOP)
+
+    def _on_help(self, command: Help) -> Item | None:
+        return self._answer_at_once(command, "HELP", ReplyKind.HELP)
+
+    def _answer_at_once(self, command: Noop | Help, verb: str, kind: ReplyKind) -> Item | None:
+        if self._forbidden(command, verb) or self._is_junk():
+            return None
+        self._write(self._octets(kind))
+        self._must_flush = True
+        self._tell(command)
+        return None
+
+    def _on_vrfy(self, command: Vrfy) -> Item | None:
+        if self._forbidden(command, "VRFY") or self._is_junk():
+            return None
+        return self._ask(command)
+
+    def _on_expn(self, command: Expn) -> Item | None:
+        if EXPN not in self._plan.offer:
+            self._refuse_kind(ReplyKind.NOT_IMPLEMENTED)
+            return None
+        if self._forbidden(command, "EXPN") or self._is_junk():
+            return None
+        return self._ask(command)
+
+    def _on_quit(self, command: Quit) -> Item | None:
+        if len(self._input):
+            self._pipelined()
+        if self._state is CLOSED:
+            return None
+        self._write(self._octets(ReplyKind.GOODBYE))
+        self._tell(command)
+        reason = CloseReason.QUIT if self._refused is None else CloseReason.REFUSED
+        self._close(reason, self._text(ReplyKind.GOODBYE))
+        return None
+
+    def _on_starttls(self, command: StartTls) -> Item | None:
+        if self._tls is not None or self._identity is not None:  # RFC 3207 §4.2; R91
+            self._refuse_kind(ReplyKind.TLS_ACTIVE)
+        elif STARTTLS not in self._full.offer:
+            self._refuse_kind(ReplyKind.TLS_NOT_AVAILABLE)
+        elif "STARTTLS" not in self._state.commands:
+            self._refuse_kind(ReplyKind.BAD_SEQUENCE)
+        else:
+            return self._ask(command)
+        return None
+
+    def _on_extension(self, command: Command) -> Item | None:
+        """A verb that an offered extension brings; without a line in the table, by its entry."""
+        verb = bytes(command).partition(b" ")[0]
+        entry = self._plan.grammar.verbs[verb]
+        states = IN_TRANSACTION if entry.in_transaction else OUTSIDE_TRANSACTION
+        config = self._config
+        kind = None
+        if config.require_tls or config.require_auth:
+            kind = self._required_first(command)
+        if kind is None and self._state not in states:
+            kind = ReplyKind.BAD_SEQUENCE
+        if kind is None and entry.last_in_group and len(self._input):
+            kind = self._pipelined()
+        if self._state is CLOSED:
+            return None
+        if kind is not None:
+            self._refuse_kind(kind)
+            return None
+        question: ServerRequest = command  # type: ignore[assignment]  # every verb's command is one
+        return self._ask(question)
+
+    def _on_xclient(self, command: XClient) -> Item | None:
+        if command.login is not None and not self._config.xclient_login:
+            self._refuse(Reply(550, "LOGIN is not taken", "5.7.0"))
+            return None
+        return self._on_extension(command)
+
+    def _on_atrn(self, command: Atrn) -> Item | None:
+        if self._identity is None:  # RFC 2645 §5.2.1
+            self._refuse_kind(ReplyKind.AUTH_REQUIRED)
+            return None
+        return self._on_extension(command)
+
+    # -- chunks (RFC 3030)
+
+    def _on_bdat(self, command: Bdat) -> Item | None:
+        """Frame the chunk whatever becomes of it: a body is never read as commands."""
+        refusal = self._chunk_refusal(command)
+        if self._state is CLOSED:
+            return None
+        body = self._body
+        if refusal is not None:
+            self._stray_left, self._stray_reply = command.size, self._text(refusal)
+            if self._owes_nothing(command):
+                self._stray_reply = None
+            self._progress = 0
+            self._step = ServerConnection._read_stray_chunk
+            return None
+        if body is not None:
+            body.chunk_left, body.last = command.size, command.last
+            self._step = ServerConnection._read_chunk
+            return None
+        self._begin_chunks(command.size, last=command.last)
+        return self._ask(Data(chunking=True))
+
+    def _chunk_refusal(self, command: Bdat) -> ReplyKind | None:
+        if CHUNKING not in self._plan.offer:
+            return ReplyKind.NOT_IMPLEMENTED
+        if self._body is not None and self._body.refusal is not None:
+            return ReplyKind.BODY_FAILED
+        config = self._config
+        if config.require_tls or config.require_auth:
+            required = self._required_first(command)
+            if required is not None:
+                return required
+        if self._state is State.MAIL:
+            return ReplyKind.NO_RECIPIENTS
+        return None if "BDAT" in self._state.commands else ReplyKind.BAD_SEQUENCE
+
+    def _owes_nothing(self, command: Bdat) -> bool:
+        # RFC 2033 §4.3: LAST owes a reply a recipient, and there is none.
+        lmtp = self._config.profile is Profile.LMTP
+        return lmtp and command.last and self._state is State.MAIL
+
+    def _begin_chunks(self, size: int, *, last: bool) -> None:
+        body = self._body = IncomingBody.of_chunks(check=self._config.check_chunks)
+        body.chunk_left, body.last = size, last
+
+    def _read_stray_chunk(self) -> Item | None:
+        if self._stray_left:
+            octets = self._input.take(self._stray_left)
+            if not octets:
+                return self._more()
+            self._stray_left -= len(octets)
+            self._drop(len(octets))
+            return None
+        self._step = ServerConnection._read_command
+        if self._stray_reply is not None:
+            self._refuse(self._stray_reply)
+        return None
+
+    def _read_chunk(self) -> Item | None:
+        body = self._running_body()
+        if not body.chunk_left:
+            return self._end_of_chunk(body)
+        octets = self._input.take(body.chunk_left)
+        if not octets:
+            return self._more()
+        body.chunk_left -= len(octets)
+        return self._content(body, octets)
+
+    def _end_of_chunk(self, body: IncomingBody) -> Item | None:
+        self._serial += 1
+        if body.last:
+            return self._end_of_body()
+        self._step = ServerConnection._read_command
+        if body.refusal is None:
+            self._write(self._octets(ReplyKind.CHUNK_OK))
+        else:
+            self._write(self._serialised(body.refusal))
+        return None
+
+    def _on_burl(self, command: Burl) -> Item | None:
+        """A chunk the application fetches itself (RFC 4468 §3.2)."""
+        body = self._body
+        failed = body is not None and body.refusal is not None
+        if self._forbidden(command, "BURL", last=False):
+            return None
+        if failed:
+            self._refuse_kind(ReplyKind.BODY_FAILED)
+            return None
+        if body is not None:
+            body.last = command.last
+            return self._ask(command)
+        self._begin_chunks(0, last=command.last)
+        self._burl = command
+        return self._ask(Data(chunking=True))
+
+    # -- the body
+
+    def _running_body(self) -> IncomingBody:
+        body = self._body
+        if body is None:
+            raise AssertionError("no body is being received")
+        return body
+
+    def _read_data(self) -> Item | None:
+        if self._must_flush and self._output and len(self._input):
+            return WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
+        octets = self._input.take()
+        if not octets:
+            return self._more()
+        body = self._running_body()
+        decoder = body.running_decoder()
+        content = decoder.decode(octets)
+        if decoder.finished:
+            self._input.give_back(len(decoder.rest))
+            self._step = ServerConnection._end_of_body
+        elif body.refusal is not None:
+            self._drop(len(octets))
+            return None
+        item = self._content(body, content) if content else None
+        if decoder.violation is not None and body.refusal is None:
+            if item is not None:
+                self._tell(item)
+            return self._bare_line_end(body, decoder)
+        return item
+
+    def _content(self, body: IncomingBody, octets: bytes) -> BodyChunk | None:
+        """Hand on a piece of content, unless it no longer matters."""
+        size = len(octets)
+        self._progress += size
+        if self._progress >= PROGRESS:
+            self._progress = 0
+            self._serial += 1
+        if body.refusal is not None:
+            body.dropped += size
+            if body.dropped > self._config.limits.swallow:
+                self._violation(ViolationKind.TOO_MUCH, self._input.offset, ReplyKind.TOO_MUCH)
+            return None
+        limit = self._config.limits.message
+        if limit and body.size + size > limit:
+            self._fail_body(body, self._text(ReplyKind.TOO_LARGE), Aborted.LIMIT)
+            return None
+        body.add(octets)
+        return BodyChunk(octets)
+
+    def _bare_line_end(self, body: IncomingBody, decoder: DotDecoder) -> Item | None:
+        kind = ViolationKind.BARE_CR if decoder.bare == b"\r" else ViolationKind.BARE_LF
+        offset = body.start + (decoder.violation or 0)
+        if self._violation(kind, offset) is not Policy.CLOSE:
+            self._fail_body(body, self._text(ReplyKind.BARE_LINE_END), Aborted.CONTENT)
+        return None
+
+    def _fail_body(self, body: IncomingBody, reply: Reply, reason: Aborted) -> None:
+        """The message will not be taken; its octets are read past and answered at their end."""
+        body.refusal = reply
+        body.open = False
+        if body.decoder is not None:
+            body.decoder.discard()
+        self._tell(MessageAborted(reason, reply))
+
+    def _early_verdict(self, replies: Replies, to: Request | None) -> None:
+        body = self._body
+        if body is None or not body.open or to is not None or len(replies) != 1:
+            raise LocalProtocolError("no question is pending")
+        reply = self._complete(replies[0])
+        if reply.code < 400:
+            raise LocalProtocolError("an early verdict is 4yz or 5yz")
+        self._serialised(reply)
+        self._fail_body(body, reply, Aborted.REFUSED)
+        if reply.code == 421:
+            self.shutdown(reply)
+
+    def _end_of_body(self) -> Item | None:
+        body = self._running_body()
+        self._step = ServerConnection._read_command
+        if body.refusal is not None:
+            octets = self._serialised(body.refusal)
+            for _ in range(len(self._recipients) if self._is_lmtp() else 1):
+                self._write(octets)
+            self._end_transaction()
+            return None
+        body.open = False
+        self._serial += 1
+        envelope = Envelope(self._envelope_mail(), tuple(self._recipients))
+        self._owed = self._replies_after_body()
+        return self._ask(EndOfMessage(envelope, body.size, body.canonical))
+
+    def _is_lmtp(self) -> bool:
+        return self._config.profile is Profile.LMTP
+
+    def _is_prdr(self) -> bool:
+        return p.PRDR in self._envelope_mail().parameters
+
+    def _envelope_mail(self) -> Mail:
+        if self._mail is None:
+            raise AssertionError("no transaction is open")
+        return self._mail
+
+    def _replies_after_body(self) -> int:
+        recipients = len(self._recipients)
+        if self._is_lmtp():
+            return recipients  # RFC 2033 §4.2
+        return recipients + 1 if self._is_prdr() else 1
+
+    def _end_transaction(self) -> None:
+        """The message is answered: the transaction is over, whatever the answer (§4.1.1.4)."""
+        self._state = READY
+        self._mail = None
+        self._recipients = []
+        self._utf8 = False
+        self._body = None
+
+    def _forget_transaction(self, reason: Aborted) -> None:
+        if self._body is not None and self._body.open:
+            self._tell(MessageAborted(reason))
+        self._mail = None
+        self._recipients = []
+        self._utf8 = False
+        self._body = None
+
+    # -- answers: each checks the replies before anything changes
+
+    def _one(self, replies: Replies, positive: int | None, *, utf8: bool = False) -> Reply:
+        """The one reply given: ``positive`` (None: any 2yz), 4yz or 5yz."""
+        name = type(self._pending).__name__
+        if len(replies) != 1:
+            raise LocalProtocolError(f"{name} takes one reply")
+        reply = replies[0]
+        accepted = reply.is_positive if positive is None else reply.code == positive
+        if not accepted and not reply.is_transient and not reply.is_permanent:
+            raise LocalProtocolError(f"{reply.code} is no legal reply to {name}")
+        self._serialised(reply, utf8=utf8)
+        return reply
+
+    def _complete(self, reply: Reply) -> Reply:
+        """With an enhanced status code: X.0.0 where none was given (RFC 2034 §4)."""
+        if reply.enhanced is not None or reply.is_intermediate:
+            return reply
+        return Reply(reply.code, reply.text, f"{reply.severity}.0.0")
+
+    def _answered(self) -> None:
+        self._pending = None
+        self._serial += 1
+
+    def _say(self, reply: Reply, *, utf8: bool = False) -> None:
+        """Queue the application's reply; the question is answered."""
+        self._write(self._serialised(self._complete(reply), utf8=utf8))
+        self._settle(reply)
+
+    def _say_kind(self, kind: ReplyKind) -> None:
+        """Queue a default reply; the question is answered."""
+        self._write(self._octets(kind))
+        self._pending = None
+        self._serial += 1
+        if self._shutdown is not None:
+            self._settle(None)
+
+    def _settle(self, reply: Reply | None) -> None:
+        """After an answer: the 421 that waited, or that was the answer."""
+        self._answered()
+        if self._state is CLOSED:
+            return
+        if reply is not None and reply.code == 421:
+            self._close(CloseReason.SHUTDOWN, reply)
+        elif self._shutdown is not None and self._state is not State.TLS:
+            self._write(self._serialised(self._shutdown))
+            self._close(CloseReason.SHUTDOWN, self._shutdown)
+        elif self._shutdown is not None:
+            self._close(CloseReason.SHUTDOWN, self._shutdown)
+
+    def _answer_connected(self, replies: Replies) -> None:
+        self._must_flush = True
+        if not replies:
+            self._enter("(greeting)")
+            self._say_kind(ReplyKind.GREETING)
+            return
+        reply = self._one(replies, 220)
+        if not reply.is_positive:
+            self._refused = reply
+        self._enter("(greeting)")
+        self._write(serialise(reply, enhanced=False))  # RFC 2034 §4: none in the greeting
+        self._settle(reply)
+
+    def _enter(self, command: str) -> None:
+        self._state = self._state.commands[command]
+        self._step = ServerConnection._read_command
+
+    def _answer_hello(self, replies: Replies) -> None:
+        hello = self._pending
+        if not isinstance(hello, Hello):
+            raise AssertionError("no Hello is pending")
+        reply = self._one(replies, 250) if replies else None
+        self._must_flush = True
+        if reply is not None and not reply.is_positive:
+            self._write(serialise(reply, enhanced=False))  # RFC 2034 §4: none on EHLO
+            self._settle(reply)
+            return
+        extended = hello.verb != "HELO"
+        self._write(self._hello_octets(reply, extended=extended))
+        self._hello = hello
+        self._plan = self._full if extended else self._config.bare_plan
+        self._state = self._state.commands[hello.verb]
+        self._forget_transaction(Aborted.RESET)
+        self._settle(None)
+
+    def _hello_octets(self, reply: Reply | None, *, extended: bool) -> bytes:
+        if reply is None:
+            return self._full.hello if extended else self._octets(ReplyKind.HELLO)
+        first = reply.lines[0] or self._config.host
+        lines = self._full.offer.lines if extended else ()  # RFC 5321 §3.2: HELO gets one line
+        return serialise(Reply(reply.code, "\n".join((first, *lines))), enhanced=False)
+
+    def _answer_mail(self, replies: Replies) -> None:
+        mail = self._pending
+        if not isinstance(mail, Mail):
+            raise AssertionError("no Mail is pending")
+        utf8 = p.SMTPUTF8 in mail.parameters
+        reply = self._one(replies, None, utf8=utf8) if replies else None
+        if reply is None or reply.is_positive:
+            self._state = self._state.commands["MAIL"]
+            self._mail = mail
+            self._utf8 = utf8
+        if reply is None:
+            self._say_kind(SENDER_OK)
+        else:
+            self._say(reply, utf8=utf8)
+
+    def _answer_rcpt(self, replies: Replies) -> None:
+        rcpt = self._pending
+        if not isinstance(rcpt, Rcpt):
+            raise AssertionError("no Rcpt is pending")
+        reply = self._one(replies, None, utf8=self._utf8) if replies else None
+        if reply is None or reply.is_positive:
+            self._state = self._state.commands["RCPT"]
+            self._recipients.append(rcpt)
+        if reply is None:
+            self._say_kind(RECIPIENT_OK)
+            return
+        self._say(reply, utf8=self._utf8)
+        if not reply.is_positive:
+            self._count_refused_recipient()
+
+    def _count_refused_recipient(self) -> None:
+        self._refused_recipients += 1
+        limit = self._config.limits.refused_recipients
+        if self._refused_recipients > limit and self._state is not CLOSED:
+            self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
+            self._close(CloseReason.ERRORS, self._text(ReplyKind.TOO_MANY_ERRORS))
+
+    def _answer_data(self, replies: Replies) -> None:
+        data = self._pending
+        if not isinstance(data, Data):
+            raise AssertionError("no Data is pending")
+        reply = self._data_reply(replies, data)
+        if data.chunking:
+            self._answer_chunks(reply)
+        elif reply is not None and not reply.is_intermediate:
+            self._must_flush = True
+            self._say(reply)
+        else:
+            self._enter("DATA")
+            self._step = ServerConnection._read_data
+            body = self._body = IncomingBody.of_data(self._config.line_endings, self._input.offset)
+            body.open = True
+            self._must_flush = True
+            if reply is None:
+                self._say_kind(SEND_DATA)
+            else:
+                self._say(reply)
+
+    def _data_reply(self, replies: Replies, data: Data) -> Reply | None:
+        if not replies:
+            return None
+        go_on = len(replies) == 1 and replies[0].is_positive and data.chunking
+        return replies[0] if go_on else self._one(replies, 354)
+
+    def _answer_chunks(self, reply: Reply | None) -> None:
+        """Nothing is sent yet: a refusal is the answer to the chunk, once it has been read."""
+        body = self._running_body()
+        body.open = reply is None or reply.code < 400
+        if not body.open:
+            body.refusal = reply if reply is None else self._complete(reply)
+        self._enter("BDAT")
+        self._pending = None
+        self._serial += 1
+        burl, self._burl = self._burl, None
+        if burl is None:
+            self._step = ServerConnection._read_chunk
+        elif body.open:
+            self._pending = burl
+            self._tell(burl)
+        else:
+            self._step = ServerConnection._end_of_chunks
+        if self._shutdown is not None:
+            self._settle(None)
+        elif reply is not None and reply.code == 421:
+            self.shutdown(reply)
+
+    def _end_of_chunks(self) -> Item | None:
+        return self._end_of_chunk(self._running_body())
+
+    def _answer_burl(self, replies: Replies) -> None:
+        body = self._running_body()
+        reply = self._one(replies, None) if replies else self._text(ReplyKind.REFUSED)
+        if not reply.is_positive:
+            self._fail_body(body, self._complete(reply), Aborted.REFUSED)
+        self._state = State.CHUNKS
+        if body.last or not reply.is_positive:
+            self._answered()
+            self._step = ServerConnection._end_of_chunks
+        else:
+            self._say(reply)
+
+    def _answer_end(self, replies: Replies) -> None:
+        if self._is_lmtp() or self._is_prdr():
+            self._answer_recipients(replies)
+            return
+        reply = self._one(replies, None, utf8=self._utf8) if replies else None
+        utf8 = self._utf8
+        self._end_transaction()
+        if reply is None or reply.is_positive:
+            self._count_message()
+        if reply is None:
+            self._say_kind(MESSAGE_OK)
+        else:
+            self._say(reply, utf8=utf8)
+
+    def _count_message(self) -> None:
+        self._messages += 1
+        self._junk = 0
+
+    def _answer_recipients(self, replies: Replies) -> None:
+        """LMTP and PRDR: a reply a recipient, in order (RFC 2033 §4.2)."""
+        if len(replies) > self._owed:
+            raise LocalProtocolError(f"{self._owed} replies are owed, not {len(replies)}")
+        given = [self._complete(self._one((reply,), None, utf8=self._utf8)) for reply in replies]
+        if not given:
+            missing = len(self._recipients) - len(self._given)
+            given = [self._text(MESSAGE_OK)] * missing
+            if self._is_prdr():
+                given.append(self._overall([*self._given, *given]))
+        if self._is_prdr() and not self._given:
+            self._write(self._octets(ReplyKind.RECIPIENTS_FIRST))
+        for reply in given:
+            self._write(self._serialised(reply, utf8=self._utf8))
+        self._given += given
+        self._owed -= len(given)
+        closing = next((reply for reply in given if reply.code == 421), None)
+        if self._owed and closing is None:
+            return
+        accepted = any(reply.is_positive for reply in self._given)
+        self._given = []
+        self._owed = 0
+        self._end_transaction()
+        if accepted:
+            self._count_message()
+        self._settle(closing)
+
+    def _overall(self, given: Iterable[Reply]) -> Reply:
+        """PRDR's final reply: good where any recipient's was, else the least lasting refusal."""
+        given = list(given)
+        if any(reply.is_positive for reply in given):
+            return self._text(MESSAGE_OK)
+        if any(reply.is_transient for reply in given):
+            return Reply(450, "No recipient accepted the message", "4.0.0")
+        return Reply(550, "No recipient accepted the message", "5.0.0")
+
+    def _answer_starttls(self, replies: Replies) -> None:
+        reply = self._one(replies, 220) if replies else None
+        if reply is not None and not reply.is_positive:
+            self._must_flush = True
+            self._say(reply)
+            return
+        if len(self._input):  # came in plaintext, would be taken as encrypted: R89
+            kind = ViolationKind.PLAINTEXT_BEHIND_STARTTLS
+            offset = self._input.offset
+            self._answered()
+            self._violation(kind, offset, ReplyKind.PLAINTEXT_BEHIND_STARTTLS)
+            return
+        self._forget_transaction(Aborted.RESET)
+        self._enter("STARTTLS")
+        self._step = ServerConnection._await_tls
+        if reply is None:
+            self._say_kind(ReplyKind.TLS_READY)
+        else:
+            self._say(reply)
+
+    def _await_tls(self) -> Item | None:
+        return TLS
+
+    def _answer_vrfy(self, replies: Replies) -> None:
+        self._answer_query(replies, ReplyKind.CANNOT_VERIFY)
+
+    def _answer_expn(self, replies: Replies) -> None:
+        self._answer_query(replies, ReplyKind.NOT_IMPLEMENTED)
+
+    def _answer_query(self, replies: Replies, kind: ReplyKind) -> None:
+        utf8 = isinstance(self._pending, Vrfy | Expn) and self._pending.smtputf8
+        self._must_flush = True
+        if replies:
+            self._say(self._one(replies, None, utf8=utf8), utf8=utf8)
+        else:
+            self._say_kind(kind)
+
+    def _answer_etrn(self, replies: Replies) -> None:
+        self._answer_query(replies, ReplyKind.QUEUE_REFUSED)
+
+    def _answer_extension(self, replies: Replies) -> None:
+        self._answer_query(replies, ReplyKind.REFUSED)
+
+    def _answer_atrn(self, replies: Replies) -> None:
+        accepted = bool(replies) and self._one(replies, None).is_positive
+        self._answer_query(replies, ReplyKind.REFUSED)
+        if accepted and self._state is not CLOSED:
+            self._close(CloseReason.REVERSED)
+
+    def _answer_xclient(self, replies: Replies) -> None:
+        client = self._pending
+        if not isinstance(client, XClient):
+            raise AssertionError("no XClient is pending")
+        if not replies or not self._one(replies, 220).is_positive:
+            self._answer_query(replies, ReplyKind.REFUSED)
+            return
+        self._answered()  # nothing is sent: the greeting that follows is the reply
+        self._peer = _overridden(self._peer, client)
+        self._hello = None
+        self._identity = None
+        if isinstance(client.login, str):
+            self._identity = Identity(client.login, client.login, "XCLIENT")
+        self._plan = self._full
+        self._state = self._state.commands["XCLIENT"]
+        self._step = ServerConnection._greet
+        if self._shutdown is not None:
+            self._settle(None)
+
+    # -- AUTH (RFC 4954)
+
+    def _on_auth(self, command: Auth) -> Item | None:
+        self._redact = True  # until it succeeds: what follows may be its response
+        last = command.initial_response is None or command.mechanism not in ONE_ROUND_TRIP
+        offered = self._full.mechanisms
+        if not offered:
+            self._refuse_kind(ReplyKind.NOT_IMPLEMENTED)
+            return None
+        if self._identity is not None:
+            self._refuse_kind(ReplyKind.BAD_SEQUENCE)
+            return None
+        if self._forbidden(command, "AUTH", last=last):
+            return None
+        if command.mechanism not in offered or command.mechanism not in self._plan.mechanisms:
+            self._refuse_kind(ReplyKind.AUTH_NO_MECHANISM)
+            return None
+        return self._begin_exchange(command)
+
+    def _begin_exchange(self, command: Auth) -> Item | None:
+        try:
+            mechanism = server_mechanism(
+                command.mechanism,
+                self._mechanism_config(),
+                mechanisms=self._config.custom_mechanisms,
+            )
+        except KeyError:
+            self._refuse_kind(ReplyKind.AUTH_NO_MECHANISM)
+            return None
+        self._exchange = ServerExchange(mechanism)
+        self._state = self._state.commands["AUTH"]
+        self._step = ServerConnection._read_response
+        given = command.initial_response
+        if given is None:
+            self._exchange_step(mechanism.start(None))
+        elif not mechanism.client_first:
+            self._end_exchange(self._text(ReplyKind.AUTH_NO_INITIAL_RESPONSE))
+        else:
+            initial = b"" if given == b"=" else decode_base64(given)
+            if initial is None:
+                self._end_exchange(self._text(ReplyKind.AUTH_MALFORMED))
+            else:
+                self._exchange_step(mechanism.start(initial))
+        return None
+
+    def _mechanism_config(self) -> ServerMechanismConfig:
+        config, tls = self._config, self._tls
+        return ServerMechanismConfig(
+            scram_secret=config.scram_secret,
+            iterations=config.scram_iterations,
+            stores_passwords=config.stores_passwords,
+            hosts=(config.host,),
+            realm=config.realm,
+            bindings={} if tls is None else tls.bindings,
+            plus_offered=any(name.endswith("-PLUS") for name in self._plan.mechanisms),
+            external_identity=_certified_name(tls),
+        )
+
+    def _read_response(self) -> Item | None:
+        if self._must_flush and self._output and len(self._input):
+            return WRITE
+        raw = self._input.take_to_lf()
+        limit = self._config.limits.sasl_line
+        if raw is None and len(self._input) < limit:
+            return self._more()
+        self._line = REDACTED
+        if raw is None or len(raw) >= limit:
+            if raw is not None:
+                self._input.give_back(len(raw) + 1)
+            return self._break_exchange(ReplyKind.AUTH_TOO_LONG)
+        if raw[-1:] != b"\r":
+            return self._break_exchange(ReplyKind.AUTH_MALFORMED)
+        self._serial += 1
+        if self.trace is not None:
+            self._traced.append(("received", REDACTED + b"\r\n"))
+        line = raw[:-1]
+        if line == b"*":  # RFC 4954 §4
+            self._end_exchange(self._text(ReplyKind.AUTH_CANCELLED))
+            return None
+        response = decode_base64(line)
+        if response is None:
+            self._end_exchange(self._text(ReplyKind.AUTH_MALFORMED))
+        else:
+            self._exchange_step(self._running_exchange().mechanism.step(response))
+        return None
+
+    def _break_exchange(self, kind: ReplyKind) -> Item | None:
+        """A line too long or without its CR ends the exchange, and is dropped up to CRLF."""
+        self._progress = 0
+        self._end_exchange(self._text(kind))
+        if self._state is not CLOSED:
+            self._step = ServerConnection._drop_line
+        return None
+
+    def _running_exchange(self) -> ServerExchange:
+        if self._exchange is None:
+            raise AssertionError("no AUTH exchange is running")
+        return self._exchange
+
+    def _exchange_step(self, step: ServerStep) -> None:
+        match step:
+            case Challenge(data):
+                self._must_flush = True
+                self._write(challenge_line(data))
+            case Ask(question):
+                self._ask_login(question)
+            case Succeeded(authcid, authzid) if authzid in ("", authcid):
+                self._authenticated(authcid, authcid)
+            case Succeeded(authcid, authzid):
+                name = self._running_exchange().mechanism.name
+                self._ask_login(AuthorizationRequest(authcid, authzid, name))
+            case Failed(malformed=malformed):
+                kind = ReplyKind.AUTH_MALFORMED if malformed else ReplyKind.AUTH_FAILED
+                verdict = self._running_exchange().verdict
+                self._end_exchange(self._text(kind) if verdict is None else verdict)
+
+    def _ask_login(self, question: ServerRequest) -> None:
+        self._pending = question
+        self._tell(question)
+
+    def _answer_login(self, replies: Replies) -> None:
+        """A default lets nobody in; whatever refuses, the mechanism plays to its end."""
+        exchange = self._running_exchange()
+        reply = self._one(replies, 235) if replies else self._text(ReplyKind.AUTH_FAILED)
+        exchange.verdict = self._complete(reply)
+        self._answered()
+        self._exchange_step(exchange.mechanism.answer(reply.is_positive))
+        if self._shutdown is not None and self._pending is None:
+            self._settle(None)
+
+    def _answer_secret(self, replies: Replies) -> None:
+        if not replies:
+            self.supply(None)
+            return
+        reply = self._one(replies, 235)
+        if reply.is_positive:
+            raise LocalProtocolError("a SecretRequest is answered with supply(), 4yz or 5yz")
+        self._answered()
+        self._end_exchange(self._complete(reply))
+
+    def _answer_authorization(self, replies: Replies) -> None:
+        request = self._pending
+        if not isinstance(request, AuthorizationRequest):
+            raise AssertionError("no AuthorizationRequest is pending")
+        exchange = self._running_exchange()
+        reply = self._one(replies, 235) if replies else self._text(ReplyKind.AUTH_FAILED)
+        exchange.verdict = self._complete(reply)
+        self._answered()
+        if reply.is_positive:
+            self._authenticated(request.authcid, request.authzid)
+        else:
+            self._end_exchange(exchange.verdict)
+
+    def _authenticated(self, authcid: str, authzid: str) -> None:
+        exchange = self._running_exchange()
+        reply = exchange.verdict or self._text(ReplyKind.AUTH_OK)
+        self._identity = Identity(authcid, authzid, exchange.mechanism.name)
+        self._redact = False
+        self._leave_exchange("(success)")
+        self._write(self._serialised(reply))
+        self._must_flush = True
+        self._tell(Authenticated(self._identity))
+        self._settle(None)
+
+    def _end_exchange(self, reply: Reply) -> None:
+        """Failed, cancelled or malformed: an attempt, however it ended (RFC 4954 §9)."""
+        mechanism = self._running_exchange().mechanism.name
+        self._auth_failures += 1
+        self._leave_exchange("(failure)")
+        self._write(self._serialised(reply))
+        self._must_flush = True
+        self._tell(AuthenticationFailed(mechanism, reply))
+        self._settle(reply)
+        if self._auth_failures >= self._config.limits.authentications and self._state is not CLOSED:
+            self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
+            self._close(CloseReason.ERRORS, self._text(ReplyKind.TOO_MANY_ERRORS))
+
+    def _leave_exchange(self, outcome: str) -> None:
+        self._exchange = None
+        self._enter(outcome)
+
+
+IN_TRANSACTION: Final = frozenset({State.READY, State.MAIL, State.RCPT})
+OUTSIDE_TRANSACTION: Final = frozenset({State.READY})
+# RFC 4954 §4: with these AUTH need not be the last of its group.
+ONE_ROUND_TRIP: Final = frozenset({"PLAIN", "EXTERNAL"})
+
+
+def _certified_name(tls: TlsInfo | None) -> str:
+    if tls is None or tls.peer is None or not tls.peer.names:
+        return ""
+    return tls.peer.names[0]
+
+
+def _behind_proxy(peer: Peer, header: ProxyHeader) -> Peer:
+    """LOCAL and UNKNOWN keep the socket's address."""
+    if header.source is None:
+        return replace(peer, proxy=header)
+    address, port = header.source
+    changed = replace(peer, address=address, port=port, proxy=header)
+    if header.destination is not None:
+        address, port = header.destination
+        changed = replace(changed, destination_address=address, destination_port=port)
+    return changed
+
+
+def _overridden(peer: Peer, client: XClient) -> Peer:
+    """What XCLIENT says over what was known; what it does not say stays."""
+    said = {
+        "name": client.name,
+        "address": client.address,
+        "port": client.port,
+        "protocol": client.protocol,
+        "hello": client.hello,
+        "login": client.login,
+        "destination_address": client.destination_address,
+        "destination_port": client.destination_port,
+    }
+    unknown = {"port": 0, "destination_port": 0}
+    changes: dict[str, Any] = {
+        field: unknown.get(field, "") if isinstance(value, Unavailable) else value
+        for field, value in said.items()
+        if value is not None
+    }
+    return replace(peer, **changes)
+
+
+_HANDLERS: Final[Mapping[type[Command], Callable[[ServerConnection, Any], Item | None]]] = {
+    Hello: ServerConnection._on_hello,
+    Mail: ServerConnection._on_mail,
+    Rcpt: ServerConnection._on_rcpt,
+    Data: ServerConnection._on_data,
+    Bdat: ServerConnection._on_bdat,
+    Rset: ServerConnection._on_rset,
+    Noop: ServerConnection._on_noop,
+    Help: ServerConnection._on_help,
+    Quit: ServerConnection._on_quit,
+    Vrfy: ServerConnection._on_vrfy,
+    Expn: ServerConnection._on_expn,
+    StartTls: ServerConnection._on_starttls,
+    Auth: ServerConnection._on_auth,
+    Etrn: ServerConnection._on_extension,
+    Atrn: ServerConnection._on_atrn,
+    Burl: ServerConnection._on_burl,
+    XClient: ServerConnection._on_xclient,
+    XForward: ServerConnection._on_extension,
+    ExtensionCommand: ServerConnection._on_extension,
+}
+
+_ANSWERS: Final[Mapping[type[Request], Callable[[ServerConnection, Replies], None]]] = {
+    Connected: ServerConnection._answer_connected,
+    Hello: ServerConnection._answer_hello,
+    Mail: ServerConnection._answer_mail,
+    Rcpt: ServerConnection._answer_rcpt,
+    Data: ServerConnection._answer_data,
+    EndOfMessage: ServerConnection._answer_end,
+    StartTls: ServerConnection._answer_starttls,
+    Vrfy: ServerConnection._answer_vrfy,
+    Expn: ServerConnection._answer_expn,
+    Etrn: ServerConnection._answer_etrn,
+    Atrn: ServerConnection._answer_atrn,
+    Burl: ServerConnection._answer_burl,
+    XClient: ServerConnection._answer_xclient,
+    XForward: ServerConnection._answer_extension,
+    ExtensionCommand: ServerConnection._answer_extension,
+    PasswordLogin: ServerConnection._answer_login,
+    TokenLogin: ServerConnection._answer_login,
+    ExternalLogin: ServerConnection._answer_login,
+    AnonymousLogin: ServerConnection._answer_login,
+    SecretRequest: ServerConnection._answer_secret,
+    AuthorizationRequest: ServerConnection._answer_authorization,
+}

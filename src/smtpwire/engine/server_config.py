@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Final, Self, final
 
 from smtpwire.engine.limits import Limits
@@ -40,8 +39,6 @@ _DEFAULT_OFFER: Final = (PIPELINING, EIGHTBITMIME, ENHANCEDSTATUSCODES, CHUNKING
 _LENIENT: Final = Leniency(
     blank_after_colon=True, missing_brackets=True, odd_hello_names=True, odd_addresses=True
 )
-_NONE: Final[Mapping[ReplyKind, Reply]] = MappingProxyType({})
-_NO_MECHANISMS: Final[Mapping[str, ServerFactory]] = MappingProxyType({})
 _UNSOFTENED: Final = frozenset(
     {
         ViolationKind.PLAINTEXT_BEHIND_STARTTLS,
@@ -49,6 +46,8 @@ _UNSOFTENED: Final = frozenset(
         ViolationKind.TOO_MUCH,
     }
 )
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig:
@@ -72,6 +71,7 @@ class ServerConfig:
     policies: what to do about violations, where other than ``DEFAULT_POLICIES``.
     replies: engine-made replies, where other than ``DEFAULT_REPLIES``.
     pipeconnect: addresses of clients that may talk before the greeting (Exim's PIPECONNECT).
+    proxy: addresses of proxies: they must send a PROXY header first, and nobody else may connect.
     xclient, xforward: addresses of clients that may say whom they speak for.
     xclient_login: XCLIENT's LOGIN is believed: that peer may act as any user.
 
@@ -93,14 +93,15 @@ class ServerConfig:
     require_auth: bool = False
     mechanisms: tuple[str, ...] = ()
     cleartext_without_tls: bool = False
-    custom_mechanisms: Mapping[str, ServerFactory] = field(default=_NO_MECHANISMS)
+    custom_mechanisms: Mapping[str, ServerFactory] = field(default_factory=dict)
     scram_secret: bytes = field(default=b"", repr=False)
     scram_iterations: int = 4096
     stores_passwords: bool = True
     realm: str = ""
-    policies: Mapping[ViolationKind, Policy] = field(default=MappingProxyType({}))
-    replies: Mapping[ReplyKind, Reply] = field(default=_NONE)
+    policies: Mapping[ViolationKind, Policy] = field(default_factory=dict)
+    replies: Mapping[ReplyKind, Reply] = field(default_factory=dict)
     pipeconnect: frozenset[str] = frozenset()
+    proxy: frozenset[str] = frozenset()
     xclient: frozenset[str] = frozenset()
     xclient_login: bool = False
     xforward: frozenset[str] = frozenset()
@@ -169,8 +170,17 @@ class ServerConfig:
     @cached_property
     def octets(self) -> Mapping[ReplyKind, bytes]:
         """The same, serialised."""
-        enhanced = ENHANCEDSTATUSCODES.keyword in self.entries
-        return {kind: serialise(reply, enhanced) for kind, reply in self.texts.items()}
+        return {kind: serialise(reply, self.enhanced) for kind, reply in self.texts.items()}
+
+    @cached_property
+    def enhanced(self) -> bool:
+        """Whether replies carry enhanced status codes; also after HELO (RFC 2034 §4)."""
+        return ENHANCEDSTATUSCODES.keyword in self.entries
+
+    @cached_property
+    def bare_plan(self) -> Plan:
+        """What holds after HELO: no extension (RFC 5321 §3.2)."""
+        return self.plan_for(Offer())
 
     def policy(self, kind: ViolationKind) -> Policy:
         """What to do about a violation."""
@@ -205,9 +215,7 @@ class ServerConfig:
         return {}
 
     def _offered(self, situation: Situation) -> list[Offered]:
-        given = {
-            item.extension.keyword: item for item in self.offer if isinstance(item, Offered)
-        }
+        given = {item.extension.keyword: item for item in self.offer if isinstance(item, Offered)}
         offered = [
             given.get(keyword) or entry.read("")
             for keyword, entry in self.entries.items()

@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import field
-from types import MappingProxyType
-from typing import Final, final
+from typing import final
 
 from smtpwire.wire.value import value
 
 __all__ = ["PeerCertificate", "TlsInfo"]
-
-_NONE: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 @final
@@ -40,7 +37,7 @@ class TlsInfo:
     version: str = ""
     cipher: str = ""
     verified: bool = False
-    bindings: Mapping[str, bytes] = field(default_factory=lambda: _NONE, repr=False)
+    bindings: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     peer: PeerCertificate | None = None
     server_name: str = field(default="", kw_only=True)
     alpn: str = field(default="", kw_only=True)

@@ -130,6 +130,7 @@ class DotDecoder:
         violation: with ``LineEndings.REJECT``, where the first bare CR or LF stood, counted in
             octets as received from the first one of the body on. Known at the latest when
             finished. The content stops in front of it and the message must be refused.
+        bare: that octet, CR or LF.
         canonical: the content handed out so far has no bare CR or LF; False only with PRESERVE.
     """
 
@@ -139,6 +140,7 @@ class DotDecoder:
         "_line_endings",
         "_offset",
         "_virtual",
+        "bare",
         "canonical",
         "finished",
         "rest",
@@ -156,6 +158,7 @@ class DotDecoder:
         self.finished = False
         self.rest = b""
         self.violation: int | None = None
+        self.bare = b""
         self.canonical = True
 
     def decode(self, data: bytes | bytearray | memoryview) -> bytes:
@@ -192,6 +195,7 @@ class DotDecoder:
             if self._line_endings is REJECT:
                 bare = first_bare(octets)
                 self.violation = self._offset + bare
+                self.bare = octets[bare : bare + 1]
                 self._discarding = True
                 octets = octets[:bare]
             else:

@@ -15,9 +15,11 @@ from smtpwire.wire.parameter import AnyParameter, ParameterError, Parameters, pa
 from smtpwire.wire.value import Request, value
 
 __all__ = [
+    "COMMAND_LINE",
     "AnyVerb",
     "Auth",
     "Bdat",
+    "VERBS",
     "Command",
     "CommandError",
     "Data",
@@ -576,3 +578,6 @@ _PARSERS: Final[Mapping[bytes, "Callable[[bytes, Grammar, bool], Command]"]] = {
     b"STARTTLS": _parse_without_argument("STARTTLS", StartTls),
     b"AUTH": _parse_auth,
 }
+
+VERBS: Final = frozenset(_PARSERS)
+"""The verbs that every session knows, without an offer."""

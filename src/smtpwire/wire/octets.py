@@ -1,9 +1,10 @@
 """Octet-level helpers that parsers share: ASCII only, bounded, never locale- or Unicode-aware."""
 
 import re
+from binascii import a2b_base64
 from typing import Final
 
-__all__ = ["CONTROLS", "parse_number"]
+__all__ = ["CONTROLS", "decode_base64", "parse_number"]
 
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
 
@@ -24,3 +25,11 @@ def parse_number(text: str, least: int = 0, most: int = 10**20 - 1) -> int:
     if not least <= number <= most:
         raise ValueError(f"not between {least} and {most}")
     return number
+
+
+def decode_base64(octets: bytes) -> bytes | None:
+    """Strict base64: no octet outside the alphabet, ``=`` only at the end and whole (RFC 4954 §4)."""
+    try:
+        return a2b_base64(octets, strict_mode=True)
+    except ValueError:
+        return None
