@@ -40,6 +40,6 @@ NO_SOLICITING: Final[Extension[tuple[str, ...]]] = Extension(
     _parse_refused,
     _format,
     mail=(SOLICIT_PARAMETER,),
-    increments=(("MAIL", 1007),),  # " SOLICIT=" and less than 1000 characters
+    increments=(("MAIL", 9 + 999),),  # the RFC gives no figure: " SOLICIT=" and its value
 )
 """Its value: the classes refused for everybody, such as ``net.example:ADV`` (RFC 3865 §2.1)."""
