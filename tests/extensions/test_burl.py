@@ -36,7 +36,9 @@ def test_without_the_offer_the_verb_is_unknown() -> None:
     assert code(f"BURL {URL} LAST") == 500
 
 
-@pytest.mark.parametrize("wrong", ["", "imap", "imap://a b", "imap://a\r\nQUIT", "imap://é"])
+@pytest.mark.parametrize(
+    "wrong", ["", "imap", "imap://a b", "imap://a\r\nQUIT", "imap://é", "imap://a LAST"]
+)
 def test_a_client_cannot_write_what_is_no_url(wrong: str) -> None:
     # RFC 4468 §3.5
     with pytest.raises(ValueError, match="URI"):

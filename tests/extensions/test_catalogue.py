@@ -2,12 +2,19 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smtpwire import extensions
 from smtpwire.extensions import REGISTRY, SIZE, AnyExtension, Registry, parameters, table
-from smtpwire.wire.parameter import Parameter
+from smtpwire.wire.command import AnyVerb
+from smtpwire.wire.parameter import AnyParameter, Parameter
+
+T = TypeVar("T")
 
 ENTRIES = {entry.keyword: entry for entry in REGISTRY}
 
@@ -37,6 +44,45 @@ def test_an_entry_brings_room_for_its_parameters(entry: AnyExtension) -> None:
     if entry.keyword != "8BITMIME":
         assert bool(entry.mail) == ("MAIL" in longer)
     assert bool(entry.rcpt) == ("RCPT" in longer)
+
+
+PARAMETERS = [parameter for entry in REGISTRY for parameter in (*entry.mail, *entry.rcpt)]
+VERBS = [verb for entry in REGISTRY for verb in entry.verbs]
+# Octets which the grammars care about, letters of their words, and traps beyond ASCII.
+TEXT = st.text(st.sampled_from('+-=<>;:,.@\\x{}"[]/# 0129ADZTabſıé٣\u2028\x85'), max_size=12)
+
+
+def taken(read: Callable[[], T]) -> T | None:
+    """What was read, None where a ValueError refused it; nothing else may be raised."""
+    try:
+        return read()
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=repr)
+@given(text=TEXT)
+def test_a_parameter_refuses_or_can_be_written_again(parameter: AnyParameter, text: str) -> None:
+    given_ = taken(lambda: parameter.read(text))
+    if given_ is not None:
+        assert isinstance(parameter, Parameter)
+        assert parameter.format(given_.parsed) is None or parameter(given_.parsed)
+
+
+@pytest.mark.parametrize("entry", REGISTRY.extensions, ids=repr)
+@given(text=TEXT)
+def test_an_ehlo_line_is_refused_or_read(entry: AnyExtension, text: str) -> None:
+    offered = taken(lambda: entry.read(text))
+    assert offered is None or offered.extension is entry
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=repr)
+@given(argument=TEXT)
+def test_a_command_is_refused_or_can_be_sent_on(verb: AnyVerb, argument: str) -> None:
+    command = taken(lambda: verb.command(argument))
+    if command is not None:
+        line = bytes(command).decode()
+        assert verb.command(line[len(verb.name) + 1 :]) == command
 
 
 def test_the_table_has_a_row_an_extension() -> None:

@@ -14,6 +14,7 @@ from smtpwire.extensions import (
     SIZE,
     SMTPUTF8,
     STARTTLS,
+    AnyExtension,
     Extension,
     Offer,
     Profile,
@@ -105,6 +106,11 @@ def test_a_private_entry_replaces_one_of_the_same_keyword() -> None:
 
 def test_an_entry_names_itself() -> None:
     assert repr(DSN) == "Extension(DSN)"
+
+
+def test_an_entry_of_unknown_type_reads_nothing() -> None:
+    with pytest.raises(NotImplementedError):
+        AnyExtension().read("")
 
 
 def test_a_private_extension_needs_one_entry() -> None:

@@ -35,7 +35,13 @@ def test_a_server_refuses_what_is_malformed(wrong: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [XForward(), XForward(name="\n"), XForward(others=(("PORT", "x"),))]
+    "wrong",
+    [
+        XForward(),
+        XForward(name="\n"),
+        XForward(name="[unavailable]"),
+        XForward(others=(("PORT", "x"),)),
+    ],
 )
 def test_a_client_cannot_write_what_is_malformed(wrong: XForward) -> None:
     with pytest.raises(ValueError):
