@@ -125,8 +125,7 @@ def _succeeds_with_us(entry: Recording) -> bool:
     if _other_hash(entry, "gsasl") and entry.server == "gsasl":
         return entry.client == "cyrus"
     if entry.mechanism == "PLAIN" and entry.user == "I\xadX" and entry.server == "gsasl":
-        # GNU SASL prepares what it received but not what it compares that with, RFC 4616 §2
-        # prepares both.
+        # RFC 4616 §2: what is stored is prepared as well as what is received
         return True
     return entry.succeeded
 
