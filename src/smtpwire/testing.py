@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, final, overload
 
-from smtpwire.engine.need import Need
+from smtpwire.engine.need import ClientNeed, Need, ServerNeed
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.wire.value import Request
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:  # the engines are the caller's: nothing of them is needed her
     from smtpwire.engine.server import ServerConnection
 
 __all__ = ["SIMULATED_TLS", "ConnectionPair", "drain", "every_split"]
-
-E = TypeVar("E", covariant=True)
 
 SIMULATED_TLS: Final = TlsInfo("TLSv1.3", "TLS_AES_128_GCM_SHA256", verified=True)
 """What :class:`ConnectionPair` tells both sides of its handshake, unless told otherwise."""
@@ -42,13 +40,13 @@ def every_split(data: bytes) -> Iterator[list[bytes]]:
         yield [data[:at], data[at:]]
 
 
-class _Engine(Protocol[E]):
-    def next_event(self) -> E | Need: ...
-
-
-def drain(connection: _Engine[E]) -> tuple[list[E], Need]:
+@overload
+def drain(connection: ClientConnection) -> tuple[list[ClientEvent], ClientNeed]: ...
+@overload
+def drain(connection: ServerConnection) -> tuple[list[ServerEvent], ServerNeed]: ...
+def drain(connection: ClientConnection | ServerConnection) -> tuple[list[Any], Need]:
     """Pull events up to the next Need; give both. Nothing is flushed and nothing answered."""
-    events: list[E] = []
+    events: list[object] = []
     while not isinstance(item := connection.next_event(), Need):
         events.append(item)
     return events, item
@@ -95,8 +93,8 @@ class ConnectionPair:
         self._chunks = chunks
         self._client_tls = client_tls
         self._server_tls = server_tls
-        self._client_need = Need.DATA
-        self._server_need = Need.DATA
+        self._client_need: ClientNeed = Need.DATA
+        self._server_need: ServerNeed = Need.DATA
         self._client_told_of_end = False
         self._server_told_of_end = False
 

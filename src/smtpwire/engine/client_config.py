@@ -6,7 +6,7 @@ from typing import final
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.security import Security
 from smtpwire.engine.timeouts import Timeouts
-from smtpwire.extensions import REGISTRY, Registry
+from smtpwire.extensions import REGISTRY, Offer, Registry
 
 __all__ = ["ClientConfig"]
 
@@ -30,3 +30,11 @@ class ClientConfig:
     registry: Registry = REGISTRY
     chunk_size: int = 256 * 1024
     """Octets of one BDAT chunk."""
+    cached_offer: Offer | None = None
+    """What this server offered an earlier connection, with PIPECONNECT in it: relying on it, EHLO
+    and what follows are written before the greeting has come. An offer that turns out to be another
+    fails the flight (draft-harris-early-pipe)."""
+    cleartext_authentication_without_verified_tls: bool = False
+    """Let PLAIN, LOGIN and bearer tokens go where anybody may read or receive them."""
+    requiretls_without_verified_tls: bool = False
+    """Let MAIL REQUIRETLS go over TLS that does not prove the server (RFC 8689 §4.2.1 forbids)."""

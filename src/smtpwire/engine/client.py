@@ -1,0 +1,1455 @@
+"""The client's side of a connection: commands out, octets in, events out (RFC 5321, RFC 2033)."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final
+
+from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.client_sasl import Exchange, encode_response
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import (
+    AuthenticationEnded,
+    AuthenticationOutcome,
+    Cause,
+    ClientEvent,
+    Closed,
+    CloseReason,
+    Direction,
+    EndOfData,
+    Envelope,
+    ExtensionsChanged,
+    Greeting,
+    Identity,
+    Peer,
+    ReplyReceived,
+    ServiceClosing,
+    Unanswered,
+)
+from smtpwire.engine.flight import (
+    AUTH,
+    BURL,
+    BURL_LAST,
+    CHUNK,
+    DATA,
+    DOT,
+    GROUPED,
+    HELLO,
+    LAST,
+    MAIL,
+    OPEN,
+    OTHER,
+    PLACES,
+    QUIT,
+    RCPT,
+    RESPONSE,
+    RSET,
+    STARTTLS,
+    Held,
+    Kind,
+    Place,
+    Written,
+)
+from smtpwire.engine.need import ClientNeed, Need
+from smtpwire.engine.redaction import REDACTED, redacted
+from smtpwire.engine.security import Security
+from smtpwire.engine.state import State
+from smtpwire.engine.stats import Stats
+from smtpwire.engine.terms import Terms
+from smtpwire.engine.timeouts import Timeout
+from smtpwire.engine.tls import TlsInfo
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
+from smtpwire.extensions import Offer
+from smtpwire.extensions import parameters as p
+from smtpwire.extensions.atrn import Atrn
+from smtpwire.extensions.burl import Burl
+from smtpwire.extensions.xclient import XClient
+from smtpwire.sasl import CLEARTEXT, ClientMechanism, SaslError
+from smtpwire.wire.body import BareLineEnding, DotEncoder
+from smtpwire.wire.command import (
+    COMMAND_LINE,
+    Auth,
+    Bdat,
+    Command,
+    Data,
+    Expn,
+    Hello,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    Vrfy,
+)
+from smtpwire.wire.ehlo import parse_ehlo
+from smtpwire.wire.reply import Reply, ReplyErrorKind, ReplyParser
+
+if TYPE_CHECKING:
+    from smtpwire.engine.server import ServerConnection
+    from smtpwire.engine.server_config import ServerConfig
+
+__all__ = ["ClientConnection"]
+
+C = TypeVar("C", bound=Command)
+Item: TypeAlias = ClientEvent | ClientNeed
+Trace: TypeAlias = Callable[[Direction, bytes], None]
+
+# Bound once: an attribute of an enum costs as much as a small function on CPython 3.11.
+NEED_DATA: Final = Need.DATA
+NEED_WRITE: Final = Need.WRITE
+NEED_COMMAND: Final = Need.COMMAND
+NEED_BODY: Final = Need.BODY
+NEED_TLS: Final = Need.TLS
+NEED_CLOSE: Final = Need.CLOSE
+
+IN_GREETING: Final = PLACES[State.GREETING]
+IN_HELLO: Final = PLACES[State.HELLO]
+IN_READY: Final = PLACES[State.READY]
+IN_MAIL: Final = PLACES[State.MAIL]
+IN_RCPT: Final = PLACES[State.RCPT]
+IN_DATA: Final = PLACES[State.DATA]
+IN_CHUNKS: Final = PLACES[State.CHUNKS]
+IN_AUTH: Final = PLACES[State.AUTH]
+IN_TLS: Final = PLACES[State.TLS]
+IN_CLOSED: Final = PLACES[State.CLOSED]
+
+_VIOLATIONS: Final[Mapping[ReplyErrorKind, ViolationKind]] = {
+    ReplyErrorKind.MALFORMED: ViolationKind.MALFORMED_REPLY,
+    ReplyErrorKind.MIXED_CODES: ViolationKind.MIXED_CODES,
+    ReplyErrorKind.LINE_TOO_LONG: ViolationKind.LINE_TOO_LONG,
+    ReplyErrorKind.REPLY_TOO_LONG: ViolationKind.REPLY_TOO_LONG,
+    ReplyErrorKind.BARE_LF: ViolationKind.BARE_LF,
+    ReplyErrorKind.BARE_CR: ViolationKind.BARE_CR,
+}
+_BODY_KINDS: Final = frozenset({CHUNK, LAST, DOT})
+"""These have octets of the body, which the window is not for."""
+_INTERMEDIATE: Final = frozenset({DATA, AUTH, RESPONSE, DOT, LAST, BURL_LAST})
+"""Who can have a 3yz."""
+_PRDR_FIRST: Final = 353
+_NO_OFFER: Final = Offer()
+
+
+@final
+class ClientConnection:
+    """One connection, seen from the client: feed it what arrives, send commands, pull events.
+
+    config: the client. tls: the TLS layer under it where that was there from the first octet
+    (port 465). peer: who was dialled.
+
+    It sends nothing by itself but the lone dot after a 354 without an accepted recipient. What may
+    be written before earlier replies have come, it writes (RFC 2920); the rest waits its turn.
+    Every command ends in exactly one ReplyReceived or Unanswered, an AUTH in one
+    AuthenticationEnded; the end of the data has one a recipient in LMTP and PRDR. Only
+    ``Data(chunking=True)`` ends with neither once the body is open.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_answered",
+        "_at",
+        "_before_tls",
+        "_blocked",
+        "_chunking",
+        "_commands",
+        "_config",
+        "_domains",
+        "_early",
+        "_encoder",
+        "_eof",
+        "_errors",
+        "_events",
+        "_exchange",
+        "_failed_authentications",
+        "_flight",
+        "_held",
+        "_hopeful",
+        "_identity",
+        "_initial",
+        "_mail",
+        "_mails_sent",
+        "_messages",
+        "_must_reset",
+        "_octets_received",
+        "_octets_sent",
+        "_out",
+        "_out_size",
+        "_parser",
+        "_parts",
+        "_parts_size",
+        "_peer",
+        "_place",
+        "_planned",
+        "_planned_mail",
+        "_rcpts_sent",
+        "_received",
+        "_refusal",
+        "_replies",
+        "_reversed",
+        "_serial",
+        "_start",
+        "_step",
+        "_terms",
+        "_tls",
+        "_traced",
+        "_trailing",
+        "_transaction",
+        "_untraced",
+        "_window",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        config: ClientConfig | None = None,
+        *,
+        tls: TlsInfo | None = None,
+        peer: Peer | None = None,
+    ) -> None:
+        config = ClientConfig() if config is None else config
+        self.trace: Trace | None = None
+        """Called with the direction and the octets, secrets redacted, after they took effect."""
+        self._config = config
+        self._peer = Peer() if peer is None else peer
+        self._tls = tls
+        # -- what came in
+        self._parser = self._new_parser()
+        self._received = 0  # octets given to this parser
+        self._start = 0  # where in them the next reply starts
+        self._at = 0  # where the last one started
+        self._eof = False
+        self._trailing = bytearray()
+        self._untraced = bytearray()
+        # -- what goes out
+        self._out: list[bytes] = []
+        self._out_size = 0  # of body octets queued
+        self._held: deque[Held] = deque()
+        self._flight: deque[Written] = deque()
+        self._window = 0  # octets of commands in flight
+        self._traced: deque[tuple[Direction, bytes]] = deque()
+        # -- where the session is, and where it will be if all that is queued succeeds
+        self._place = IN_GREETING
+        self._planned = IN_GREETING
+        self._step: Callable[[], Item] = self._read
+        self._events: deque[ClientEvent] = deque()
+        self._blocked: Command | None = None
+        self._refusal: Reply | None = None
+        self._reversed = False
+        self._terms = Terms(_NO_OFFER, config.registry)
+        self._early = False
+        self._before_tls: Offer | None = None
+        self._exchange: Exchange | None = None
+        self._initial: bytes | None = None
+        self._identity: Identity | None = None
+        # -- the transaction
+        self._mail: Mail | None = None
+        self._accepted: list[Rcpt] = []
+        self._answered = -1  # of the replies a recipient after the data; -1: none has come
+        self._must_reset = False
+        self._transaction = 0  # the number of the one being queued
+        self._planned_mail: Mail | None = None
+        self._hopeful = 0  # recipients of it accepted or not yet answered
+        self._rcpts_sent = 0
+        self._domains: set[str] = set()
+        self._mails_sent = 0
+        # -- its body
+        self._encoder: DotEncoder | None = None
+        self._chunking = False
+        self._parts: list[bytes] = []
+        self._parts_size = 0
+        # -- counts
+        self._serial = 0
+        self._commands = 0
+        self._replies = 0
+        self._errors = 0
+        self._messages = 0
+        self._failed_authentications = 0
+        self._octets_received = 0
+        self._octets_sent = 0
+        if config.cached_offer is not None:
+            self._rely_on(config.cached_offer)
+
+    def __repr__(self) -> str:
+        return f"ClientConnection(state={self._place.state.value!r}, peer={self._peer!r})"
+
+    # -- the three calls of the adapter
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take octets from the peer; ``b""`` is the end of the stream, and may come twice.
+
+        Never raises for what the peer sent. Raises LocalProtocolError where the backlog had
+        already reached ``Limits.backlog``: see ``wants_data``; nothing has been taken then.
+        """
+        size = len(data)
+        if not size:
+            self._eof = True
+            return
+        if self._place is IN_TLS or self._place is IN_CLOSED:
+            self._trail(data)
+            return
+        if self._received - self._parser.offset >= self._config.limits.backlog:
+            raise LocalProtocolError("the backlog is full: read only while wants_data is True")
+        self._received += size
+        self._octets_received += size
+        if self.trace is not None:
+            self._untraced += data
+        self._parser.receive_data(data)
+
+    def next_event(self) -> ClientEvent | ClientNeed:
+        """The next event, or who must act; at a Need, calling again gives the same Need."""
+        item = self._events.popleft() if self._events else self._step()
+        if self.trace is not None and self._start > self._received - len(self._untraced):
+            self._trace_received(item)
+        return item
+
+    def data_to_send(self) -> bytes:
+        """Everything that may be written now, in order; it is handed out once."""
+        if self._held:
+            self._release()
+        if not self._out:
+            return b""
+        while self._traced:
+            direction, octets = self._traced.popleft()
+            if self.trace is not None:
+                self.trace(direction, octets)
+        octets = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        self._out_size = 0
+        self._octets_sent += len(octets)
+        return octets
+
+    # -- what the application calls
+
+    def send(self, command: C) -> C:
+        """Queue a command and return it: its reply will come with the same object.
+
+        It is checked against the state reached if every command queued before succeeds.
+        Raises LocalProtocolError where the command is out of order, needs what the server does not
+        offer or what ``ClientConfig`` forbids, or cannot be written; nothing has changed then.
+        """
+        if self._blocked is not None or self._refusal is not None or self._must_reset:
+            self._check_not_blocked(command)
+        # The most frequent first.
+        if isinstance(command, Rcpt):
+            self._queue_rcpt(command)
+        elif isinstance(command, Mail):
+            self._queue_mail(command)
+        elif isinstance(command, Data):
+            self._queue_data(command)
+        elif isinstance(command, Rset):
+            self._queue_rset(command)
+        elif isinstance(command, Hello):
+            self._queue_hello(command)
+        elif isinstance(command, Quit):
+            self._queue_quit(command)
+        elif isinstance(command, StartTls):
+            self._queue_starttls(command)
+        elif isinstance(command, Noop | Help):
+            self._queue_other(command)
+        elif isinstance(command, Vrfy | Expn):
+            self._queue_query(command)
+        elif isinstance(command, Burl):
+            self._queue_burl(command)
+        elif isinstance(command, Auth | Bdat | EndOfData):
+            name = type(command).__name__
+            raise LocalProtocolError(
+                f"{name} is not sent as such: see authenticate(), send_body() and end_body()"
+            )
+        else:
+            self._queue_extension(command)
+        return command
+
+    def send_body(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Send a part of the content, in any cut; dots and framing are the engine's.
+
+        Raises LocalProtocolError where no body is open, and, for DATA, where the chunk has CR or LF
+        alone (RFC 5321 §2.3.8); nothing has changed then.
+        """
+        encoder = self._encoder
+        if encoder is not None:
+            try:
+                octets = encoder.encode(chunk)
+            except BareLineEnding as error:
+                raise LocalProtocolError(str(error)) from error
+            self._write(octets)
+        elif self._chunking:
+            self._parts.append(bytes(chunk))
+            self._parts_size += len(chunk)
+            if self._parts_size > self._config.chunk_size:
+                self._cut_chunks()
+        else:
+            raise LocalProtocolError("no body is open")
+        self._serial += 1
+
+    def end_body(self) -> EndOfData:
+        """End the content: the final dot, or the last chunk. Returns the command it is.
+
+        Raises LocalProtocolError where no body is open, or its last octet is a CR alone.
+        """
+        end = EndOfData()
+        encoder = self._encoder
+        if encoder is not None:
+            try:
+                octets = encoder.end()
+            except BareLineEnding as error:
+                raise LocalProtocolError(str(error)) from error
+            self._held.append((end, DOT, octets, self._transaction))
+        elif self._chunking:
+            self._queue_chunk(end, b"".join(self._parts))
+        else:
+            raise LocalProtocolError("no body is open")
+        self._close_body()
+        self._planned = IN_READY
+        return end
+
+    def authenticate(
+        self, mechanism: ClientMechanism, *, authcid: str = "", authzid: str = ""
+    ) -> Auth:
+        """Begin a SASL exchange and let the mechanism play it (RFC 4954 §4).
+
+        Returns the AUTH command that will end in an AuthenticationEnded. ``authcid`` and
+        ``authzid`` are for ``identity``: who the credentials are of.
+        Raises LocalProtocolError out of order, where the mechanism is not offered, and for one that
+        hands its secret over without verified TLS; nothing has changed then.
+        """
+        name = mechanism.name
+        self._check_not_blocked(Auth(name))
+        target = self._target(AUTH)
+        if self._identity is not None:
+            raise LocalProtocolError("already authenticated (RFC 4954 §4)")
+        self._check_security("AUTH")
+        if name not in self._terms.mechanisms:
+            raise LocalProtocolError(f"AUTH {name}: the server does not offer this mechanism")
+        if (
+            name in CLEARTEXT
+            and not (self._tls is not None and self._tls.verified)
+            and not self._config.cleartext_authentication_without_verified_tls
+        ):
+            raise LocalProtocolError(f"AUTH {name} needs verified TLS (RFC 4954 §4, RFC 8314 §5)")
+        try:
+            initial = mechanism.initial() if mechanism.client_first else None
+        except SaslError as error:
+            raise LocalProtocolError(str(error)) from error
+        auth = Auth(name)
+        if initial is not None:
+            # RFC 4954 §4: an empty one is "=", and a long one waits for an empty challenge.
+            with_response = Auth(name, encode_response(initial) or b"=")
+            if len(bytes(with_response)) + 2 <= COMMAND_LINE:
+                auth, initial = with_response, None
+        self._initial = initial
+        self._exchange = Exchange(auth, mechanism, Identity(authcid, authzid or authcid, name))
+        self._queue(auth, AUTH, bytes(auth), target)
+        return auth
+
+    def answer(self, data: bytes) -> None:
+        """Go on with an exchange whose mechanism gave PENDING: it is given ``data``.
+
+        Raises LocalProtocolError where none waits.
+        """
+        exchange = self._exchange
+        if exchange is None or not exchange.waiting:
+            raise LocalProtocolError("no mechanism waits for an answer")
+        self._respond(exchange, exchange.answer(data))
+
+    # -- what the adapter tells
+
+    def tls_started(self, tls: TlsInfo) -> None:
+        """The handshake has succeeded: all that was known of the server is forgotten.
+
+        Raises LocalProtocolError where none was asked for.
+        """
+        if self._place is not IN_TLS:
+            raise LocalProtocolError("no TLS handshake was asked for")
+        self._tls = tls
+        self._before_tls = self._terms.offer
+        self._parser = self._new_parser()
+        self._received = self._start = 0
+        self._untraced.clear()
+        self._eof = False
+        self._blocked = None
+        self._forget_session()
+        self._serial += 1
+        self._step = self._read
+
+    def tls_failed(self, reason: str = "") -> None:
+        """The handshake has failed: the connection ends. Raises LocalProtocolError as above."""
+        if self._place is not IN_TLS:
+            raise LocalProtocolError("no TLS handshake was asked for")
+        self._end(CloseReason.TLS_FAILED, error=reason)
+
+    def timed_out(self) -> None:
+        """The time of ``timeout`` is over: the connection ends (RFC 5321 §4.5.3.2)."""
+        if self._place is not IN_CLOSED:
+            self._end(CloseReason.TIMEOUT)
+
+    def abort(self, error: str = "") -> None:
+        """End at once, in any state, and drop what is queued: the transport is lost."""
+        if self._place is not IN_CLOSED:
+            self._end(CloseReason.ABORTED, error=error)
+
+    def reverse(self, config: "ServerConfig") -> "ServerConnection":
+        """After an accepted ATRN: the engine of the opposite role, for the same connection.
+
+        This one has ended then, and must not be used (RFC 2645 §5.3).
+        Raises LocalProtocolError otherwise.
+        """
+        from smtpwire.engine.server import ServerConnection
+
+        if not self._reversed or self._place is IN_CLOSED:
+            raise LocalProtocolError("roles are reversed after an accepted ATRN only")
+        server = ServerConnection(config, tls=self._tls, peer=self._peer)
+        rest = self._parser.take_rest()
+        if rest:
+            server.receive_data(rest)
+        if self._eof:
+            server.receive_data(b"")
+        self._place = self._planned = IN_CLOSED
+        self._step = self._closed
+        return server
+
+    # -- read-only
+
+    @property
+    def state(self) -> State:
+        """Where the session is, as far as replies have come."""
+        return self._place.state
+
+    @property
+    def pending(self) -> Command | None:
+        """The oldest command that waits for its reply."""
+        return self._flight[0][0] if self._flight else None
+
+    @property
+    def replies_owed(self) -> int:
+        """How many replies the server owes for what was written."""
+        owed = len(self._flight)
+        if self._flight and self._flight[0][1] in (DOT, LAST) and self._per_recipient():
+            owed += len(self._unanswered_recipients()) - 1
+        return owed
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """The open transaction with its accepted recipients."""
+        return None if self._mail is None else Envelope(self._mail, tuple(self._accepted))
+
+    @property
+    def extensions(self) -> Offer:
+        """What the latest EHLO reply offered; nothing before it, after HELO, and before EHLO under
+        TLS."""
+        return _NO_OFFER if self._early else self._terms.offer
+
+    @property
+    def extensions_before_tls(self) -> Offer | None:
+        """What was offered before STARTTLS; None where it was not used."""
+        return self._before_tls
+
+    @property
+    def tls(self) -> TlsInfo | None:
+        """The TLS layer, or None."""
+        return self._tls
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who is authenticated, from 235 on."""
+        return self._identity
+
+    @property
+    def peer(self) -> Peer:
+        """Who was dialled, as given at construction."""
+        return self._peer
+
+    @property
+    def config(self) -> ClientConfig:
+        """The configuration."""
+        return self._config
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether the adapter should read: not during a handshake, with a full backlog, or after
+        the end."""
+        if self._place is IN_TLS or self._place is IN_CLOSED or self._eof:
+            return False
+        return self._received - self._parser.offset < self._config.limits.backlog
+
+    @property
+    def reusable(self) -> bool:
+        """Idle, ready for a transaction, and nothing has come that says otherwise: for pools."""
+        return (
+            self._place is IN_READY
+            and self._planned is IN_READY
+            and not (self._events or self._flight or self._held or self._out)
+            and not (self._eof or self._reversed or self._parser.pending)
+        )
+
+    @property
+    def eof_received(self) -> bool:
+        """The peer has ended its stream; what came before may still have to be pulled."""
+        return self._eof
+
+    @property
+    def trailing_data(self) -> bytes:
+        """Octets which came while TLS was due, or after the end: never parsed, bounded."""
+        return bytes(self._trailing)
+
+    @property
+    def timeout(self) -> Timeout | None:
+        """How long to wait now; None while it is the application's turn."""
+        timeouts = self._config.timeouts
+        if self._place is IN_GREETING:
+            seconds = timeouts.greeting
+        elif self._place is IN_TLS:
+            seconds = timeouts.handshake
+        elif self._out_size:
+            seconds = timeouts.block
+        elif self._flight or self._held:
+            kind = self._flight[0][1] if self._flight else self._held[0][1]
+            seconds = kind.timeout(timeouts)
+        else:
+            return None
+        return Timeout(seconds, self._serial)
+
+    @property
+    def stats(self) -> Stats:
+        """Counts since the connection began."""
+        return Stats(
+            octets_received=self._octets_received,
+            octets_sent=self._octets_sent,
+            commands=self._commands,
+            replies=self._replies,
+            errors=self._errors,
+            messages=self._messages,
+            authentications_failed=self._failed_authentications,
+        )
+
+    # -- queueing commands
+
+    def _target(self, kind: Kind) -> Place:
+        """Where the command leads from the state planned; LocalProtocolError where it may not."""
+        target = self._planned.moves.get(kind.word)
+        if target is None:
+            raise self._out_of_order(kind.word)
+        return target
+
+    def _out_of_order(self, verb: str) -> LocalProtocolError:
+        if self._planned is IN_CLOSED:
+            return LocalProtocolError("the connection has ended")
+        state = self._planned.state.value
+        return LocalProtocolError(f"{verb} is out of order: the state is {state} (RFC 5321 §4.1.4)")
+
+    def _check_not_blocked(self, command: Command) -> None:
+        if self._place is IN_CLOSED:
+            raise LocalProtocolError("the connection has ended")
+        if self._blocked is not None:
+            name = type(self._blocked).__name__
+            raise LocalProtocolError(f"nothing can be queued behind {name} before its reply")
+        if self._refusal is not None and not isinstance(command, Quit):
+            raise LocalProtocolError("the server refuses service: only Quit can be sent")
+        if (
+            self._must_reset
+            and self._planned is IN_CHUNKS
+            and not isinstance(command, Rset | Hello | Quit | Noop | Help | Vrfy | Expn)
+        ):
+            raise LocalProtocolError("a chunk was refused: Rset is needed (RFC 3030 §2)")
+
+    def _check_security(self, verb: str) -> None:
+        security = self._config.security
+        if self._tls is None and security in (Security.STARTTLS, Security.IMPLICIT):
+            raise LocalProtocolError(f"{verb} before TLS: ClientConfig.security forbids it")
+
+    def _line(self, command: Command) -> bytes:
+        try:
+            return bytes(command)
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
+
+    def _queue(
+        self, command: Command, kind: Kind, line: bytes, target: Place, transaction: int = 0
+    ) -> None:
+        self._held.append((command, kind, line + b"\r\n", transaction))
+        self._planned = target
+        if kind.blocking:
+            self._blocked = command
+
+    def _queue_hello(self, command: Hello) -> None:
+        if self._config.lmtp is not (command.verb == "LHLO"):
+            raise LocalProtocolError(f"{command.verb} is not of this protocol (RFC 2033 §4.1)")
+        if self._planned is IN_GREETING:
+            target = IN_READY  # it is written when the greeting has come
+        else:
+            target = self._target(HELLO)
+        line = self._line(command)
+        self._terms.check_line(command.verb, line)
+        self._drop_chunks()
+        self._queue(command, HELLO, line, target)
+        if self._early:
+            self._blocked = None
+
+    def _queue_mail(self, command: Mail) -> None:
+        if self._planned is not IN_READY:
+            raise self._out_of_order("MAIL")
+        terms = self._terms
+        parameters = command.parameters
+        if self._config.security is not Security.NONE:
+            self._check_security("MAIL")
+        if parameters:
+            terms.check_mail(parameters)
+            self._check_requiretls(command)
+        address = command.address
+        utf8 = p.SMTPUTF8 in parameters
+        if address is not None and address.needs_smtputf8 and not utf8:
+            raise LocalProtocolError(f"{address} needs the SMTPUTF8 parameter (RFC 6531 §3.4)")
+        line = self._line(command)
+        if len(line) > COMMAND_LINE - 2:
+            terms.check_line("MAIL", line)
+        limit = terms.limits.mailmax
+        if limit is not None and self._mails_sent >= limit:
+            raise LocalProtocolError(f"the server takes {limit} MAIL commands (RFC 9422 §4.1)")
+        self._mails_sent += 1
+        self._transaction += 1
+        self._planned_mail = command
+        self._hopeful = 0
+        self._rcpts_sent = 0
+        self._held.append((command, MAIL, line + b"\r\n", self._transaction))
+        self._planned = IN_MAIL
+
+    def _check_requiretls(self, command: Mail) -> None:
+        if p.REQUIRETLS not in command.parameters:
+            return
+        if self._tls is None or not (
+            self._tls.verified or self._config.requiretls_without_verified_tls
+        ):
+            raise LocalProtocolError("REQUIRETLS needs verified TLS (RFC 8689 §4.2.1)")
+
+    def _queue_rcpt(self, command: Rcpt) -> None:
+        if self._planned is not IN_MAIL and self._planned is not IN_RCPT:
+            raise self._out_of_order("RCPT")
+        terms = self._terms
+        if command.parameters:
+            terms.check_rcpt(command.parameters)
+        if command.address.needs_smtputf8 and not self._is_utf8():
+            raise LocalProtocolError(
+                f"{command.address} needs SMTPUTF8 in its MAIL command (RFC 6531 §3.4)"
+            )
+        line = self._line(command)
+        if len(line) > COMMAND_LINE - 2:
+            terms.check_line("RCPT", line)
+        limits = terms.limits
+        if limits.rcptmax is not None and self._rcpts_sent >= limits.rcptmax:
+            raise LocalProtocolError(
+                f"the server takes {limits.rcptmax} RCPT commands a transaction (RFC 9422 §4.2)"
+            )
+        if limits.rcptdomainmax is not None:
+            self._count_domain(command.address.domain, limits.rcptdomainmax)
+        self._rcpts_sent += 1
+        self._hopeful += 1
+        self._held.append((command, RCPT, line + b"\r\n", self._transaction))
+        self._planned = IN_RCPT
+
+    def _is_utf8(self) -> bool:
+        return self._planned_mail is not None and p.SMTPUTF8 in self._planned_mail.parameters
+
+    def _count_domain(self, domain: str, most: int) -> None:
+        if domain not in self._domains and len(self._domains) >= most:
+            raise LocalProtocolError(f"the server takes {most} domains a session (RFC 9422 §4.3)")
+        self._domains.add(domain)
+
+    def _queue_data(self, command: Data) -> None:
+        if command.chunking:
+            self._queue_open(command)
+            return
+        if self._planned is not IN_RCPT:
+            raise self._out_of_order("DATA")
+        mail = self._planned_mail
+        if (
+            mail is not None
+            and mail.parameters
+            and mail.parameters.get(p.BODY) is p.Body.BINARYMIME
+        ):
+            raise LocalProtocolError("BODY=BINARYMIME needs Data(chunking=True) (RFC 3030 §3)")
+        self._held.append((command, DATA, b"DATA\r\n", self._transaction))
+        self._planned = IN_DATA
+
+    def _queue_open(self, command: Data) -> None:
+        if self._chunking or any(item[1] is OPEN for item in self._held):
+            raise LocalProtocolError("the body is already open")
+        target = self._target(OPEN)
+        self._terms.check_offered("CHUNKING", "BDAT")
+        self._held.append((command, OPEN, b"", self._transaction))
+        self._planned = target
+
+    def _queue_starttls(self, command: StartTls) -> None:
+        target = self._target(STARTTLS)
+        if self._tls is not None:
+            raise LocalProtocolError("TLS is already active (RFC 3207 §4.2)")
+        if self._identity is not None:
+            raise LocalProtocolError("STARTTLS after AUTH is refused by servers, and rightly")
+        self._terms.check_offered("STARTTLS", "STARTTLS")
+        self._queue(command, STARTTLS, b"STARTTLS", target)
+
+    def _queue_rset(self, command: Rset) -> None:
+        target = self._target(RSET)
+        self._drop_chunks()
+        self._queue(command, RSET, b"RSET", target)
+
+    def _queue_quit(self, command: Quit) -> None:
+        target = self._target(QUIT)
+        self._drop_chunks()
+        self._queue(command, QUIT, b"QUIT", target)
+
+    def _queue_other(self, command: Noop | Help) -> None:
+        target = self._target(OTHER)
+        line = self._line(command)
+        self._terms.check_line(type(command).__name__.upper(), line)
+        self._queue(command, OTHER, line, target)
+
+    def _queue_query(self, command: Vrfy | Expn) -> None:
+        target = self._target(OTHER)
+        verb = type(command).__name__.upper()
+        if command.smtputf8:
+            self._terms.check_offered("SMTPUTF8", f"{verb} SMTPUTF8")
+        line = self._line(command)
+        self._terms.check_line(verb, line)
+        self._queue(command, OTHER, line, target)
+
+    def _queue_extension(self, command: Command) -> None:
+        line = self._line(command)
+        verb = line.partition(b" ")[0].decode().upper()
+        grammar = self._terms.verb(verb)
+        self._terms.check_line(verb, line)
+        target = self._target(OTHER)
+        if not grammar.in_transaction and self._planned is not IN_READY:
+            raise self._out_of_order(verb)
+        self._queue(command, OTHER if grammar.last_in_group else GROUPED, line, target)
+        if isinstance(command, Atrn | XClient):
+            self._blocked = command
+
+    def _queue_burl(self, command: Burl) -> None:
+        kind = BURL_LAST if command.last else BURL
+        target = self._target(kind)
+        line = self._line(command)
+        self._terms.check_offered("BURL", "BURL")
+        self._terms.check_line("BURL", line)
+        if self._parts:  # the octets before it go as a chunk of their own (RFC 4468 §3.2)
+            self._queue_chunk(Bdat(self._parts_size), b"".join(self._parts))
+            self._parts, self._parts_size = [], 0
+        if command.last:
+            self._close_body()
+        self._queue(command, kind, line, target, self._transaction)
+
+    # -- the body
+
+    def _write(self, octets: bytes) -> None:
+        if octets:
+            self._out.append(octets)
+            self._out_size += len(octets)
+            if self.trace is not None:
+                self._traced.append(("sent", octets))
+
+    def _cut_chunks(self) -> None:
+        """Queue whole chunks, and keep at least one octet for the last."""
+        size = self._config.chunk_size
+        content = memoryview(b"".join(self._parts))
+        end = (len(content) - 1) // size * size
+        for start in range(0, end, size):
+            self._queue_chunk(Bdat(size), content[start : start + size])
+        self._parts = [bytes(content[end:])]
+        self._parts_size = len(content) - end
+
+    def _queue_chunk(self, command: Bdat | EndOfData, content: bytes | memoryview) -> None:
+        last = isinstance(command, EndOfData)
+        line = bytes(Bdat(len(content), last))
+        octets = b"".join((line, b"\r\n", content))
+        self._held.append((command, LAST if last else CHUNK, octets, self._transaction))
+
+    def _close_body(self) -> None:
+        self._encoder = None
+        self._chunking = False
+        self._parts = []
+        self._parts_size = 0
+
+    def _drop_chunks(self) -> None:
+        """The application gives the body up: what has not been cut into chunks is dropped."""
+        if self._chunking:
+            self._close_body()
+
+    # -- writing
+
+    def _release(self) -> None:
+        """Hand over to ``data_to_send`` what may be written now."""
+        if self._place is IN_GREETING and not self._early:
+            return  # RFC 5321 §4.3.1
+        held = self._held
+        flight = self._flight
+        while held:
+            command, kind, octets, transaction = held[0]
+            if flight:
+                if not self._may_follow(kind, octets):
+                    return
+            elif kind is OPEN or (kind is DATA and not self._accepted):
+                return  # next_event() opens the body, or drops the command
+            else:
+                self._serial += 1
+            held.popleft()
+            size = 0 if kind in _BODY_KINDS else len(octets)
+            flight.append((command, kind, transaction, self._received, size))
+            self._window += size
+            self._commands += 1
+            self._out.append(octets)
+            if self.trace is not None:
+                self._traced.append(("sent", _shown(kind, octets)))
+
+    def _may_follow(self, kind: Kind, octets: bytes) -> bool:
+        """Whether this may be written before the replies to what is in flight have come."""
+        last = self._flight[-1][1]
+        if not self._terms.pipelining or last.name not in kind.behind:
+            return False
+        if kind is LAST and self._config.lmtp:  # RFC 2033 §4.3: it has a reply a recipient
+            return False
+        if last is HELLO and not self._early:
+            return False
+        limits = self._config.limits
+        size = 0 if kind in _BODY_KINDS else len(octets)
+        return len(self._flight) < limits.in_flight and self._window + size <= limits.flight
+
+    # -- reading
+
+    def _read(self) -> Item:
+        parser = self._parser
+        if parser.pending:
+            reply = parser.next_reply()
+            if isinstance(reply, Reply):
+                return self._take(reply)
+            if reply is not None:
+                self._at = reply.offset
+                return self._violation(_VIOLATIONS[reply.kind])
+        if self._eof:
+            return self._stream_ended()
+        return self._need()
+
+    def _take(self, reply: Reply) -> Item:
+        """Match a reply with the oldest command in flight, by counting (RFC 2920 §3.1)."""
+        start = self._at = self._start
+        self._start = self._parser.offset
+        self._replies += 1
+        self._serial += 1
+        flight = self._flight
+        code = reply.code
+        if not 200 <= code < 600:  # RFC 5321 §4.2: there is no such class
+            return self._violation(ViolationKind.WRONG_REPLY)
+        if self._place is IN_GREETING:
+            return self._take_greeting(reply)
+        # What started to come before the command was handed out is no reply to it.
+        if not flight or flight[0][3] > start:
+            return self._unasked(reply)
+        command, kind, transaction, _, size = flight[0]
+        if (code == 421 or code == 221) and kind is not QUIT:
+            return self._service_closing(reply)
+        if 300 <= code < 400 and kind not in _INTERMEDIATE:
+            return self._violation(ViolationKind.WRONG_REPLY)
+        flight.popleft()
+        self._window -= size
+        event = _REPLIES[kind](self, command, transaction, reply)
+        return self._read() if event is None else event
+
+    def _need(self) -> Item:
+        if self._held and not self._flight and (event := self._next_in_turn()):
+            return event
+        if self._out_size >= self._config.limits.output:
+            return NEED_WRITE
+        if self._encoder is not None or self._chunking:
+            if self._out_size or (self._held and self._can_release()):
+                return NEED_WRITE
+            return NEED_DATA if self._held else NEED_BODY
+        if self._flight or self._held or self._place is IN_GREETING or self._parser.pending:
+            return NEED_DATA
+        return NEED_COMMAND
+
+    def _can_release(self) -> bool:
+        _, kind, octets, _ = self._held[0]
+        return not self._flight or self._may_follow(kind, octets)
+
+    def _next_in_turn(self) -> ClientEvent | None:
+        """With all replies in: open the body in chunks, or drop a body without recipients."""
+        command, kind, _, _ = self._held[0]
+        if kind is not OPEN and kind is not DATA:
+            return None
+        if not self._accepted or (kind is OPEN and self._planned is not IN_CHUNKS):
+            self._held.popleft()
+            self._replan()
+            return Unanswered(command, Cause.NOT_SENT)
+        if kind is OPEN:
+            self._held.popleft()
+            self._place = IN_CHUNKS
+            self._chunking = True
+        return None
+
+    def _closed(self) -> Item:
+        return NEED_CLOSE
+
+    def _handshake(self) -> Item:
+        return NEED_TLS
+
+    # -- replies, by the kind of command
+
+    def _take_greeting(self, reply: Reply) -> ClientEvent:
+        if reply.is_intermediate:
+            return self._violation(ViolationKind.WRONG_REPLY)
+        if reply.is_positive:
+            self._place = IN_HELLO
+            if self._planned is IN_GREETING:
+                self._planned = IN_HELLO
+            return Greeting(reply)
+        self._refusal = reply
+        if reply.code == 421:
+            self._events.append(ServiceClosing(reply))
+        if reply.code == 421 or self._flight:
+            self._end(CloseReason.REFUSED, reply, cause=Cause.CLOSING)
+            return Greeting(reply)
+        # RFC 5321 §3.1, §4.1.1.10: the server waits for QUIT, and the client owes it.
+        self._drop_held(reply)
+        self._blocked = None
+        self._forget_session()
+        return Greeting(reply)
+
+    def _reply_hello(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+        self._blocked = None
+        early, self._early = self._early, False
+        if not reply.is_positive:
+            if early:
+                self._terms = Terms(_NO_OFFER, self._config.registry)
+                return self._offer_changed(command, reply)
+            self._replan()
+            return ReplyReceived(command, reply)
+        helo = isinstance(command, Hello) and command.verb == "HELO"
+        offer = _NO_OFFER if helo else self._config.registry.read(parse_ehlo(reply).keywords)
+        relied_on = self._terms.offer
+        self._terms = Terms(offer, self._config.registry)
+        if early and offer != relied_on:
+            return self._offer_changed(command, reply)
+        self._forget_transaction()
+        self._place = IN_READY
+        if self._before_tls is not None and self._tls is not None:
+            self._compare_offers(self._before_tls, offer)
+        return ReplyReceived(command, reply)
+
+    def _compare_offers(self, before: Offer, after: Offer) -> None:
+        old = [line for line in before.lines if line != "STARTTLS"]
+        if old != list(after.lines):
+            mechanisms = Terms(before, self._config.registry).mechanisms
+            differ = mechanisms != self._terms.mechanisms
+            self._events.append(ExtensionsChanged(before, after, differ))
+
+    def _offer_changed(self, command: Command, reply: Reply) -> ClientEvent:
+        """The offer that was relied on is not the server's: what was built on it has failed."""
+        if self._flight:
+            self._violate(ViolationKind.CHANGED_OFFER)
+        else:
+            self._drop_held(None)
+            self._place = self._planned = IN_READY if reply.is_positive else IN_HELLO
+        return ReplyReceived(command, reply)
+
+    def _reply_mail(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+        if reply.code < 300 and isinstance(command, Mail):
+            self._mail = command
+            self._place = IN_MAIL
+        else:
+            self._drop_held(None, transaction)
+            self._replan()
+        return ReplyReceived(command, reply)
+
+    def _reply_rcpt(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+        if reply.code < 300 and self._mail is not None and isinstance(command, Rcpt):
+            self._accepted.append(command)
+            self._place = IN_RCPT
+        elif transaction == self._transaction:
+            self._hopeful -= 1
+            if not self._hopeful and self._planned is IN_RCPT:
+                self._planned = IN_MAIL
+        return ReplyReceived(command, reply)
+
+    def _reply_data(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+        if reply.is_positive:
+            self._restore(command, DATA, transaction)
+            return self._violation(ViolationKind.WRONG_REPLY)
+        if not reply.is_intermediate:
+            self._replan()
+        elif self._accepted:
+            self._place = IN_DATA
+            self._encoder = DotEncoder()
+        elif self._config.lmtp:  # RFC 2033 §4.2: 503 was due, and a dot would get no answer
+            self._violate(ViolationKind.WRONG_REPLY)
+        else:  # RFC 2920 §3.1
+            self._place = IN_DATA
+            self._held.appendleft((EndOfData(), DOT, b".\r\n", transaction))
+            self._replan()
+        return ReplyReceived(command, reply)
+
+    def _reply_end(self, command: Command, transaction: int, reply: Reply) -> ClientEvent | None:
+        """A reply to the dot."""
+        return self._message_reply(command, DOT, transaction, reply)
+
+    def _reply_last(self, command: Command, transaction: int, reply: Reply) -> ClientEvent | None:
+        """A reply to the last chunk."""
+        return self._message_reply(command, LAST, transaction, reply)
+
+    def _message_reply(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent | None:
+        prdr = self._has_prdr()
+        if reply.is_intermediate and not (
+            prdr and reply.code == _PRDR_FIRST and self._answered < 0
+        ):
+            self._restore(command, kind, transaction)
+            return self._violation(ViolationKind.WRONG_REPLY)
+        if self._config.lmtp or (prdr and (reply.is_intermediate or self._answered >= 0)):
+            return self._recipient_reply(command, kind, transaction, reply)
+        self._message_ended(kind, reply)
+        return ReplyReceived(command, reply)
+
+    def _recipient_reply(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent | None:
+        """One of the replies a recipient (RFC 2033 §4.2); PRDR has one before and one after."""
+        if reply.is_intermediate:  # 353: they follow
+            self._answered = 0
+            self._restore(command, kind, transaction)
+            return None
+        index = max(self._answered, 0)
+        recipient = self._accepted[index] if index < len(self._accepted) else None
+        self._answered = index + 1
+        if recipient is None or (self._config.lmtp and index + 1 == len(self._accepted)):
+            self._message_ended(DOT, reply)
+        else:
+            self._restore(command, kind, transaction)
+        return ReplyReceived(command, reply, recipient)
+
+    def _message_ended(self, kind: Kind, reply: Reply) -> None:
+        if reply.is_positive:
+            self._messages += 1
+        self._forget_transaction()
+        if kind is LAST and not reply.is_positive:
+            self._chunk_refused()  # RFC 3030 §2: the state is indeterminate
+        else:
+            self._place = IN_READY
+
+    def _reply_chunk(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+        if reply.is_positive:
+            self._place = IN_CHUNKS
+        else:
+            self._chunk_refused()
+        return ReplyReceived(command, reply)
+
+    def _chunk_refused(self) -> None:
+        """RFC 3030 §2: no more chunks, and only RSET leads on."""
+        self._place = IN_CHUNKS
+        self._close_body()
+        self._must_reset = True
+        held = list(self._held)
+        resets = (at for at, item in enumerate(held) if item[1] in (RSET, HELLO, QUIT))
+        kept = next(resets, len(held))
+        self._events.extend(Unanswered(item[0], Cause.NOT_SENT) for item in held[:kept])
+        self._held = deque(held[kept:])
+        self._replan()
+
+    def _reply_rset(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+        if reply.is_positive:
+            self._forget_transaction()
+            if self._place is not IN_HELLO:
+                self._place = IN_READY
+        else:
+            self._replan()
+        return ReplyReceived(command, reply)
+
+    def _reply_quit(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+        if self._refusal is not None:
+            self._end(CloseReason.REFUSED, self._refusal)
+        else:
+            self._end(CloseReason.QUIT, reply)
+        return ReplyReceived(command, reply)
+
+    def _reply_starttls(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+        self._blocked = None
+        if not reply.is_positive:
+            self._replan()
+        elif self._parser.pending:  # RFC 3207 §4: it may be anybody's
+            self._violate(ViolationKind.PLAINTEXT_BEHIND_STARTTLS)
+        else:
+            self._blocked = command
+            self._forget_transaction()
+            self._place = self._planned = IN_TLS
+            self._step = self._handshake
+        return ReplyReceived(command, reply)
+
+    def _reply_auth(self, command: Command, transaction: int, reply: Reply) -> ClientEvent | None:
+        exchange = self._exchange
+        if exchange is None or (reply.is_intermediate and exchange.cancelled):
+            self._restore(command, AUTH, transaction)
+            return self._violation(ViolationKind.WRONG_REPLY)
+        if reply.is_intermediate:
+            self._place = IN_AUTH
+            self._parser.max_line = max(
+                self._config.limits.reply_line, self._config.limits.sasl_line
+            )
+            initial, self._initial = self._initial, None
+            response = exchange.respond(initial, reply.text)
+            if response is not None:
+                self._respond(exchange, response)
+            return None
+        outcome = exchange.outcome(reply)
+        if outcome is AuthenticationOutcome.SUCCEEDED:
+            self._identity = exchange.identity
+        else:
+            self._failed_authentications += 1
+        self._exchange = self._initial = self._blocked = None
+        self._parser.max_line = self._config.limits.reply_line
+        self._place = self._planned = IN_READY
+        return AuthenticationEnded(exchange.auth, reply, outcome)
+
+    def _respond(self, exchange: Exchange, line: bytes) -> None:
+        self._held.append((exchange.auth, RESPONSE, line + b"\r\n", 0))
+
+    def _reply_other(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+        if isinstance(command, XClient):
+            self._blocked = None
+            if reply.is_positive:  # the session starts anew, and 220 is its greeting
+                self._forget_session()
+        elif isinstance(command, Atrn):
+            self._reversed = reply.is_positive
+            if not self._reversed:
+                self._blocked = None
+        return ReplyReceived(command, reply)
+
+    # -- what nobody asked for, and the end
+
+    def _unasked(self, reply: Reply) -> ClientEvent:
+        if self._place is IN_DATA or (self._place is IN_CHUNKS and self._body_unfinished()):
+            return self._verdict(reply)
+        if reply.code != 421:
+            return self._violation(ViolationKind.UNEXPECTED_REPLY)
+        self._end(CloseReason.SHUTDOWN, reply)
+        return ServiceClosing(reply)
+
+    def _body_unfinished(self) -> bool:
+        return self._chunking or any(item[1] is LAST for item in self._held)
+
+    def _verdict(self, reply: Reply) -> ClientEvent:
+        """A reply while the body is open: 4yz and 5yz refuse the message. No dot, close."""
+        if not (reply.is_transient or reply.is_permanent):
+            return self._violation(ViolationKind.WRONG_REPLY)
+        end: Command = EndOfData()
+        if self._flight:  # it has left, but the reply had started to come before
+            end = self._flight.popleft()[0]
+        elif self._held and self._held[0][1] in (DOT, LAST):
+            end = self._held.popleft()[0]
+        recipients: list[Rcpt | None] = [*self._accepted] if self._config.lmtp else [None]
+        self._events.extend(ReplyReceived(end, reply, recipient) for recipient in recipients)
+        if reply.code == 421:
+            self._events.append(ServiceClosing(reply))
+            self._end(CloseReason.SHUTDOWN, reply)
+        else:
+            self._end(CloseReason.REFUSED, reply)
+        return self._events.popleft()
+
+    def _service_closing(self, reply: Reply) -> ClientEvent:
+        """421, or 221 out of turn: it answers the oldest command, and ends the rest."""
+        command = self._flight[0][0]
+        exchange = self._exchange
+        if exchange is not None and exchange.auth is command:
+            self._exchange = None
+            outcome = AuthenticationOutcome.TEMPORARY
+            self._events.append(AuthenticationEnded(exchange.auth, reply, outcome))
+        elif reply.code == 421:
+            self._events.append(ReplyReceived(command, reply, self._take_recipient()))
+        self._events.append(ServiceClosing(reply))
+        self._end(CloseReason.SHUTDOWN, reply, cause=Cause.CLOSING)
+        return self._events.popleft()
+
+    def _take_recipient(self) -> Rcpt | None:
+        """The recipient whose reply comes now, if it has one of its own; forget who waited."""
+        kind = self._flight[0][1]
+        if kind in (DOT, LAST) and self._per_recipient():
+            index = max(self._answered, 0)
+            self._answered = index + 1
+            if index < len(self._accepted):
+                if self._config.lmtp and index + 1 == len(self._accepted):
+                    self._flight.popleft()
+                return self._accepted[index]
+        self._flight.popleft()
+        return None
+
+    def _stream_ended(self) -> ClientEvent:
+        """RFC 5321 §3.8: what is unanswered counts as 451, and after the dot as unknown."""
+        if self._refusal is not None:
+            self._end(CloseReason.REFUSED, self._refusal)
+        elif len(self._flight) == 1 and self._flight[0][1] is QUIT:
+            self._end(CloseReason.QUIT)  # it has done its work
+        else:
+            self._end(CloseReason.EOF)
+        return self._events.popleft()
+
+    def _violation(self, kind: ViolationKind) -> ClientEvent:
+        self._violate(kind)
+        return self._events.popleft()
+
+    def _violate(self, kind: ViolationKind) -> None:
+        """A fatal one: which reply belongs to which command is no longer known."""
+        self._errors += 1
+        self._events.append(ProtocolViolation(kind, self._at, fatal=True))
+        self._end(CloseReason.VIOLATION)
+
+    def _end(
+        self,
+        reason: CloseReason,
+        reply: Reply | None = None,
+        *,
+        error: str = "",
+        cause: Cause = Cause.LOST,
+    ) -> None:
+        """End every command that is still open, and the connection."""
+        closing = reply if cause is Cause.CLOSING else None
+        for command, kind, _, _, _ in self._flight:
+            if kind is AUTH or kind is RESPONSE:
+                continue
+            if kind in (DOT, LAST) and self._per_recipient():
+                for recipient in self._unanswered_recipients():
+                    self._events.append(Unanswered(command, cause, closing, recipient))
+                self._answered = -1
+            else:
+                self._events.append(Unanswered(command, cause, closing))
+        self._flight.clear()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            outcome = AuthenticationOutcome.TEMPORARY
+            self._events.append(AuthenticationEnded(exchange.auth, None, outcome))
+        self._held = deque(item for item in self._held if item[1] not in (AUTH, RESPONSE))
+        self._drop_held(reply)
+        self._events.append(Closed(reason, reply, error))
+        self._close_body()
+        self._forget_transaction()
+        self._out.clear()
+        self._out_size = 0
+        self._traced.clear()
+        self._place = self._planned = IN_CLOSED
+        self._step = self._closed
+
+    def _drop_held(self, reply: Reply | None, transaction: int = 0) -> None:
+        """End what was never written: all of it, or what belongs to a transaction."""
+        kept: deque[Held] = deque()
+        for item in self._held:
+            if transaction and item[3] != transaction:
+                kept.append(item)
+            else:
+                self._events.append(Unanswered(item[0], Cause.NOT_SENT, reply))
+        self._held = kept
+
+    # -- helpers
+
+    def _new_parser(self) -> ReplyParser:
+        limits = self._config.limits
+        # Status codes are read whether or not they were offered: the text that looks like one, of
+        # the right class on every line, is one; and the greeting comes before any offer.
+        return ReplyParser(
+            enhanced=True,
+            max_line=limits.reply_line,
+            max_lines=limits.reply_lines,
+            max_octets=limits.reply,
+        )
+
+    def _rely_on(self, offer: Offer) -> None:
+        if "PIPECONNECT" in offer or "X_PIPE_CONNECT" in offer:
+            self._early = True
+            self._terms = Terms(offer, self._config.registry)
+
+    def _restore(self, command: Command, kind: Kind, transaction: int) -> None:
+        """The command at the head is still owed a reply."""
+        self._flight.appendleft((command, kind, transaction, 0, 0))
+
+    def _replan(self) -> None:
+        """Something was refused: find out anew where what is still queued leads."""
+        place = self._place
+        hopeful = len(self._accepted)
+        kinds = chain((item[1] for item in self._flight), (item[1] for item in self._held))
+        for kind in kinds:
+            place = place.moves.get(kind.word, place)
+            hopeful = 0 if kind is MAIL else hopeful + (kind is RCPT)
+        self._planned = place
+        self._hopeful = hopeful
+
+    def _forget_session(self) -> None:
+        """As after the greeting: nothing is known of the server."""
+        self._forget_transaction()
+        self._terms = Terms(_NO_OFFER, self._config.registry)
+        self._early = False
+        self._identity = None
+        self._mails_sent = 0
+        self._domains.clear()
+        self._place = self._planned = IN_HELLO
+
+    def _forget_transaction(self) -> None:
+        self._mail = None
+        self._accepted.clear()
+        self._answered = -1
+        self._must_reset = False
+
+    def _has_prdr(self) -> bool:
+        mail = self._mail
+        return mail is not None and bool(mail.parameters) and p.PRDR in mail.parameters
+
+    def _per_recipient(self) -> bool:
+        return self._config.lmtp or (self._has_prdr() and self._answered >= 0)
+
+    def _unanswered_recipients(self) -> list[Rcpt | None]:
+        """Whose reply after the data is still to come; None is PRDR's final one."""
+        final = [] if self._config.lmtp else [None]
+        return [*self._accepted[max(self._answered, 0) :], *final]
+
+    def _trail(self, data: bytes | bytearray | memoryview) -> None:
+        room = self._config.limits.trailing - len(self._trailing)
+        if room > 0:
+            self._trailing += bytes(data[:room])
+
+    def _trace_received(self, item: Item) -> None:
+        size = self._start - (self._received - len(self._untraced))
+        octets = bytes(self._untraced[:size])
+        del self._untraced[:size]
+        if self.trace is not None:
+            try:
+                self.trace("received", octets)
+            except BaseException:
+                # What a trace raises changes nothing: the event is still to come.
+                if not isinstance(item, Need):
+                    self._events.appendleft(item)
+                raise
+
+
+def _shown(kind: Kind, octets: bytes) -> bytes:
+    """What a trace may show of a command."""
+    if kind is AUTH:
+        return redacted(octets[:-2]) + b"\r\n"
+    if kind is RESPONSE:
+        return REDACTED + b"\r\n"
+    if kind is BURL or kind is BURL_LAST:  # the URL may be a key to a mailbox: RFC 4467
+        return b"BURL " + REDACTED + b"\r\n"
+    return octets
+
+
+_Handler: TypeAlias = Callable[[ClientConnection, Command, int, Reply], ClientEvent | None]
+_REPLIES: Final[Mapping[Kind, _Handler]] = {
+    HELLO: ClientConnection._reply_hello,
+    MAIL: ClientConnection._reply_mail,
+    RCPT: ClientConnection._reply_rcpt,
+    DATA: ClientConnection._reply_data,
+    CHUNK: ClientConnection._reply_chunk,
+    LAST: ClientConnection._reply_last,
+    DOT: ClientConnection._reply_end,
+    BURL: ClientConnection._reply_chunk,
+    BURL_LAST: ClientConnection._reply_last,
+    RSET: ClientConnection._reply_rset,
+    QUIT: ClientConnection._reply_quit,
+    STARTTLS: ClientConnection._reply_starttls,
+    AUTH: ClientConnection._reply_auth,
+    RESPONSE: ClientConnection._reply_auth,
+    OTHER: ClientConnection._reply_other,
+    GROUPED: ClientConnection._reply_other,
+}

@@ -1,0 +1,91 @@
+"""What a server's offer lets a client send."""
+
+from collections.abc import Mapping
+from typing import Final, final
+
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.extensions import AUTH, LIMITS, Offer, Registry
+from smtpwire.extensions.limits import ServerLimits
+from smtpwire.wire.command import COMMAND_LINE, AnyVerb
+from smtpwire.wire.parameter import Parameters
+
+__all__ = ["Terms"]
+
+_UNLIMITED: Final = ServerLimits()
+
+
+@final
+class Terms:
+    """An offer, and what follows from it for the commands of a client.
+
+    Parameters, verbs and longer lines belong to extensions, and what was not offered is not sent
+    (RFC 5321 §4.1.1, §4.1.1.11).
+    """
+
+    __slots__ = (
+        "_line_limits",
+        "_mail",
+        "_rcpt",
+        "_registry",
+        "limits",
+        "mechanisms",
+        "offer",
+        "pipelining",
+    )
+
+    def __init__(self, offer: Offer, registry: Registry) -> None:
+        entries = [item.extension for item in offer]
+        self.offer = offer
+        self.pipelining = "PIPELINING" in offer
+        self.mechanisms = offer.get(AUTH) or ()
+        self.limits = offer.get(LIMITS) or _UNLIMITED
+        self._registry = registry
+        self._mail = frozenset(p.keyword for entry in entries for p in entry.mail)
+        self._rcpt = frozenset(p.keyword for entry in entries for p in entry.rcpt)
+        self._line_limits: Mapping[str, int] = offer.line_limits
+
+    def check_offered(self, keyword: str, what: str) -> None:
+        """Raise LocalProtocolError where the extension is not offered, naming it."""
+        if keyword not in self.offer:
+            raise LocalProtocolError(f"{what} needs {keyword}, which the server does not offer")
+
+    def check_mail(self, parameters: Parameters) -> None:
+        """Raise LocalProtocolError for a parameter of MAIL that may not be sent."""
+        self._check_parameters("MAIL", self._mail, parameters)
+
+    def check_rcpt(self, parameters: Parameters) -> None:
+        """The same for RCPT."""
+        self._check_parameters("RCPT", self._rcpt, parameters)
+
+    def check_line(self, verb: str, line: bytes) -> None:
+        """Raise LocalProtocolError for a line longer than the offer allows (RFC 5321 §4.5.3.1.4).
+
+        ``line`` is without its CRLF.
+        """
+        limit = self._line_limits.get(verb, COMMAND_LINE)
+        if len(line) + 2 > limit:
+            raise LocalProtocolError(
+                f"the {verb} line has {len(line) + 2} octets, and {limit} are allowed"
+                " (RFC 5321 §4.5.3.1.4)"
+            )
+
+    def verb(self, name: str) -> AnyVerb:
+        """An extension's verb; LocalProtocolError where nobody knows it, or it is not offered."""
+        entry = self._registry.verbs.get(name)
+        if entry is None:
+            raise LocalProtocolError(f"{name} is a verb of no known extension")
+        self.check_offered(entry.keyword, name)
+        return next(verb for verb in entry.verbs if verb.name == name)
+
+    def _check_parameters(self, verb: str, allowed: frozenset[str], parameters: Parameters) -> None:
+        for given in parameters:
+            if given.keyword not in allowed:
+                entry = self._registry.parameters.get((verb, given.keyword))
+                keyword = given.keyword if entry is None else entry.keyword
+                raise LocalProtocolError(
+                    f"{verb} {given.keyword} needs {keyword}, which the server does not offer"
+                    " (RFC 5321 §4.1.1.11)"
+                )
+        reason = self.offer.check(parameters)
+        if reason is not None:
+            raise LocalProtocolError(f"{verb}: {reason}")
