@@ -7,7 +7,7 @@ from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.extensions import AUTH, LIMITS, Offer, Registry
 from smtpwire.extensions.limits import ServerLimits
 from smtpwire.wire.command import COMMAND_LINE, AnyVerb
-from smtpwire.wire.parameter import Parameters
+from smtpwire.wire.parameter import AnyParameter, Parameters
 
 __all__ = ["Terms"]
 
@@ -34,15 +34,14 @@ class Terms:
     )
 
     def __init__(self, offer: Offer, registry: Registry) -> None:
-        entries = [item.extension for item in offer]
         self.offer = offer
         self.pipelining = "PIPELINING" in offer
         self.mechanisms = offer.get(AUTH) or ()
         self.limits = offer.get(LIMITS) or _UNLIMITED
         self._registry = registry
-        self._mail = frozenset(p.keyword for entry in entries for p in entry.mail)
-        self._rcpt = frozenset(p.keyword for entry in entries for p in entry.rcpt)
-        self._line_limits: Mapping[str, int] = offer.line_limits
+        self._mail = offer.mail
+        self._rcpt = offer.rcpt
+        self._line_limits: Mapping[str, int] = offer.line_limits()
 
     def check_offered(self, keyword: str, what: str) -> None:
         """Raise LocalProtocolError where the extension is not offered, naming it."""
@@ -77,7 +76,9 @@ class Terms:
         self.check_offered(entry.keyword, name)
         return next(verb for verb in entry.verbs if verb.name == name)
 
-    def _check_parameters(self, verb: str, allowed: frozenset[str], parameters: Parameters) -> None:
+    def _check_parameters(
+        self, verb: str, allowed: Mapping[str, AnyParameter], parameters: Parameters
+    ) -> None:
         for given in parameters:
             if given.keyword not in allowed:
                 entry = self._registry.parameters.get((verb, given.keyword))
@@ -88,4 +89,4 @@ class Terms:
                 )
         reason = self.offer.check(parameters)
         if reason is not None:
-            raise LocalProtocolError(f"{verb}: {reason}")
+            raise LocalProtocolError(f"{verb}: {reason.reason}")
