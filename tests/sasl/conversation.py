@@ -1,7 +1,7 @@
 """Drives a client's and a server's mechanism against each other, as an engine would."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from smtpwire.sasl import (
     AnonymousLogin,
@@ -24,6 +24,7 @@ from smtpwire.sasl import (
     Succeeded,
     TokenLogin,
 )
+from smtpwire.wire.value import replace
 
 SCRAM_SECRET = b"all processes of a service share this"
 

@@ -1,7 +1,6 @@
 """DIGEST-MD5, RFC 2831."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -33,6 +32,7 @@ from smtpwire.sasl import (
     derive_digest_md5,
     server_mechanism,
 )
+from smtpwire.wire.value import replace
 
 SERVER = server_config(hosts=("mx.example.org", "example.org"), realm="example.org", nonce="n0")
 CHALLENGE = b'realm="example.org",nonce="n0",qop="auth",algorithm=md5-sess,charset=utf-8'

@@ -1,7 +1,5 @@
 """EXTERNAL, RFC 4422 Appendix A."""
 
-from dataclasses import replace
-
 import pytest
 from tests.sasl.conversation import client_config, server_config
 
@@ -17,6 +15,7 @@ from smtpwire.sasl import (
     client_mechanism,
     server_mechanism,
 )
+from smtpwire.wire.value import replace
 
 CERTIFICATE = replace(server_config(), external_identity="fred")
 

@@ -1,7 +1,5 @@
 """OAUTHBEARER (RFC 7628) and XOAUTH2."""
 
-from dataclasses import replace
-
 import pytest
 from tests.sasl.conversation import Users, client_config, converse, server_config
 
@@ -17,6 +15,7 @@ from smtpwire.sasl import (
     client_mechanism,
     server_mechanism,
 )
+from smtpwire.wire.value import replace
 
 BOTH = pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2"])
 TOKEN = "ya29.a0-~+/=="

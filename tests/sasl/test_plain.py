@@ -1,7 +1,5 @@
 """PLAIN, RFC 4616."""
 
-from dataclasses import replace
-
 import pytest
 from tests.sasl.conversation import client_config, server_config
 
@@ -18,6 +16,7 @@ from smtpwire.sasl import (
     client_mechanism,
     server_mechanism,
 )
+from smtpwire.wire.value import replace
 
 
 def test_without_an_initial_response_the_server_asks_with_an_empty_challenge() -> None:

@@ -1,7 +1,6 @@
 """The examples of the RFCs, octet by octet, with their nonces."""
 
 from base64 import b64decode
-from dataclasses import replace
 
 import pytest
 from tests.sasl.conversation import (
@@ -27,6 +26,7 @@ from smtpwire.sasl import (
     derive_scram,
     server_mechanism,
 )
+from smtpwire.wire.value import replace
 
 
 def test_plain_rfc4616_section4_first_example() -> None:

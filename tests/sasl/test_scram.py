@@ -2,7 +2,6 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -40,6 +39,7 @@ from smtpwire.sasl import (
     derive_scram,
     server_mechanism,
 )
+from smtpwire.wire.value import replace
 
 BARE = ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 EVERY = [*BARE, *(f"{name}-PLUS" for name in BARE)]

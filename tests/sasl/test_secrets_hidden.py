@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from tests.sasl.conversation import Users, client_config, server_config
@@ -30,6 +29,7 @@ from smtpwire.sasl import (
     derive_scram,
     server_mechanism,
 )
+from smtpwire.wire.value import replace
 
 PASSWORD = "correct horse"
 TOKEN = "ya29.battery-staple"

@@ -1,18 +1,18 @@
 """How a client is to behave."""
 
-from dataclasses import dataclass, field
 from typing import final
 
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.security import Security
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.extensions import REGISTRY, Offer, Registry
+from smtpwire.wire.value import field, value
 
 __all__ = ["ClientConfig"]
 
 
 @final
-@dataclass(frozen=True)
+@value
 class ClientConfig:
     """What a client says of itself, how it means to be protected, and its bounds.
 

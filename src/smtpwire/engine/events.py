@@ -1,6 +1,5 @@
 """What the engines tell: the events of both roles and their closed unions."""
 
-from dataclasses import field
 from enum import Enum
 from typing import Literal, final
 
@@ -38,7 +37,7 @@ from smtpwire.wire.command import (
 )
 from smtpwire.wire.proxy import ProxyHeader
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import Request, value
+from smtpwire.wire.value import Request, field, value
 
 __all__ = [
     "Aborted",

@@ -13,7 +13,7 @@ class Input:
     that neither a patient flood nor single octets cost more than linear time.
     """
 
-    __slots__ = ("_arrived", "_base", "_buffer", "_position", "_scanned")
+    __slots__ = ("_arrived", "_base", "_buffer", "_position", "_scanned", "waiting")
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -21,9 +21,8 @@ class Input:
         self._base = 0  # octets before the buffer
         self._arrived = bytearray()  # behind the buffer
         self._scanned = 0  # of those, known to have no LF
-
-    def __len__(self) -> int:
-        return len(self._buffer) - self._position + len(self._arrived)
+        self.waiting = 0
+        """Octets that wait to be read."""
 
     @property
     def offset(self) -> int:
@@ -32,12 +31,13 @@ class Input:
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take octets as they arrive."""
-        if self._position == len(self._buffer) and not self._arrived:
+        if self.waiting:
+            self._arrived += data
+        else:
             self._base += self._position
             self._buffer = bytes(data)
             self._position = 0
-        else:
-            self._arrived += data
+        self.waiting += len(data)
 
     def take_to_lf(self) -> bytes | None:
         """The octets up to the next LF, which is read but not returned; None if there is none."""
@@ -50,6 +50,7 @@ class Input:
             end = self._buffer.find(b"\n")
         line = self._buffer[self._position : end]
         self._position = end + 1
+        self.waiting -= len(line) + 1
         return line
 
     def take(self, limit: int | None = None) -> bytes:
@@ -59,6 +60,7 @@ class Input:
         start = self._position
         end = len(self._buffer) if limit is None else min(start + limit, len(self._buffer))
         self._position = end
+        self.waiting -= end - start
         return self._buffer[start:end]
 
     def peek(self, count: int) -> bytes:
@@ -69,11 +71,12 @@ class Input:
     def give_back(self, count: int) -> None:
         """The last octets taken were too many."""
         self._position -= count
+        self.waiting += count
 
     def clear(self) -> None:
         """Drop everything and count from 0 again."""
         self._buffer = b""
-        self._position = self._base = self._scanned = 0
+        self._position = self._base = self._scanned = self.waiting = 0
         self._arrived.clear()
 
     def _join(self) -> None:

@@ -57,6 +57,9 @@ class ReplyKind(Enum):
     TROUBLE = "the application failed"
     RECIPIENTS_FIRST = "PRDR: a reply a recipient follows"
 
+    # As Enum has it, but not in Python: a look-up by kind stands in the path of every command.
+    __hash__ = object.__hash__
+
 
 DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = MappingProxyType(
     {

@@ -1,7 +1,6 @@
 """The server's side of a connection: octets in, events and replies out (RFC 5321, RFC 2033)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeAlias, final
 
 from smtpwire.engine.errors import LocalProtocolError
@@ -95,7 +94,7 @@ from smtpwire.wire.command import (
 from smtpwire.wire.octets import decode_base64
 from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import Request
+from smtpwire.wire.value import Request, replace
 
 __all__ = ["ServerConnection"]
 
@@ -177,6 +176,7 @@ class ServerConnection:
         "_octets_received",
         "_octets_sent",
         "_output",
+        "_output_limit",
         "_output_size",
         "_owed",
         "_peer",
@@ -184,6 +184,7 @@ class ServerConnection:
         "_plan",
         "_progress",
         "_proxy",
+        "_ready",
         "_recipients",
         "_redact",
         "_refused",
@@ -217,6 +218,7 @@ class ServerConnection:
         self.trace: Trace | None = None
         self._traced: list[tuple[Direction, bytes]] = []
         self._config = config
+        self._ready = config.octets
         self._suffix = reply_suffix
         self._peer = self._socket_peer = Peer() if peer is None else peer
         self._tls = tls
@@ -225,6 +227,7 @@ class ServerConnection:
         self._trailing = b""
         self._output: list[bytes] = []
         self._output_size = 0
+        self._output_limit = config.limits.output
         self._must_flush = False
         # where the session is
         self._state = State.GREETING
@@ -285,31 +288,29 @@ class ServerConnection:
         if self._state is State.TLS:
             self._octets_behind_starttls(data)
             return
-        if len(self._input) >= self._config.limits.backlog:
+        if self._input.waiting >= self._config.limits.backlog:
             raise LocalProtocolError("the backlog is full: read only while wants_data is True")
         self._octets_received += len(data)
-        early = not self._greeted and not len(self._input)
+        early = not self._greeted and not self._input.waiting
         self._input.feed(data)
         if early:
             self._early_talk()
 
     def next_event(self) -> Item:
         """The next event, or who must act; at a Need, calling again gives the same Need."""
-        item = self._advance()
+        item: Item | None = None
+        while item is None:
+            if self._events:
+                item = self._events.pop(0)
+            elif self._pending is not None:
+                item = REPLY
+            elif self._output_size >= self._output_limit:
+                item = WRITE
+            else:
+                item = self._step(self)
         if self._traced:
             self._call_trace(item)
         return item
-
-    def _advance(self) -> Item:
-        while not self._events:
-            if self._pending is not None:
-                return REPLY
-            if self._output_size >= self._config.limits.output:
-                return WRITE
-            item = self._step(self)
-            if item is not None:
-                return item
-        return self._events.pop(0)
 
     def data_to_send(self) -> bytes:
         """Everything queued so far, to be written in order; it is handed out once."""
@@ -342,7 +343,7 @@ class ServerConnection:
         elif to is not None and to is not pending:
             raise LocalProtocolError("that question is no longer pending")
         else:
-            _ANSWERS[type(pending)](self, replies)
+            _ANSWERS[type(pending)](self, pending, replies)
         if self._traced:
             self._call_trace(None)
 
@@ -497,7 +498,7 @@ class ServerConnection:
             return False
         if isinstance(self._pending, StartTls):
             return False
-        return len(self._input) < self._config.limits.backlog
+        return self._input.waiting < self._config.limits.backlog
 
     @property
     def reusable(self) -> bool:
@@ -555,7 +556,7 @@ class ServerConnection:
     def _octets(self, kind: ReplyKind) -> bytes:
         if self._suffix:
             return self._serialised(self._text(kind))
-        return self._config.octets[kind]
+        return self._ready[kind]
 
     def _serialised(self, reply: Reply, *, utf8: bool = False) -> bytes:
         try:
@@ -630,7 +631,7 @@ class ServerConnection:
         self._socket_peer = self._peer = _behind_proxy(self._peer, header)
         self._plan = self._full = self._full_plan()
         self._step = ServerConnection._greet
-        if len(self._input):
+        if self._input.waiting:
             self._early_talk()
         return None
 
@@ -678,7 +679,9 @@ class ServerConnection:
     # -- reading commands
 
     def _read_command(self) -> Item | None:
-        if self._must_flush and self._output and len(self._input):
+        if not self._input.waiting:
+            return self._more()
+        if self._must_flush and self._output:
             return WRITE  # RFC 2920 §3.2: this reply must not wait for more input
         raw = self._input.take_to_lf()
         if raw is None or len(raw) >= self._plan.read_limit:
@@ -706,7 +709,7 @@ class ServerConnection:
             self._input.give_back(len(raw) + 1)
         elif self._is_foreign(self._input.peek(EXCERPT)):
             return self._foreign()
-        elif len(self._input) < self._plan.read_limit:
+        elif self._input.waiting < self._plan.read_limit:
             return self._more()
         self._line = self._input.peek(EXCERPT)
         reply = self._too_long(self._line)
@@ -859,7 +862,7 @@ class ServerConnection:
             kind = self._required_first(command)
         if kind is None and name not in self._state.commands:
             kind = ReplyKind.BAD_SEQUENCE
-        if kind is None and len(self._input) and (last or PIPELINING not in self._plan.offer):
+        if kind is None and self._input.waiting and (last or PIPELINING not in self._plan.offer):
             kind = self._pipelined()
         if kind is not None and self._state is not CLOSED:
             self._refuse_kind(kind)
@@ -978,7 +981,7 @@ class ServerConnection:
         return self._ask(command)
 
     def _on_quit(self, command: Quit) -> Item | None:
-        if len(self._input):
+        if self._input.waiting:
             self._pipelined()
         if self._state is CLOSED:
             return None
@@ -1010,7 +1013,7 @@ class ServerConnection:
             kind = self._required_first(command)
         if kind is None and self._state not in states:
             kind = ReplyKind.BAD_SEQUENCE
-        if kind is None and entry.last_in_group and len(self._input):
+        if kind is None and entry.last_in_group and self._input.waiting:
             kind = self._pipelined()
         if self._state is CLOSED:
             return None
@@ -1136,11 +1139,11 @@ class ServerConnection:
         return body
 
     def _read_data(self) -> Item | None:
-        if self._must_flush and self._output and len(self._input):
+        if not self._input.waiting:
+            return self._more()
+        if self._must_flush and self._output:
             return WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
         octets = self._input.take()
-        if not octets:
-            return self._more()
         body = self._running_body()
         decoder = body.running_decoder()
         content = decoder.decode(octets)
@@ -1282,7 +1285,12 @@ class ServerConnection:
 
     def _say_kind(self, kind: ReplyKind) -> None:
         """Queue a default reply; the question is answered."""
-        self._write(self._octets(kind))
+        octets = self._octets(kind) if self._suffix else self._ready[kind]
+        self._output.append(octets)
+        self._output_size += len(octets)
+        self._replies += 1
+        if self.trace is not None:
+            self._traced.append(("sent", octets))
         self._pending = None
         self._serial += 1
         if self._shutdown is not None:
@@ -1301,7 +1309,7 @@ class ServerConnection:
         elif self._shutdown is not None:
             self._close(CloseReason.SHUTDOWN, self._shutdown)
 
-    def _answer_connected(self, replies: Replies) -> None:
+    def _answer_connected(self, _: Connected, replies: Replies) -> None:
         self._must_flush = True
         if not replies:
             self._enter("(greeting)")
@@ -1318,10 +1326,7 @@ class ServerConnection:
         self._state = self._state.commands[command]
         self._step = ServerConnection._read_command
 
-    def _answer_hello(self, replies: Replies) -> None:
-        hello = self._pending
-        if not isinstance(hello, Hello):
-            raise AssertionError("no Hello is pending")
+    def _answer_hello(self, hello: Hello, replies: Replies) -> None:
         reply = self._one(replies, 250) if replies else None
         self._must_flush = True
         if reply is not None and not reply.is_positive:
@@ -1343,10 +1348,7 @@ class ServerConnection:
         lines = self._full.offer.lines if extended else ()  # RFC 5321 §3.2: HELO gets one line
         return serialise(Reply(reply.code, "\n".join((first, *lines))), enhanced=False)
 
-    def _answer_mail(self, replies: Replies) -> None:
-        mail = self._pending
-        if not isinstance(mail, Mail):
-            raise AssertionError("no Mail is pending")
+    def _answer_mail(self, mail: Mail, replies: Replies) -> None:
         utf8 = p.SMTPUTF8 in mail.parameters
         reply = self._one(replies, None, utf8=utf8) if replies else None
         if reply is None or reply.is_positive:
@@ -1358,10 +1360,7 @@ class ServerConnection:
         else:
             self._say(reply, utf8=utf8)
 
-    def _answer_rcpt(self, replies: Replies) -> None:
-        rcpt = self._pending
-        if not isinstance(rcpt, Rcpt):
-            raise AssertionError("no Rcpt is pending")
+    def _answer_rcpt(self, rcpt: Rcpt, replies: Replies) -> None:
         reply = self._one(replies, None, utf8=self._utf8) if replies else None
         if reply is None or reply.is_positive:
             self._state = self._state.commands["RCPT"]
@@ -1380,10 +1379,7 @@ class ServerConnection:
             self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
             self._close(CloseReason.ERRORS, self._text(ReplyKind.TOO_MANY_ERRORS))
 
-    def _answer_data(self, replies: Replies) -> None:
-        data = self._pending
-        if not isinstance(data, Data):
-            raise AssertionError("no Data is pending")
+    def _answer_data(self, data: Data, replies: Replies) -> None:
         reply = self._data_reply(replies, data)
         if data.chunking:
             self._answer_chunks(reply)
@@ -1432,7 +1428,7 @@ class ServerConnection:
     def _end_of_chunks(self) -> Item | None:
         return self._end_of_chunk(self._running_body())
 
-    def _answer_burl(self, replies: Replies) -> None:
+    def _answer_burl(self, _: Burl, replies: Replies) -> None:
         body = self._running_body()
         reply = self._one(replies, None) if replies else self._text(ReplyKind.REFUSED)
         if not reply.is_positive:
@@ -1444,7 +1440,7 @@ class ServerConnection:
         else:
             self._say(reply)
 
-    def _answer_end(self, replies: Replies) -> None:
+    def _answer_end(self, _: EndOfMessage, replies: Replies) -> None:
         if self._is_lmtp() or self._is_prdr():
             self._answer_recipients(replies)
             return
@@ -1498,13 +1494,13 @@ class ServerConnection:
             return Reply(450, "No recipient accepted the message", "4.0.0")
         return Reply(550, "No recipient accepted the message", "5.0.0")
 
-    def _answer_starttls(self, replies: Replies) -> None:
+    def _answer_starttls(self, _: StartTls, replies: Replies) -> None:
         reply = self._one(replies, 220) if replies else None
         if reply is not None and not reply.is_positive:
             self._must_flush = True
             self._say(reply)
             return
-        if len(self._input):  # came in plaintext, would be taken as encrypted: R89
+        if self._input.waiting:  # came in plaintext, would be taken as encrypted: R89
             kind = ViolationKind.PLAINTEXT_BEHIND_STARTTLS
             offset = self._input.offset
             self._answered()
@@ -1521,36 +1517,32 @@ class ServerConnection:
     def _await_tls(self) -> Item | None:
         return TLS
 
-    def _answer_vrfy(self, replies: Replies) -> None:
-        self._answer_query(replies, ReplyKind.CANNOT_VERIFY)
+    def _answer_vrfy(self, query: Vrfy, replies: Replies) -> None:
+        self._answer_query(replies, ReplyKind.CANNOT_VERIFY, utf8=query.smtputf8)
 
-    def _answer_expn(self, replies: Replies) -> None:
-        self._answer_query(replies, ReplyKind.NOT_IMPLEMENTED)
+    def _answer_expn(self, query: Expn, replies: Replies) -> None:
+        self._answer_query(replies, ReplyKind.NOT_IMPLEMENTED, utf8=query.smtputf8)
 
-    def _answer_query(self, replies: Replies, kind: ReplyKind) -> None:
-        utf8 = isinstance(self._pending, Vrfy | Expn) and self._pending.smtputf8
+    def _answer_query(self, replies: Replies, kind: ReplyKind, *, utf8: bool = False) -> None:
         self._must_flush = True
         if replies:
             self._say(self._one(replies, None, utf8=utf8), utf8=utf8)
         else:
             self._say_kind(kind)
 
-    def _answer_etrn(self, replies: Replies) -> None:
+    def _answer_etrn(self, _: Etrn, replies: Replies) -> None:
         self._answer_query(replies, ReplyKind.QUEUE_REFUSED)
 
-    def _answer_extension(self, replies: Replies) -> None:
+    def _answer_extension(self, _: ServerRequest, replies: Replies) -> None:
         self._answer_query(replies, ReplyKind.REFUSED)
 
-    def _answer_atrn(self, replies: Replies) -> None:
+    def _answer_atrn(self, _: Atrn, replies: Replies) -> None:
         accepted = bool(replies) and self._one(replies, None).is_positive
         self._answer_query(replies, ReplyKind.REFUSED)
         if accepted and self._state is not CLOSED:
             self._close(CloseReason.REVERSED)
 
-    def _answer_xclient(self, replies: Replies) -> None:
-        client = self._pending
-        if not isinstance(client, XClient):
-            raise AssertionError("no XClient is pending")
+    def _answer_xclient(self, client: XClient, replies: Replies) -> None:
         if not replies or not self._one(replies, 220).is_positive:
             self._answer_query(replies, ReplyKind.REFUSED)
             return
@@ -1625,11 +1617,11 @@ class ServerConnection:
         )
 
     def _read_response(self) -> Item | None:
-        if self._must_flush and self._output and len(self._input):
+        if self._must_flush and self._output and self._input.waiting:
             return WRITE
         raw = self._input.take_to_lf()
         limit = self._config.limits.sasl_line
-        if raw is None and len(self._input) < limit:
+        if raw is None and self._input.waiting < limit:
             return self._more()
         self._line = REDACTED
         if raw is None or len(raw) >= limit:
@@ -1686,7 +1678,7 @@ class ServerConnection:
         self._pending = question
         self._tell(question)
 
-    def _answer_login(self, replies: Replies) -> None:
+    def _answer_login(self, _: ServerRequest, replies: Replies) -> None:
         """A default lets nobody in; whatever refuses, the mechanism plays to its end."""
         exchange = self._running_exchange()
         reply = self._one(replies, 235) if replies else self._text(ReplyKind.AUTH_FAILED)
@@ -1696,7 +1688,7 @@ class ServerConnection:
         if self._shutdown is not None and self._pending is None:
             self._settle(None)
 
-    def _answer_secret(self, replies: Replies) -> None:
+    def _answer_secret(self, _: SecretRequest, replies: Replies) -> None:
         if not replies:
             self.supply(None)
             return
@@ -1706,10 +1698,7 @@ class ServerConnection:
         self._answered()
         self._end_exchange(self._complete(reply))
 
-    def _answer_authorization(self, replies: Replies) -> None:
-        request = self._pending
-        if not isinstance(request, AuthorizationRequest):
-            raise AssertionError("no AuthorizationRequest is pending")
+    def _answer_authorization(self, request: AuthorizationRequest, replies: Replies) -> None:
         exchange = self._running_exchange()
         reply = self._one(replies, 235) if replies else self._text(ReplyKind.AUTH_FAILED)
         exchange.verdict = self._complete(reply)
@@ -1815,7 +1804,7 @@ _HANDLERS: Final[Mapping[type[Command], Callable[[ServerConnection, Any], Item |
     ExtensionCommand: ServerConnection._on_extension,
 }
 
-_ANSWERS: Final[Mapping[type[Request], Callable[[ServerConnection, Replies], None]]] = {
+_ANSWERS: Final[Mapping[type[Request], Callable[[ServerConnection, Any, Replies], None]]] = {
     Connected: ServerConnection._answer_connected,
     Hello: ServerConnection._answer_hello,
     Mail: ServerConnection._answer_mail,

@@ -1,7 +1,6 @@
 """How a server is to behave, and what follows from it once for all its connections."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Self, final
 
@@ -32,6 +31,7 @@ from smtpwire.sasl import CLEARTEXT, ServerFactory
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import Leniency
 from smtpwire.wire.reply import Reply, format_reply
+from smtpwire.wire.value import field, value
 
 __all__ = ["ServerConfig"]
 
@@ -49,9 +49,9 @@ _UNSOFTENED: Final = frozenset(
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class ServerConfig:
-    """A service: one value for all its connections. Make variants with ``dataclasses.replace``.
+    """A service: one value for all its connections. Make variants with ``smtpwire.replace``.
 
     Begin with :meth:`relay`, :meth:`submission`, :meth:`submissions` or :meth:`lmtp`.
 
@@ -78,6 +78,8 @@ class ServerConfig:
     Raises ValueError where fields contradict one another: an extension that the profile may not
     offer or that lacks one it requires, a policy that cannot be.
     """
+
+    __slots__ = ("__dict__",)  # for what follows from it, computed once
 
     host: str
     profile: Profile = Profile.RELAY

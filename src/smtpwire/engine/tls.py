@@ -1,10 +1,9 @@
 """What the adapter tells the engine of a TLS layer it set up."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import final
 
-from smtpwire.wire.value import value
+from smtpwire.wire.value import field, value
 
 __all__ = ["PeerCertificate", "TlsInfo"]
 

@@ -1,12 +1,11 @@
 """BURL: a submission server fetches the body from a URL (RFC 4468)."""
 
 import re
-from dataclasses import field
 from typing import Final, final
 
 from smtpwire.extensions.registry import SUBMISSION_ONLY, Extension
 from smtpwire.wire.command import Command, Verb
-from smtpwire.wire.value import Request, value
+from smtpwire.wire.value import Request, field, value
 
 __all__ = ["BURL", "BURL_VERB", "Burl"]
 

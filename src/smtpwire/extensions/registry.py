@@ -1,7 +1,6 @@
 """What an extension is: one entry from which parser, limits, EHLO reply and checks follow."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
@@ -278,7 +277,7 @@ Check: TypeAlias = Callable[[Offer, Parameters], CommandError | None]
 
 
 @final
-@dataclass(frozen=True)
+@value
 class Registry:
     """The extensions known to one side: what it can read in an offer, and which verbs it knows.
 
@@ -286,7 +285,9 @@ class Registry:
     same keyword.
     """
 
-    extensions: tuple[AnyExtension, ...] = field(default=())
+    __slots__ = ("__dict__",)  # for the look-ups, computed once
+
+    extensions: tuple[AnyExtension, ...] = ()
 
     def __add__(self, more: Iterable[AnyExtension]) -> "Registry":
         by_keyword = {entry.keyword: entry for entry in (*self.extensions, *more)}

@@ -6,7 +6,6 @@ has to be; hand a factory for it to `server_mechanism` or `client_mechanism`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Final, Literal, Protocol, final
 
@@ -14,7 +13,7 @@ from smtpwire.sasl.credentials import Credentials
 from smtpwire.sasl.questions import Question
 from smtpwire.sasl.saslprep import Preparation
 from smtpwire.sasl.stored import StoredSecret
-from smtpwire.wire.value import value
+from smtpwire.wire.value import field, value
 
 __all__ = [
     "PENDING",
@@ -134,7 +133,7 @@ def random_nonce() -> str:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ServerMechanismConfig:
     """What the mechanisms of one server connection need to know.
 
@@ -169,7 +168,7 @@ class ServerMechanismConfig:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ClientMechanismConfig:
     """What the mechanisms of one client connection need to know.
 

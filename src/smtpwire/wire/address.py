@@ -7,11 +7,10 @@ UTF-8 (RFC 6531 §3.3).
 
 import re
 from collections.abc import Callable
-from dataclasses import field
 from enum import Enum
 from typing import Final, Self, TypeAlias, final
 
-from smtpwire.wire.value import value
+from smtpwire.wire.value import field, value
 
 __all__ = [
     "DOMAIN",

@@ -1,25 +1,25 @@
-"""Commands as values: what a client sends and a server's application receives (RFC 5321 §4.1.1).
+"""Commands as values: what a client sends and a server's application receives.
 
-Each command knows how it is written (``bytes(command)`` without the line end); :func:`parse_command`
-is the inverse. Those which need a decision of the server's application are :class:`Request`.
+RFC 5321 §4.1.1. Each command knows how it is written, ``bytes(command)`` without the line end;
+:func:`parse_command` is the inverse. Those which need a decision of the server's application are
+:class:`Request`.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, TypeVar, final
 
 from smtpwire.wire.address import Address, PathError, PathErrorKind, parse_domain, parse_path
 from smtpwire.wire.octets import CONTROLS, parse_number
 from smtpwire.wire.parameter import AnyParameter, ParameterError, Parameters, parse_parameters
-from smtpwire.wire.value import Request, value
+from smtpwire.wire.value import Request, field, value
 
 __all__ = [
     "COMMAND_LINE",
+    "VERBS",
     "AnyVerb",
     "Auth",
     "Bdat",
-    "VERBS",
     "Command",
     "CommandError",
     "Data",
@@ -225,7 +225,7 @@ class StartTls(Request, Command):
 @final
 @value
 class Auth(Command):
-    """AUTH with the mechanism's name; the response, if any, is in base64 and secret (RFC 4954 §4)."""
+    """AUTH with the mechanism's name; a response is in base64 and secret (RFC 4954 §4)."""
 
     mechanism: str
     initial_response: bytes | None = field(default=None, repr=False)
@@ -306,7 +306,7 @@ class ExtensionCommand(Request, Command):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@value
 class Leniency:
     """What is taken beyond the grammar, each by name; all off is RFC 5321 to the letter.
 
@@ -324,7 +324,7 @@ class Leniency:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@value
 class Grammar:
     """What the commands of a session are read against; it follows from what is offered."""
 
@@ -418,9 +418,12 @@ def _split_path(
     verb: str, start: bytes, argument: bytes, leniency: Leniency
 ) -> tuple[bytes, bytes]:
     """The octets between the angle brackets, and what stands behind them."""
-    if argument[: len(start)].upper() != start:
+    size = len(start)
+    if argument[: size + 1].upper() == start + b"<" and argument.find(b">") == len(argument) - 1:
+        return argument[size + 1 : -1], b""  # the common case: no parameters, no quoted bracket
+    if argument[:size].upper() != start:
         raise _bad_argument(verb, f"Expected {verb} {start.decode()}<path>")
-    rest = argument[len(start) :]
+    rest = argument[size:]
     if leniency.blank_after_colon and rest[:1] == b" ":
         rest = rest.lstrip(b" ")
     if rest[:1] == b"<":
@@ -481,9 +484,7 @@ _PATH_ERRORS: Final[Mapping[PathErrorKind, tuple[int, str]]] = {
 }
 
 
-def _address(
-    verb: str, path: bytes, grammar: Grammar, utf8: bool, *, postmaster: bool
-) -> Address:
+def _address(verb: str, path: bytes, grammar: Grammar, utf8: bool, *, postmaster: bool) -> Address:
     try:
         return parse_path(
             path, utf8=utf8, postmaster=postmaster, lenient=grammar.leniency.odd_addresses

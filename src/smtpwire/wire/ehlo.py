@@ -5,11 +5,10 @@ registry's to know.
 """
 
 import re
-from dataclasses import field
 from typing import Final, final
 
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import value
+from smtpwire.wire.value import field, value
 
 __all__ = ["EhloKeyword", "EhloResponse", "format_ehlo", "parse_ehlo"]
 

@@ -28,7 +28,7 @@ def parse_number(text: str, least: int = 0, most: int = 10**20 - 1) -> int:
 
 
 def decode_base64(octets: bytes) -> bytes | None:
-    """Strict base64: no octet outside the alphabet, ``=`` only at the end and whole (RFC 4954 §4)."""
+    """Strict base64: nothing outside the alphabet, ``=`` only at the end (RFC 4954 §4)."""
     try:
         return a2b_base64(octets, strict_mode=True)
     except ValueError:

@@ -6,12 +6,11 @@ which are trusted, and there it must be required: never guess whether one comes 
 """
 
 import re
-from dataclasses import field
 from enum import Enum
 from functools import cache
 from typing import Final, TypeAlias, final
 
-from smtpwire.wire.value import value
+from smtpwire.wire.value import field, value
 
 __all__ = [
     "ProxyCommand",

@@ -1,0 +1,133 @@
+"""The decorator of the values: what it promises of every one of them."""
+
+import copy
+import pickle
+from functools import cached_property
+from typing import Generic, TypeVar, final
+
+import pytest
+
+from smtpwire.wire.value import field, replace, value
+
+T = TypeVar("T")
+
+
+@final
+@value
+class Point:
+    x: int
+    y: int = 2
+    label: str = field(default="", compare=False, repr=False)
+    tags: list[str] = field(default_factory=list, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.x < 0:
+            raise ValueError("x is negative")
+
+
+@final
+@value(kw_only=True)
+class Settings:
+    __slots__ = ("__dict__",)
+
+    size: int = 1
+
+    @cached_property
+    def doubled(self) -> int:
+        return self.size * 2
+
+
+@final
+@value
+class Box(Generic[T]):
+    content: T
+
+
+@final
+@value
+class Empty:
+    pass
+
+
+def test_fields_are_positional_in_order_with_defaults() -> None:
+    point = Point(1)
+    assert (point.x, point.y, point.label, point.tags) == (1, 2, "", [])
+    assert Point(1, 3, tags=["a"]).tags == ["a"]
+
+
+def test_a_factory_makes_a_fresh_default_each_time() -> None:
+    assert Point(1).tags is not Point(1).tags
+
+
+def test_keywords_only() -> None:
+    assert Settings(size=3).size == 3
+    with pytest.raises(TypeError):
+        Settings(3)  # type: ignore[call-arg]  # what is tested
+    with pytest.raises(TypeError):
+        Point(1, 2, "", [])  # type: ignore[call-arg]  # what is tested
+
+
+def test_frozen() -> None:
+    point = Point(1)
+    with pytest.raises(AttributeError, match="frozen"):
+        point.x = 2  # type: ignore[misc]  # what is tested
+    with pytest.raises(AttributeError, match="frozen"):
+        del point.x
+    with pytest.raises(AttributeError):
+        point.z = 2  # type: ignore[attr-defined]  # what is tested
+
+
+def test_slotted() -> None:
+    assert not hasattr(Point(1), "__dict__")
+    assert Point.__slots__ == ("x", "y", "label", "tags")  # type: ignore[attr-defined]  # made
+
+
+def test_equal_by_value_and_class() -> None:
+    assert Empty() == Empty()
+    assert Box(1) == Box(1)
+    assert Box(1) != Box(2)
+    assert Point(1, label="a") == Point(1, label="b")
+    assert Box(1) != object()
+    assert hash(Box(1)) == hash(Box(1))
+    assert {Empty(), Empty()} == {Empty()}
+
+
+def test_repr_leaves_out_what_is_told_to() -> None:
+    assert repr(Point(1, label="secret")) == "Point(x=1, y=2, tags=[])"
+    assert repr(Empty()) == "Empty()"
+
+
+def test_match() -> None:
+    match Point(4):
+        case Point(x, y):
+            assert (x, y) == (4, 2)
+        case _:
+            pytest.fail("no match")
+
+
+def test_the_constructor_checks_last() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        Point(-1)
+
+
+def test_replace() -> None:
+    assert replace(Point(1, 5), x=2) == Point(2, 5)
+    with pytest.raises(TypeError):
+        replace(Point(1), nothing=2)
+    with pytest.raises(ValueError, match="negative"):
+        replace(Point(1), x=-1)
+
+
+def test_generic_with_its_argument_written_out() -> None:
+    assert Box[int](1) == Box(1)
+
+
+def test_cached_property_where_there_is_a_dict() -> None:
+    assert Settings(size=4).doubled == 8
+    assert replace(Settings(size=4), size=5).doubled == 10
+
+
+@pytest.mark.parametrize("item", [Point(1, 3, "x", tags=["y"]), Settings(size=9), Empty()])
+def test_copies_and_pickles(item: object) -> None:
+    for copied in (copy.copy(item), copy.deepcopy(item), pickle.loads(pickle.dumps(item))):
+        assert copied == item
