@@ -1,0 +1,33 @@
+"""The ways to cut a case's input into what arrives at once."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from tests.cases.case import Case
+
+from smtpwire.testing import every_split
+
+__all__ = ["Way", "ways"]
+
+Way: TypeAlias = list[list[bytes]]
+"""Chunk by chunk, the pieces that arrive one after another."""
+
+
+def ways(case: Case, chunks: Sequence[bytes]) -> Iterator[Way]:
+    """Whole, one octet at a time, in two at every place; and as given.
+
+    Where the borders between the chunks are fixed, this is done inside each chunk.
+    """
+    if not case.is_fixed:
+        if len(chunks) != 1:
+            yield [list(chunks)]
+        for pieces in every_split(b"".join(chunks)):
+            yield [pieces]
+        return
+    yield [[chunk] for chunk in chunks]
+    yield [[bytes([octet]) for octet in chunk] for chunk in chunks]
+    for place, chunk in enumerate(chunks):
+        for at in range(1, len(chunk)):
+            way = [[other] for other in chunks]
+            way[place] = [chunk[:at], chunk[at:]]
+            yield way
