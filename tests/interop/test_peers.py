@@ -5,6 +5,7 @@ import socket
 import time
 
 import pytest
+from tests.interop.peers.clients import CLIENTS, Order, Variant, run, variants
 from tests.interop.peers.registry import SERVERS, Servers
 from tests.interop.peers.server import PASSWORD, ServerPeer
 
@@ -29,8 +30,8 @@ def connect(peer: ServerPeer, listener: str) -> smtplib.SMTP:
 
 def message(marker: str) -> bytes:
     return (
-        "From: a@client.test\r\nTo: x@example.test\r\nSubject: interop\r\n"
-        f"Message-ID: <{marker}@client.test>\r\nDate: Wed, 25 Nov 2026 00:00:00 +0000\r\n"
+        "From: a@client.test\r\nTo: x@example.test\r\n"
+        f"Subject: {marker}\r\nMessage-ID: <{marker}@client.test>\r\nDate: Wed, 25 Nov 2026 00:00:00 +0000\r\n"
         "\r\nhello\r\n.dot\r\n..dots\r\n\r\nend\r\n"
     ).encode()
 
@@ -92,3 +93,36 @@ def test_a_stopped_server_is_gone(name: str, servers: Servers) -> None:
     for port in ports.values():
         with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             pass
+
+
+def order(peer: ServerPeer, variant: Variant) -> Order:
+    listeners = ["smtp", "smtps"]
+    if "lmtp" in peer.listeners:
+        listeners = ["lmtp", "lmtps"]
+    return Order(
+        host="localhost" if variant.client in ("smtplib", "aiosmtplib") else "127.0.0.1",
+        port=peer.ports[listeners[variant.tls == "implicit"]],
+        authority=peer.authority,
+        tls=variant.tls,
+        auth=variant.auth,
+        user=peer.user,
+        recipients=(peer.recipient,),
+        message=message(f"{variant}.{time.monotonic_ns()}"),
+        protocol=variant.protocol,
+        switches=variant.switches,
+    )
+
+
+@pytest.mark.parametrize("variant", variants(["PLAIN", "SCRAM-SHA-256"]), ids=str)
+def test_a_client_sends(variant: Variant, servers: Servers) -> None:
+    peer = servers("postfix")
+    given = order(peer, variant)
+    ended = run(variant.client, given)
+    assert ended.returncode == 0, ended.stdout.decode(errors="replace")
+    client = CLIENTS[variant.client]
+    if not client.sends or variant.client == "smtp-source":
+        return
+    (delivered,) = peer.wait_for(given.subject.encode())
+    assert delivered.envelope.forward_paths == (peer.recipient,)
+    if client.exact:
+        assert delivered.message == given.message

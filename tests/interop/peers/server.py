@@ -152,7 +152,7 @@ class ServerPeer(ABC):
             if len(found) >= count:
                 return found
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.name}: {len(found)} of {count}\n{self.log()}")
+                raise TimeoutError(f"{self.name}: {len(found)} of {count} messages with {marker!r}")
             time.sleep(0.02)
 
     def inject(
