@@ -1,0 +1,187 @@
+"""What the adapters share: sessions and their handlers, answers still owed, time, facts of TLS."""
+
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, Protocol, TypeAlias, final
+
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import BodyChunk, Peer, ServerEvent
+from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.security import Security
+from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.timeouts import Timeout
+from smtpwire.engine.tls import PeerCertificate, TlsInfo
+from smtpwire.extensions import Profile
+from smtpwire.sasl import (
+    AnonymousLogin,
+    AuthorizationRequest,
+    ExternalLogin,
+    PasswordLogin,
+    SecretRequest,
+    TokenLogin,
+    UndefinedBindingError,
+    tls_server_end_point,
+)
+from smtpwire.wire.command import StartTls
+from smtpwire.wire.value import value
+
+__all__ = [
+    "Deadline",
+    "Handler",
+    "Session",
+    "SessionFactory",
+    "TlsConfig",
+    "check_tls",
+    "client_tls",
+    "logger",
+    "peer_at",
+    "settle",
+    "tls_info",
+]
+
+logger: Final = logging.getLogger("smtpwire")
+
+
+class Session(Protocol):
+    """One connection of a server, as its handler sees it."""
+
+    @property
+    def conn(self) -> ServerConnection:
+        """The engine: ``reply()``, ``supply()``, ``offer()``, ``shutdown()`` and what it knows."""
+
+    def flush(self) -> Awaitable[None] | None:
+        """Send what is queued now. The adapter does so itself before a handler suspends."""
+
+    def close(self) -> None:
+        """Drop the connection as it stands; what is queued is not sent."""
+
+
+Handler: TypeAlias = Callable[[ServerEvent], Awaitable[None] | None]
+"""Called with each event, one after another; answers the questions among them."""
+
+SessionFactory: TypeAlias = Callable[[Session], Handler]
+"""Called once a connection."""
+
+_CREDENTIALS: Final = (
+    PasswordLogin,
+    TokenLogin,
+    ExternalLogin,
+    AnonymousLogin,
+    SecretRequest,
+    AuthorizationRequest,
+    StartTls,  # RFC 3207 §4 has the same 454 for it
+)
+
+
+def settle(
+    conn: ServerConnection,
+    config: ServerConfig,
+    event: ServerEvent,
+    error: Exception | None = None,
+) -> None:
+    """After a handler: log what went wrong and answer what it left unanswered."""
+    if error is not None:
+        logger.error("handler failed at %r", event, exc_info=error)
+    elif conn.pending is not None:
+        logger.error("handler left %r unanswered", event)
+    if conn.pending is not None:
+        credentials = isinstance(event, _CREDENTIALS)
+        kind = ReplyKind.AUTH_TROUBLE if credentials else ReplyKind.TROUBLE
+        conn.reply(*[config.texts[kind]] * conn.replies_owed)
+    elif error is not None and isinstance(event, BodyChunk):
+        with suppress(LocalProtocolError):  # the verdict has been given already
+            conn.reply(config.texts[ReplyKind.TROUBLE])
+
+
+@final
+class Deadline:
+    """When ``conn.timeout`` is over, by the adapter's clock."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._timeout: Timeout | None = None
+        self._end = 0.0
+
+    def left(self, timeout: Timeout | None) -> float | None:
+        """Seconds left; the count starts anew only when the value has changed."""
+        if timeout is None:
+            return None
+        now = self._clock()
+        if timeout != self._timeout:
+            self._timeout = timeout
+            self._end = now + timeout.seconds
+        return max(self._end - now, 0.0)
+
+
+TlsObject: TypeAlias = ssl.SSLObject | ssl.SSLSocket
+
+
+def _no_bindings(tls: TlsObject) -> Mapping[str, bytes]:
+    return {}
+
+
+@final
+@value
+class TlsConfig:
+    """How one side does TLS.
+
+    ``certificate``: a server's own in DER, for tls-server-end-point, which Python's ssl does not
+    tell. ``bindings``: more channel bindings of a finished handshake, such as tls-exporter
+    (RFC 9266), where your Python or another library can compute them: ``{"tls-exporter": …}``.
+    """
+
+    context: ssl.SSLContext
+    certificate: bytes = b""
+    bindings: Callable[[TlsObject], Mapping[str, bytes]] = _no_bindings
+
+
+def client_tls(security: Security) -> TlsConfig:
+    """A client's TLS where none is given: verified, but for opportunistic use (RFC 7435)."""
+    context = ssl.create_default_context()
+    if security is Security.OPPORTUNISTIC:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return TlsConfig(context)
+
+
+def tls_info(tls: TlsObject, config: TlsConfig, server_name: str = "") -> TlsInfo:
+    """The facts of a finished handshake."""
+    version = tls.version() or ""
+    cipher = tls.cipher()
+    names = tls.getpeercert()  # empty unless its chain was verified
+    der = tls.getpeercert(binary_form=True) or b""
+    bindings = dict(config.bindings(tls))
+    # In TLS 1.3 Python returns octets that mean nothing (RFC 9266 §1).
+    if version != "TLSv1.3" and (unique := tls.get_channel_binding("tls-unique")):
+        bindings["tls-unique"] = unique
+    if certificate := config.certificate if tls.server_side else der:
+        with suppress(UndefinedBindingError):  # RFC 5929 §4.1 has none for this certificate
+            bindings["tls-server-end-point"] = tls_server_end_point(certificate)
+    verified = bool(names) and (tls.server_side or tls.context.check_hostname)
+    alternatives: Any = names.get("subjectAltName", ()) if names else ()
+    return TlsInfo(
+        version,
+        cipher[0] if cipher else "",
+        verified,
+        bindings,
+        PeerCertificate(der, tuple(str(name) for _, name in alternatives)) if verified else None,
+        server_name=server_name,
+        alpn=tls.selected_alpn_protocol() or "",
+    )
+
+
+def peer_at(address: object) -> Peer:
+    """Who is at a socket's address; nobody known for a UNIX socket's."""
+    match address:
+        case (str(host), int(port), *_):
+            return Peer(host, port)
+    return Peer()
+
+
+def check_tls(config: ServerConfig, tls: TlsConfig | None) -> None:
+    """Raises ValueError where a service is configured for TLS and has no certificate."""
+    if tls is None and (config.starttls or config.profile is Profile.SUBMISSIONS):
+        raise ValueError(f"{config.profile.value} with TLS needs tls=TlsConfig(…)")

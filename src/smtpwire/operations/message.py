@@ -1,0 +1,213 @@
+"""What a message needs of the server: planned from envelope, content and offer."""
+
+from collections.abc import Iterable
+from typing import TypeAlias, TypedDict, final
+
+from smtpwire.engine.client import ClientConnection
+from smtpwire.extensions import (
+    BINARYMIME,
+    CHUNKING,
+    EIGHTBITMIME,
+    LIMITS,
+    PRDR,
+    REQUIRETLS,
+    SIZE,
+    AnyExtension,
+    parameters,
+)
+from smtpwire.extensions.parameters import Body
+from smtpwire.wire.address import Address
+from smtpwire.wire.body import LineNormaliser
+from smtpwire.wire.command import Mail, Rcpt
+from smtpwire.wire.parameter import Parameters
+from smtpwire.wire.value import value
+
+__all__ = ["Content", "Plan", "Recipient", "SendOptions", "Sender", "UnsendableError", "plan"]
+
+Content: TypeAlias = bytes | Iterable[bytes] | None
+Sender: TypeAlias = str | Address | Mail | None
+Recipient: TypeAlias = str | Address | Rcpt
+
+
+class SendOptions(TypedDict, total=False):
+    """What may be said of a message besides its envelope and content."""
+
+    size: int | None
+    """Octets with CRLFs; of bytes they are counted."""
+    body: Body | None
+    """What octets the content is of; bytes are looked through."""
+    smtputf8: bool | None
+    """Its header needs SMTPUTF8 (RFC 6531 §3.4); bytes are looked through."""
+    require_tls: bool
+    """Every hop is to be under verified TLS (RFC 8689)."""
+    chunking: bool | None
+    """BDAT or DATA; None, as by default: whichever suits."""
+
+
+@final
+class UnsendableError(ValueError):
+    """This message cannot be sent to this server as it is; nothing of it has been sent.
+
+    ``extension``: the keyword of what the server does not offer, or whose bound the message
+    breaks (SIZE); "" where the message itself is at fault.
+    """
+
+    def __init__(self, reason: str, extension: str = "") -> None:
+        super().__init__(reason)
+        self.extension = extension
+
+
+@final
+@value
+class Plan:
+    """How a message goes out: its MAIL, its recipients by transaction, and the form of its body."""
+
+    mail: Mail
+    transactions: tuple[tuple[Rcpt, ...], ...]
+    content: Content
+    chunking: bool
+    eight_bit: bool
+    normalise: bool
+
+
+@final
+@value
+class _Scan:
+    """What is known of a content: its octets' number and nature."""
+
+    content: Content
+    size: int | None
+    body: Body | None
+    smtputf8: bool
+
+
+def plan(
+    conn: ClientConnection,
+    sender: Sender,
+    recipients: Iterable[Recipient],
+    content: Content,
+    options: SendOptions,
+) -> Plan:
+    """Plan it, or raise UnsendableError; ValueError for addresses that are none."""
+    mail = sender if isinstance(sender, Mail) else Mail(_address(sender) if sender else None)
+    rcpts = [item if isinstance(item, Rcpt) else Rcpt(_address(item)) for item in recipients]
+    if not rcpts:
+        raise UnsendableError("there is no recipient")
+    scan = _scan(content, options.get("size"), options.get("body"), options.get("smtputf8"))
+    utf8 = scan.smtputf8 or _beyond_ascii(mail, rcpts)
+    given = []
+    if utf8:
+        given.append(parameters.SMTPUTF8(True))
+    if scan.body in (Body.EIGHTBITMIME, Body.BINARYMIME):
+        given.append(parameters.BODY(scan.body))
+    if scan.size is not None and SIZE in conn.extensions:
+        _check_size(conn, scan.size)
+        given.append(parameters.SIZE(scan.size))
+    if options.get("require_tls"):
+        _check_tls(conn)
+        given.append(parameters.REQUIRETLS(True))
+    if PRDR in conn.extensions and len(rcpts) > 1:
+        given.append(parameters.PRDR(True))
+    mail = Mail(mail.address, Parameters(*given).having(*mail.parameters))
+    _check_offered(conn, mail, rcpts)
+    groups = _transactions(conn, rcpts)
+    if len(groups) > 1 and (content is None or iter(content) is content):
+        raise UnsendableError(
+            f"{len(rcpts)} recipients need {len(groups)} transactions here, and the content "
+            "can be read only once",
+            LIMITS.keyword,
+        )
+    return Plan(
+        mail,
+        groups,
+        scan.content,
+        _chunking(conn, options.get("chunking"), scan),
+        eight_bit=scan.body in (Body.EIGHTBITMIME, Body.BINARYMIME),
+        normalise=not isinstance(content, bytes) and scan.body is not Body.BINARYMIME,
+    )
+
+
+def _address(item: str | Address) -> Address:
+    return Address.parse(item) if isinstance(item, str) else item
+
+
+def _beyond_ascii(mail: Mail, rcpts: list[Rcpt]) -> bool:
+    """RFC 6531 §3.4: the parameter is for envelopes and headers that need it."""
+    sender = mail.address is not None and mail.address.needs_smtputf8
+    return sender or any(rcpt.address.needs_smtputf8 for rcpt in rcpts)
+
+
+def _scan(content: Content, size: int | None, body: Body | None, smtputf8: bool | None) -> _Scan:
+    """Look bytes through; of anything else only what was said is known."""
+    if not isinstance(content, bytes):
+        return _Scan(content, size, body, bool(smtputf8))
+    if body is not Body.BINARYMIME:
+        content = LineNormaliser().normalise(content)
+    ascii_only = content.isascii()
+    if body is None:
+        body = None if ascii_only else Body.EIGHTBITMIME
+    if smtputf8 is None:
+        # RFC 6531 §3.4: UTF-8 in the header needs it, in the body it does not.
+        smtputf8 = not ascii_only and not _header(content).isascii()
+    return _Scan(content, len(content), body, smtputf8)
+
+
+def _header(content: bytes) -> bytes:
+    end = content.find(b"\r\n\r\n")
+    return content if end < 0 else content[:end]
+
+
+def _check_size(conn: ClientConnection, size: int) -> None:
+    limit = conn.extensions[SIZE]
+    if limit and size > limit:  # 0 and None: none, or none told (RFC 1870 §4)
+        raise UnsendableError(f"{size} octets are more than the server's {limit}", SIZE.keyword)
+
+
+def _check_tls(conn: ClientConnection) -> None:
+    if conn.tls is None or not conn.tls.verified:  # RFC 8689 §4.2.1
+        raise UnsendableError("REQUIRETLS needs verified TLS", REQUIRETLS.keyword)
+
+
+def _check_offered(conn: ClientConnection, mail: Mail, rcpts: list[Rcpt]) -> None:
+    """Every parameter needs its extension (RFC 5321 §4.1.1.11)."""
+    known = conn.config.registry.parameters
+    given = [("MAIL", mail.parameters), *(("RCPT", rcpt.parameters) for rcpt in rcpts)]
+    for verb, items in given:
+        for item in items:
+            entry = known.get((verb, item.keyword))
+            keyword = item.keyword if entry is None else entry.keyword
+            if item.keyword == "BODY":
+                keyword = _body_extension(mail).keyword
+            if keyword not in conn.extensions:
+                raise UnsendableError(f"the server does not offer {keyword}", keyword)
+    if mail.parameters.get(parameters.BODY) is Body.BINARYMIME and CHUNKING not in conn.extensions:
+        raise UnsendableError("BINARYMIME needs CHUNKING (RFC 3030 §3)", CHUNKING.keyword)
+
+
+def _body_extension(mail: Mail) -> AnyExtension:
+    """8BITMIME and BINARYMIME share the parameter BODY."""
+    binary = mail.parameters.get(parameters.BODY) is Body.BINARYMIME
+    return BINARYMIME if binary else EIGHTBITMIME
+
+
+def _transactions(conn: ClientConnection, rcpts: list[Rcpt]) -> tuple[tuple[Rcpt, ...], ...]:
+    """The recipients in groups of RCPTMAX (RFC 9422 §4.2)."""
+    limits = conn.extensions.get(LIMITS)
+    most = (limits and limits.rcptmax) or len(rcpts)
+    return tuple(tuple(rcpts[at : at + most]) for at in range(0, len(rcpts), most))
+
+
+def _chunking(conn: ClientConnection, wanted: bool | None, scan: _Scan) -> bool:
+    """BDAT where it must be, where it is asked for, and where it pays: a large message.
+
+    The server then refuses it after a chunk instead of at its end.
+    """
+    if CHUNKING not in conn.extensions:
+        if wanted:
+            raise UnsendableError("the server does not offer CHUNKING", CHUNKING.keyword)
+        return False
+    if scan.body is Body.BINARYMIME:
+        return True  # RFC 3030 §3
+    if wanted is None:
+        return scan.size is None or scan.size > conn.config.chunk_size
+    return wanted
