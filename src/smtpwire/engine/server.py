@@ -72,6 +72,7 @@ from smtpwire.sasl import (
 )
 from smtpwire.wire.body import DotDecoder
 from smtpwire.wire.command import (
+    NO_PARAMETERS,
     VERBS,
     Auth,
     Bdat,
@@ -111,6 +112,7 @@ REPLY: Final = Need.REPLY
 TLS: Final = Need.TLS
 CLOSE: Final = Need.CLOSE
 READY: Final = State.READY
+HANDSHAKE: Final = State.TLS
 CLOSED: Final = State.CLOSED
 SENDER_OK: Final = ReplyKind.SENDER_OK
 RECIPIENT_OK: Final = ReplyKind.RECIPIENT_OK
@@ -170,6 +172,7 @@ class ServerConnection:
         "_input",
         "_junk",
         "_line",
+        "_lmtp",
         "_mail",
         "_messages",
         "_must_flush",
@@ -182,6 +185,7 @@ class ServerConnection:
         "_peer",
         "_pending",
         "_plan",
+        "_prdr",
         "_progress",
         "_proxy",
         "_ready",
@@ -201,6 +205,7 @@ class ServerConnection:
         "_tls",
         "_traced",
         "_trailing",
+        "_unhindered",
         "_utf8",
         "trace",
     )
@@ -247,6 +252,8 @@ class ServerConnection:
         self._recipients: list[Rcpt] = []
         self._utf8 = False
         self._body: IncomingBody | None = None
+        self._lmtp = config.profile is Profile.LMTP
+        self._prdr = False
         self._owed = 0
         self._given: list[Reply] = []
         self._burl: Burl | None = None
@@ -264,6 +271,7 @@ class ServerConnection:
         self._messages = 0
         self._refused_recipients = 0
         self._auth_failures = 0
+        self._unhindered = False
         self._plan = self._full = self._full_plan()
         self._proxy: ProxyReader | None = None
         if config.proxy and self._peer.proxy is None:
@@ -285,7 +293,7 @@ class ServerConnection:
             return
         if self._state is CLOSED:
             return
-        if self._state is State.TLS:
+        if self._state is HANDSHAKE:
             self._octets_behind_starttls(data)
             return
         if self._input.waiting >= self._config.limits.backlog:
@@ -429,6 +437,7 @@ class ServerConnection:
         self._hello = None
         self._identity = None
         self._plan = self._full = self._full_plan()
+        self._unhindered = False
         self._serial += 1
         self._state = self._state.commands["(handshake)"]
         self._step = ServerConnection._read_command
@@ -680,18 +689,17 @@ class ServerConnection:
 
     def _read_command(self) -> Item | None:
         if not self._input.waiting:
-            return self._more()
+            return self._more() if self._eof else DATA
         if self._must_flush and self._output:
             return WRITE  # RFC 2920 §3.2: this reply must not wait for more input
         raw = self._input.take_to_lf()
         if raw is None or len(raw) >= self._plan.read_limit:
             return self._no_line(raw)
-        line = raw[:-1]
-        if raw[-1:] != b"\r" or b"\r" in line:
+        if raw.find(b"\r") != len(raw) - 1:
             return self._broken_line(raw)
         self._serial += 1
         self._commands += 1
-        self._line = line
+        self._line = line = raw[:-1]
         if self.trace is not None:
             self._traced.append(("received", self._shown(line) + b"\r\n"))
         try:
@@ -880,6 +888,15 @@ class ServerConnection:
             return ReplyKind.AUTH_REQUIRED
         return None
 
+    def _weigh_requirements(self) -> None:
+        """Note whether MAIL and RCPT need no more than their place in the table."""
+        config = self._config
+        self._unhindered = (
+            PIPELINING in self._plan.offer
+            and not (config.require_tls and self._tls is None)
+            and not (config.require_auth and self._identity is None)
+        )
+
     def _pipelined(self) -> ReplyKind | None:
         """Something stands behind a command that must be last in its group (RFC 2920 §3.1)."""
         if self._socket_peer.address in self._config.pipeconnect:
@@ -896,7 +913,7 @@ class ServerConnection:
         return True
 
     def _on_hello(self, command: Hello) -> Item | None:
-        if command.verb not in GREETED_BY[self._config.profile is Profile.LMTP]:
+        if command.verb not in GREETED_BY[self._lmtp]:
             self._refuse(Reply(500, "Command not recognized", "5.5.1"))
             return None
         if self._forbidden(command, command.verb) or self._is_junk():
@@ -904,24 +921,26 @@ class ServerConnection:
         return self._ask(command)
 
     def _on_mail(self, command: Mail) -> Item | None:
-        if self._forbidden(command, "MAIL", last=False) or self._has_bad_parameters(command):
+        allowed = self._unhindered and "MAIL" in self._state.commands
+        if not allowed and self._forbidden(command, "MAIL", last=False):
+            return None
+        if command.parameters is not NO_PARAMETERS and self._has_bad_parameters(command):
             return None
         return self._ask(command)
 
     def _on_rcpt(self, command: Rcpt) -> Item | None:
-        if self._forbidden(command, "RCPT", last=False):
+        allowed = self._unhindered and "RCPT" in self._state.commands
+        if not allowed and self._forbidden(command, "RCPT", last=False):
             return None
         if len(self._recipients) >= self._config.limits.recipients:
             self._refuse_kind(ReplyKind.TOO_MANY_RECIPIENTS)
             return None
-        if self._has_bad_parameters(command):
+        if command.parameters is not NO_PARAMETERS and self._has_bad_parameters(command):
             return None
         return self._ask(command)
 
     def _has_bad_parameters(self, command: Mail | Rcpt) -> bool:
         parameters = command.parameters
-        if not parameters:
-            return False
         offer = self._plan.offer
         limit = offer.get(SIZE)
         if limit and parameters.get(p.SIZE, 0) > limit:  # RFC 1870 §6.1
@@ -1073,8 +1092,7 @@ class ServerConnection:
 
     def _owes_nothing(self, command: Bdat) -> bool:
         # RFC 2033 §4.3: LAST owes a reply a recipient, and there is none.
-        lmtp = self._config.profile is Profile.LMTP
-        return lmtp and command.last and self._state is State.MAIL
+        return self._lmtp and command.last and self._state is State.MAIL
 
     def _begin_chunks(self, size: int, *, last: bool) -> None:
         body = self._body = IncomingBody.of_chunks(check=self._config.check_chunks)
@@ -1140,7 +1158,7 @@ class ServerConnection:
 
     def _read_data(self) -> Item | None:
         if not self._input.waiting:
-            return self._more()
+            return self._more() if self._eof else DATA
         if self._must_flush and self._output:
             return WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
         octets = self._input.take()
@@ -1211,7 +1229,7 @@ class ServerConnection:
         self._step = ServerConnection._read_command
         if body.refusal is not None:
             octets = self._serialised(body.refusal)
-            for _ in range(len(self._recipients) if self._is_lmtp() else 1):
+            for _ in range(len(self._recipients) if self._lmtp else 1):
                 self._write(octets)
             self._end_transaction()
             return None
@@ -1221,12 +1239,6 @@ class ServerConnection:
         self._owed = self._replies_after_body()
         return self._ask(EndOfMessage(envelope, body.size, body.canonical))
 
-    def _is_lmtp(self) -> bool:
-        return self._config.profile is Profile.LMTP
-
-    def _is_prdr(self) -> bool:
-        return p.PRDR in self._envelope_mail().parameters
-
     def _envelope_mail(self) -> Mail:
         if self._mail is None:
             raise AssertionError("no transaction is open")
@@ -1234,9 +1246,9 @@ class ServerConnection:
 
     def _replies_after_body(self) -> int:
         recipients = len(self._recipients)
-        if self._is_lmtp():
+        if self._lmtp:
             return recipients  # RFC 2033 §4.2
-        return recipients + 1 if self._is_prdr() else 1
+        return recipients + 1 if self._prdr else 1
 
     def _end_transaction(self) -> None:
         """The message is answered: the transaction is over, whatever the answer (§4.1.1.4)."""
@@ -1337,6 +1349,7 @@ class ServerConnection:
         self._write(self._hello_octets(reply, extended=extended))
         self._hello = hello
         self._plan = self._full if extended else self._config.bare_plan
+        self._weigh_requirements()
         self._state = self._state.commands[hello.verb]
         self._forget_transaction(Aborted.RESET)
         self._settle(None)
@@ -1349,12 +1362,14 @@ class ServerConnection:
         return serialise(Reply(reply.code, "\n".join((first, *lines))), enhanced=False)
 
     def _answer_mail(self, mail: Mail, replies: Replies) -> None:
-        utf8 = p.SMTPUTF8 in mail.parameters
+        parameters = mail.parameters
+        utf8 = parameters is not NO_PARAMETERS and p.SMTPUTF8 in parameters
         reply = self._one(replies, None, utf8=utf8) if replies else None
         if reply is None or reply.is_positive:
             self._state = self._state.commands["MAIL"]
             self._mail = mail
             self._utf8 = utf8
+            self._prdr = parameters is not NO_PARAMETERS and p.PRDR in parameters
         if reply is None:
             self._say_kind(SENDER_OK)
         else:
@@ -1441,7 +1456,7 @@ class ServerConnection:
             self._say(reply)
 
     def _answer_end(self, _: EndOfMessage, replies: Replies) -> None:
-        if self._is_lmtp() or self._is_prdr():
+        if self._lmtp or self._prdr:
             self._answer_recipients(replies)
             return
         reply = self._one(replies, None, utf8=self._utf8) if replies else None
@@ -1466,9 +1481,9 @@ class ServerConnection:
         if not given:
             missing = len(self._recipients) - len(self._given)
             given = [self._text(MESSAGE_OK)] * missing
-            if self._is_prdr():
+            if self._prdr:
                 given.append(self._overall([*self._given, *given]))
-        if self._is_prdr() and not self._given:
+        if self._prdr and not self._given:
             self._write(self._octets(ReplyKind.RECIPIENTS_FIRST))
         for reply in given:
             self._write(self._serialised(reply, utf8=self._utf8))
@@ -1553,6 +1568,7 @@ class ServerConnection:
         if isinstance(client.login, str):
             self._identity = Identity(client.login, client.login, "XCLIENT")
         self._plan = self._full
+        self._unhindered = False
         self._state = self._state.commands["XCLIENT"]
         self._step = ServerConnection._greet
         if self._shutdown is not None:
@@ -1713,6 +1729,7 @@ class ServerConnection:
         reply = exchange.verdict or self._text(ReplyKind.AUTH_OK)
         self._identity = Identity(authcid, authzid, exchange.mechanism.name)
         self._redact = False
+        self._weigh_requirements()
         self._leave_exchange("(success)")
         self._write(self._serialised(reply))
         self._must_flush = True

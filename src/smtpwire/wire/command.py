@@ -9,13 +9,23 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, Literal, TypeVar, final
 
-from smtpwire.wire.address import Address, PathError, PathErrorKind, parse_domain, parse_path
+from smtpwire.wire.address import (
+    DOMAIN,
+    DOT_STRING,
+    Address,
+    PathError,
+    PathErrorKind,
+    parse_domain,
+    parse_path,
+    proven_address,
+)
 from smtpwire.wire.octets import CONTROLS, parse_number
 from smtpwire.wire.parameter import AnyParameter, ParameterError, Parameters, parse_parameters
 from smtpwire.wire.value import Request, field, value
 
 __all__ = [
     "COMMAND_LINE",
+    "NO_PARAMETERS",
     "VERBS",
     "AnyVerb",
     "Auth",
@@ -56,7 +66,8 @@ class Command:
         raise NotImplementedError
 
 
-_NO_PARAMETERS: Final = Parameters()
+NO_PARAMETERS: Final = Parameters()
+"""What a command without parameters has: this very object, so that ``is`` tells."""
 COMMAND_LINE: Final = 512
 """Octets of a command line with its CRLF, without extensions (RFC 5321 §4.5.3.1.4)."""
 
@@ -89,7 +100,7 @@ class Mail(Request, Command):
     """MAIL: opens a transaction with the reverse-path; None is the null one, ``<>`` (§4.1.1.2)."""
 
     address: Address | None
-    parameters: Parameters = _NO_PARAMETERS
+    parameters: Parameters = NO_PARAMETERS
 
     def __bytes__(self) -> bytes:
         path = "" if self.address is None else str(self.address)
@@ -102,7 +113,7 @@ class Rcpt(Request, Command):
     """RCPT: one recipient by its forward-path (RFC 5321 §4.1.1.3)."""
 
     address: Address
-    parameters: Parameters = _NO_PARAMETERS
+    parameters: Parameters = NO_PARAMETERS
 
     def __bytes__(self) -> bytes:
         return _path_command("RCPT TO", str(self.address), self.parameters)
@@ -364,6 +375,9 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
     Raises CommandError, with 500 for an unknown verb or an over-long line, 502 for a verb known
     but not implemented, 501, 553 or 555 for an argument (RFC 5321 §4.2.4, §4.3.2).
     """
+    plain = _PLAIN.fullmatch(line)
+    if plain is not None and len(line) < _SURELY_SHORT:
+        return _plain_command(plain)
     if line[-1:] in (b" ", b"\t"):
         line = line.rstrip(b" \t")  # RFC 5321 §4.1.1: tolerate trailing white space
     verb, _, argument = line.partition(b" ")
@@ -381,6 +395,19 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
     if verb in grammar.recognized or verb in _NEVER_IMPLEMENTED:
         raise CommandError(502, "5.5.1", "Command not implemented", verb.decode())
     raise CommandError(500, "5.5.1", "Command not recognized")
+
+
+# The common case in one match: no parameters, no quotes, no literal, no source route.
+_PLAIN: Final = re.compile(rb"(?:(MAIL FROM)|RCPT TO):<((%b)@%b)>" % (DOT_STRING, DOMAIN))
+_SURELY_SHORT: Final = 72  # so short that no limit is passed, the local-part's being 64
+
+
+def _plain_command(plain: re.Match[bytes]) -> Command:
+    mail, octets, local_part = plain.groups()
+    raw = octets.decode()
+    at = len(local_part)
+    address = proven_address(raw[:at], raw[at + 1 :].lower(), raw)
+    return Rcpt(address) if mail is None else Mail(address)
 
 
 def _bad_argument(verb: str, reason: str) -> CommandError:
@@ -447,7 +474,7 @@ def _split_path(
 
 def _parse_mail(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
     path, rest = _split_path("MAIL", b"FROM:", argument, grammar.leniency)
-    parameters = _NO_PARAMETERS
+    parameters = NO_PARAMETERS
     utf8 = False
     if rest:
         utf8 = grammar.smtputf8 and b" SMTPUTF8" in rest.upper()  # the keyword whole: checked below
@@ -460,7 +487,7 @@ def _parse_mail(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
 
 def _parse_rcpt(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
     path, rest = _split_path("RCPT", b"TO:", argument, grammar.leniency)
-    parameters = _parameters("RCPT", rest, grammar.rcpt, utf8) if rest else _NO_PARAMETERS
+    parameters = _parameters("RCPT", rest, grammar.rcpt, utf8) if rest else NO_PARAMETERS
     return Rcpt(_address("RCPT", path, grammar, utf8, postmaster=True), parameters)
 
 
