@@ -152,7 +152,8 @@ _PASSWORDLESS = (*_TOKENS, "EXTERNAL")
 
 
 def _swaks(order: Order, directory: Path) -> Command:
-    (directory / "message").write_bytes(order.lines)
+    # It ends the data by CRLF.CRLF whether or not there is a line end.
+    (directory / "message").write_bytes(order.lines.removesuffix(b"\n"))
     arguments = [
         "swaks",
         "--server",
@@ -163,7 +164,7 @@ def _swaks(order: Order, directory: Path) -> Command:
         "client.test",
     ]
     arguments += ["--from", order.sender, "--to", ",".join(order.recipients), "--timeout", "10"]
-    arguments += ["--data", "@message", "--no-data-fixup"]
+    arguments += ["--data", "@message"]
     if order.tls != "none":
         arguments += ["--tls" if order.tls == "starttls" else "--tls-on-connect"]
         arguments += ["--tls-verify", "--tls-ca-path", str(order.authority.ca)]
