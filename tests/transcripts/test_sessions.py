@@ -4,7 +4,7 @@ from tests.transcripts.sessions import Chunk, sessions
 
 
 def test_every_session_loads() -> None:
-    assert len(sessions()) == 334
+    assert len(sessions()) == 341
     assert len({session.server for session in sessions()}) == 12
 
 
