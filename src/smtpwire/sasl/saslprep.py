@@ -6,7 +6,7 @@ from enum import Enum
 __all__ = ["Preparation", "SaslprepError", "prepared_name", "prepared_password", "saslprep"]
 
 # Controls and line separators: never in a name, prepared or not.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROLS = "[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 _ASCII_CONTROLS = re.compile("[\x00-\x1f\x7f]")
 
 
@@ -82,7 +82,7 @@ def _prepare(text: str, *, stored: bool) -> str:
 
 def prepared_name(text: str, preparation: Preparation) -> str | None:
     """A user name as it is looked up; None: no such name can exist. May be empty."""
-    if _CONTROLS.search(text):
+    if re.search(_CONTROLS, text):
         return None
     if preparation is Preparation.RAW:
         return text

@@ -61,11 +61,15 @@ LITERAL: Final = rb"\[[!-Z^-~]++\]"
 """The outer form of an address literal; what is inside is checked apart."""
 
 
-def _path(dot_string: bytes, quoted_string: bytes, domain: bytes) -> re.Pattern[bytes]:
+def _path(dot_string: bytes, quoted_string: bytes, domain: bytes) -> bytes:
     # The source route is matched and forgotten: RFC 5321 §4.1.1.3, Appendix C.
-    return re.compile(
-        rb"(?:@%b(?:,@%b)*+:)?+(?:(%b)|(%b))@(?:(%b)|(%b))"
-        % (domain, domain, dot_string, quoted_string, domain, LITERAL)
+    return rb"(?:@%b(?:,@%b)*+:)?+(?:(%b)|(%b))@(?:(%b)|(%b))" % (
+        domain,
+        domain,
+        dot_string,
+        quoted_string,
+        domain,
+        LITERAL,
     )
 
 
@@ -76,6 +80,7 @@ _LENIENT_DOMAIN: Final = _domain(_LET_DIG + b"_")
 _UTF8_LENIENT_DOMAIN: Final = _domain(_LET_DIG + b"_" + _NON_ASCII)
 
 _PLAIN: Final = re.compile(b"(%b)@(%b)" % (DOT_STRING, DOMAIN))
+# What is rarely met is compiled when first used: re keeps it.
 _PATHS: Final = {
     # (utf8, lenient)
     (False, False): _path(DOT_STRING, QUOTED_STRING, DOMAIN),
@@ -86,9 +91,6 @@ _PATHS: Final = {
 
 _STRICT_NAME: Final = re.compile(DOMAIN)
 _LENIENT_NAME: Final = re.compile(rb"[!-~]++")
-_BUILT_NAME: Final = re.compile(_LENIENT_DOMAIN)
-_BUILT_UTF8_NAME: Final = re.compile(_UTF8_LENIENT_DOMAIN)
-_UNQUOTED: Final = re.compile(_UTF8_DOT)
 _UNESCAPE: Final = re.compile(rb"\\(.)")
 _ESCAPE: Final = re.compile(r'(["\\])')
 
@@ -99,7 +101,7 @@ _TAG: Final = re.compile(rb"[A-Za-z0-9\-]*+(?<!-)")
 
 # C0, DEL, C1 and what UTF-8 cannot encode. The C1 range would pass RFC 6531's grammar; it is
 # refused since no mailbox can want a terminal's control characters.
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL: Final = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 
 
 class PathErrorKind(Enum):
@@ -150,7 +152,7 @@ class Address:
     raw: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if found := _CONTROL.search(self.local_part):
+        if found := re.search(_CONTROL, self.local_part):
             raise ValueError(
                 f"local_part has a control character at {found.start()} (RFC 5321 §4.1.2)"
             )
@@ -173,7 +175,7 @@ class Address:
         """
         if text.startswith("@"):
             raise ValueError("an address has no source route (RFC 5321 Appendix C)")
-        if found := _CONTROL.search(text):
+        if found := re.search(_CONTROL, text):
             raise ValueError(f"control character at {found.start()} (RFC 5321 §4.1.2)")
         whole = len(text) * 4  # no limit but the text's own
         parsed = parse_path(
@@ -204,7 +206,7 @@ class Address:
 
     def __str__(self) -> str:
         local = self.local_part
-        if _UNQUOTED.fullmatch(local.encode()) is None:
+        if re.fullmatch(_UTF8_DOT, local.encode()) is None:
             escaped = _ESCAPE.sub(r"\\\1", local)
             local = f'"{escaped}"'
         return f"{local}@{self.domain}" if self.domain else local
@@ -270,8 +272,8 @@ def _parse_unusual(
         raw = octets.decode()
     except UnicodeDecodeError:
         raise PathError("address is not UTF-8", PathErrorKind.INVALID_UTF8) from None
-    found = _PATHS[utf8, lenient].fullmatch(octets)
-    if found is None or _CONTROL.search(raw):
+    found = re.fullmatch(_PATHS[utf8, lenient], octets)
+    if found is None or re.search(_CONTROL, raw):
         raise PathError("not an address")
     plain, quoted, name, literal = found.groups()
     local = _UNESCAPE.sub(rb"\1", quoted[1:-1]) if plain is None else plain
@@ -307,10 +309,10 @@ def parse_domain(octets: bytes, *, lenient: bool = False, max_domain: int = 255)
 
 def _built_domain(domain: str) -> str:
     """The domain an application gave, in lower case; raises ValueError."""
-    if _CONTROL.search(domain) is None:
+    if re.search(_CONTROL, domain) is None:
         octets = domain.encode()
-        pattern = _BUILT_NAME if octets.isascii() else _BUILT_UTF8_NAME
-        proven = octets.lower() if pattern.fullmatch(octets) else _literal(octets)
+        pattern = _LENIENT_DOMAIN if octets.isascii() else _UTF8_LENIENT_DOMAIN
+        proven = octets.lower() if re.fullmatch(pattern, octets) else _literal(octets)
         if proven is not None:
             return proven.decode()
     raise ValueError("domain is neither a domain nor an address literal (RFC 5321 §4.1.2)")

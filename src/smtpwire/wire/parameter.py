@@ -13,7 +13,7 @@ D = TypeVar("D")
 
 # esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-"); esmtp-value = 1*(%d33-60 / %d62-126);
 # SMTPUTF8 adds UTF-8-non-ascii to the value (RFC 6531 §3.3). RFC 5321 §4.1.2.
-_PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~\x80-\U0010ffff]++))?")
+_PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([^\x00-\x20=\x7f]++))?")
 
 
 class AnyParameter:

@@ -25,7 +25,7 @@ _STATUS: Final = re.compile(r"[245]\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2}
 _STATUS_PREFIX: Final = re.compile(rf"({_STATUS.pattern})(?:[ \t]|\Z)")
 
 # RFC 5321 §4.2: textstring is HT and %d32-126; beyond ASCII it needs SMTPUTF8.
-_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_FORBIDDEN: Final = "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]"
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _CODE: Final = re.compile(rb"[0-9]{3}(?![0-9])")
 # Replies of one line in ASCII: with a status code of the code's class, and with any text.
@@ -62,7 +62,7 @@ class Reply:
             raise ValueError(f"reply code {self.code} is not [2-5][0-5][0-9] (RFC 5321 §4.2)")
         if not self.text.isprintable():
             text = self.text.replace("\r\n", "\n")
-            if found := _FORBIDDEN.search(text):
+            if found := re.search(_FORBIDDEN, text):
                 raise ValueError(
                     f"reply text has a control character at {found.start()} (RFC 5321 §4.2)"
                 )

@@ -52,10 +52,11 @@ _HEXPOINT: Final = (
 )
 _EMBEDDED: Final = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 # QCHAR, and for unitext everything beyond ASCII but for lone surrogates.
-_UTF8_ADDRESS: Final = re.compile(
+# Compiled when first used, as all that is rarely met: re keeps it.
+_UTF8_ADDRESS: Final = (
     r"(?:[!-*,-<>-\[\]-~\x80-\ud7ff\ue000-\U0010ffff]|\\x\{(?:" + _HEXPOINT + r")\})++"
 )
-_ADDRESS: Final = re.compile(r"[ -~\x80-\ud7ff\ue000-\U0010ffff]++")
+_ADDRESS: Final = r"[ -~\x80-\ud7ff\ue000-\U0010ffff]++"
 _NOT_QCHAR: Final = re.compile(r"[^!-*,-<>-\[\]-~]")
 _NOT_QUCHAR: Final = re.compile(r"[ +=\\]")
 
@@ -67,7 +68,7 @@ def decode_utf8_address(text: str) -> str:
 
     Raises ValueError where it is neither, or encodes a control.
     """
-    if _UTF8_ADDRESS.fullmatch(text) is None:
+    if re.fullmatch(_UTF8_ADDRESS, text) is None:
         raise ValueError("not an encoded UTF-8 address (RFC 6533 §3)")
     return _EMBEDDED.sub(lambda found: chr(int(found[1], 16)), text)
 
@@ -89,6 +90,6 @@ def encode_unitext_address(address: str) -> str:
 
 
 def _embed(characters: re.Pattern[str], address: str) -> str:
-    if _ADDRESS.fullmatch(address) is None:
+    if re.fullmatch(_ADDRESS, address) is None:
         raise ValueError("an address is not empty and has no controls (RFC 6531 §3.3)")
     return characters.sub(lambda found: f"\\x{{{ord(found[0]):02X}}}", address)
