@@ -128,7 +128,12 @@ def plan(
 
 
 def _address(item: str | Address) -> Address:
-    return Address.parse(item) if isinstance(item, str) else item
+    if isinstance(item, Address):
+        return item
+    try:
+        return Address.parse(item)
+    except ValueError as error:
+        raise ValueError(f"{item!r}: {error}") from error
 
 
 def _beyond_ascii(mail: Mail, rcpts: list[Rcpt]) -> bool:

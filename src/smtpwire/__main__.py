@@ -1,0 +1,6 @@
+"""``python -m smtpwire``: a demonstration, a debugging server, a client."""
+
+from smtpwire.command_line import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,271 @@
+"""``serve``: a server for debugging that prints what is said, or delivers into a Maildir."""
+
+import argparse
+import asyncio
+import mailbox
+import secrets
+import signal
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, final
+
+from smtpwire.adapters.asyncio import start_server
+from smtpwire.adapters.session import Handler, Session, TlsConfig
+from smtpwire.command_line.output import Failure, printable
+from smtpwire.engine.events import BodyChunk, EndOfMessage, MessageAborted, ServerEvent
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.extensions import (
+    FUTURERELEASE,
+    LIMITS,
+    REGISTRY,
+    AnyExtension,
+    Offered,
+    Profile,
+    parameters,
+)
+from smtpwire.extensions.future_release import FutureRelease
+from smtpwire.extensions.limits import ServerLimits
+from smtpwire.sasl import MECHANISMS, PasswordLogin, PlainPassword, SecretRequest
+from smtpwire.wire.command import Data
+from smtpwire.wire.received import received_header, with_protocol
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import Request, replace
+
+__all__ = ["add_to"]
+
+Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+HOST: Final = "localhost"
+GRACE: Final = 10.0
+""" Seconds that open sessions have after Ctrl-C."""
+
+_PROFILES: Final[dict[str, Callable[[str], ServerConfig]]] = {
+    "relay": ServerConfig.relay,
+    "submission": ServerConfig.submission,
+    "submissions": ServerConfig.submissions,
+    "lmtp": ServerConfig.lmtp,
+}
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+# These follow from other fields of the configuration.
+_BY_OTHER_FIELDS: Final = ("STARTTLS", "AUTH", "SIZE")
+
+
+def add_to(commands: Subcommands) -> None:
+    """Declare the command."""
+    text = "a debugging server: print dialogue and message, or deliver into a Maildir"
+    parser = commands.add_parser("serve", help=text, description=text)
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
+    parser.add_argument("--port", type=int, default=8025, help="the port; 0 takes a free one")
+    parser.add_argument("--profile", choices=_PROFILES, default="relay", help="what it is")
+    parser.add_argument("--cert", metavar="FILE", help="the certificate, PEM: offers TLS")
+    parser.add_argument("--key", metavar="FILE", help="its key, if it is not in the same file")
+    parser.add_argument("--maildir", metavar="DIR", help="deliver here instead of printing")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="who may log in (for tests only)")
+    parser.add_argument(
+        "--all-extensions", action="store_true", help="offer all that the profile may offer"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    tls = _tls(options.cert, options.key)
+    user, colon, password = (options.auth or "").partition(":")
+    if options.auth and not (user and colon and password):
+        raise Failure("--auth wants USER:PASSWORD")
+    config = _config(options.profile, tls is not None, bool(user), options.all_extensions)
+    maildir = _maildir(options.maildir)
+    numbers = count(1)
+
+    def session(session: Session) -> Handler:
+        return _Printer(session, config, next(numbers), user, password, maildir)
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(session, config, options.host, options.port, tls))
+    return 0
+
+
+async def _serve(
+    session: Callable[[Session], Handler],
+    config: ServerConfig,
+    host: str,
+    port: int,
+    tls: TlsConfig | None,
+) -> None:
+    stop = asyncio.Event()
+    with suppress(NotImplementedError):  # Windows: Ctrl-C ends it without a drain
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    try:
+        server = await start_server(session, config, host, port, tls=tls)
+    except OSError as error:
+        raise Failure(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+    for sock in server.sockets:
+        address, number, *_ = sock.getsockname()
+        print(
+            f"listening at {address} port {number} ({config.profile.value}); Ctrl-C ends",
+            flush=True,
+        )
+    await stop.wait()
+    print("shutting down", flush=True)
+    with suppress(NotImplementedError):
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # the next one is harder
+    await server.shutdown(GRACE)
+
+
+def _tls(cert: str | None, key: str | None) -> TlsConfig | None:
+    if cert is None:
+        if key is not None:
+            raise Failure("--key needs --cert")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert, key)
+        pem = Path(cert).read_text(encoding="ascii", errors="replace")
+        start = pem.index("-----BEGIN CERTIFICATE-----")
+        end = pem.index("-----END CERTIFICATE-----")
+        der = ssl.PEM_cert_to_DER_cert(pem[start:end] + "-----END CERTIFICATE-----")
+    except (OSError, ValueError) as error:
+        raise Failure(f"cannot use the certificate {cert}: {error}") from error
+    return TlsConfig(context, der)
+
+
+def _maildir(directory: str | None) -> mailbox.Maildir | None:
+    if directory is None:
+        return None
+    try:
+        return mailbox.Maildir(directory, create=True)
+    except OSError as error:
+        raise Failure(f"cannot use the Maildir {directory}: {error.strerror}") from error
+
+
+def _config(profile: str, tls: bool, auth: bool, all_extensions: bool) -> ServerConfig:
+    config = _PROFILES[profile](HOST)
+    implicit = config.profile is Profile.SUBMISSIONS
+    if implicit and not tls:
+        raise Failure("the profile submissions is TLS from the first octet: --cert is needed")
+    config = replace(
+        config,
+        starttls=tls and not implicit,
+        require_auth=auth and config.require_auth,
+        mechanisms=tuple(name for name in MECHANISMS if name in _WITH_PASSWORDS) if auth else (),
+        cleartext_without_tls=not tls,  # it is for debugging, and says so
+        scram_secret=secrets.token_bytes(32),
+    )
+    if all_extensions:
+        config = replace(config, offer=_everything(config), xclient=_LOOPBACK, xforward=_LOOPBACK)
+    return config
+
+
+_WITH_PASSWORDS: Final = frozenset(MECHANISMS) - {"OAUTHBEARER", "XOAUTH2", "EXTERNAL", "ANONYMOUS"}
+
+
+def _everything(config: ServerConfig) -> tuple[AnyExtension | Offered, ...]:
+    """All that the profile may offer; two need to be told a bound."""
+    bounds = {
+        "LIMITS": LIMITS(ServerLimits(rcptmax=config.limits.recipients)),
+        "FUTURERELEASE": FUTURERELEASE(FutureRelease(86400, datetime(2099, 1, 1, tzinfo=UTC))),
+    }
+    return tuple(
+        bounds.get(entry.keyword, entry)
+        for entry in REGISTRY
+        if config.profile in entry.profiles and entry.keyword not in _BY_OTHER_FIELDS
+    )
+
+
+@final
+class _Printer:
+    """The handler of one connection."""
+
+    def __init__(
+        self,
+        session: Session,
+        config: ServerConfig,
+        number: int,
+        user: str,
+        password: str,
+        maildir: mailbox.Maildir | None,
+    ) -> None:
+        self._conn = session.conn
+        self._config = config
+        self._number = number
+        self._user = user
+        self._password = password
+        self._maildir = maildir
+        self._body: list[bytes] = []
+        self._conn.trace = self._trace
+
+    def __call__(self, event: ServerEvent) -> None:
+        """Answer the questions; print what no line of the dialogue says."""
+        match event:
+            case BodyChunk(data):
+                self._body.append(data)
+            case Data() | MessageAborted():
+                self._body.clear()
+                if isinstance(event, MessageAborted):
+                    self._say("--", f"message aborted: {event.reason.value}")
+                else:
+                    self._conn.reply()
+            case EndOfMessage():
+                self._conn.reply(*self._deliver(event))
+            case PasswordLogin(authcid, password):
+                good = secrets.compare_digest(
+                    (authcid + chr(0) + password).encode(),
+                    (self._user + chr(0) + self._password).encode(),
+                )
+                self._conn.reply(*[Reply(235, "Authenticated", "2.7.0")] * good)
+            case SecretRequest(authcid=authcid):
+                known = authcid == self._user
+                self._conn.supply(PlainPassword(self._password) if known else None)
+            case Request():
+                self._conn.reply()
+            case _:
+                pass
+
+    def _deliver(self, message: EndOfMessage) -> tuple[Reply, ...]:
+        content = b"".join(self._body)
+        self._body.clear()
+        if self._maildir is None:
+            for line in content.removesuffix(b"\r\n").split(b"\r\n"):
+                self._say("|", line)
+            return ()
+        try:
+            self._maildir.add(self._header(message) + content)
+        except OSError as error:
+            self._say("--", f"cannot deliver: {error.strerror}")
+            return (Reply(452, "Cannot store the message", "4.3.1"),) * self._conn.replies_owed
+        return ()
+
+    def _header(self, message: EndOfMessage) -> bytes:
+        """What final delivery puts before a message (RFC 5321 §4.4)."""
+        conn = self._conn
+        envelope = message.envelope
+        path = "" if envelope.reverse_path is None else str(envelope.reverse_path)
+        hello = conn.hello
+        received = received_header(
+            from_name=hello.name if hello else "unknown",
+            by=self._config.host,
+            protocol=with_protocol(
+                lmtp=self._config.profile is Profile.LMTP,
+                extended=hello is not None and hello.verb != "HELO",
+                utf8=parameters.SMTPUTF8 in envelope.mail.parameters,
+                tls=conn.tls is not None,
+                authenticated=conn.identity is not None,
+            ),
+            timestamp=datetime.now().astimezone(),
+            peer_address=conn.peer.address,
+            recipients=envelope.forward_paths,
+            tls_cipher=conn.tls.cipher if conn.tls else "",
+        )
+        return f"Return-Path: <{path}>\r\n".encode() + received
+
+    def _trace(self, direction: Literal["sent", "received"], octets: bytes) -> None:
+        side = "S:" if direction == "sent" else "C:"
+        for line in octets.removesuffix(b"\r\n").split(b"\r\n"):
+            self._say(side, line)
+
+    def _say(self, side: str, line: str | bytes) -> None:
+        print(f"{self._number} {side} {printable(line)}".rstrip(), flush=True)
