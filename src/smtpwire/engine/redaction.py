@@ -1,13 +1,20 @@
 """What a trace or an event may show of a line: never a secret."""
 
+import re
 from typing import Final
 
 from smtpwire.sasl import MECHANISMS
 
-__all__ = ["REDACTED", "redacted"]
+__all__ = ["REDACTED", "looks_like_auth", "redacted"]
 
 REDACTED: Final = b"<redacted>"
 _NAMES: Final = frozenset(name.encode() for name in MECHANISMS)
+_AUTH: Final = re.compile(rb"(?:\A|\r)[ \t]*+AUTH", re.IGNORECASE)
+
+
+def looks_like_auth(line: bytes) -> bool:
+    """Whether a line starts like AUTH, or goes on so behind a bare CR."""
+    return _AUTH.search(line) is not None
 
 
 def redacted(line: bytes) -> bytes:
@@ -15,10 +22,10 @@ def redacted(line: bytes) -> bytes:
 
     Anything that starts like AUTH counts: a damaged verb or name has the same secret behind it.
     """
-    if line[:4].upper() != b"AUTH":
+    if not looks_like_auth(line):
         return line
     verb, _, argument = line.partition(b" ")
     name, blank, _ = argument.lstrip(b" ").partition(b" ")
-    if len(verb) > 4 or name.upper() not in _NAMES:
+    if len(verb) != 4 or name.upper() not in _NAMES:
         return b"AUTH " + REDACTED
     return b"AUTH " + name + (b" " + REDACTED if blank else b"")

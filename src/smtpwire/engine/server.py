@@ -27,7 +27,7 @@ from smtpwire.engine.input import Input
 from smtpwire.engine.need import Need, ServerNeed
 from smtpwire.engine.plan import Plan, Situation
 from smtpwire.engine.policy import Policy
-from smtpwire.engine.redaction import REDACTED, redacted
+from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
 from smtpwire.engine.server_exchange import ServerExchange, challenge_line
@@ -137,6 +137,9 @@ FOREIGN: Final = frozenset(
     b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH HOST: USER-AGENT: CONTENT-LENGTH:"
     b" CONTENT-TYPE: REFERER: ORIGIN: PRI INVITE REGISTER".split()
 )
+FOREIGN_STARTS: Final = (b"SSH-", b"\x16\x03")  # SSH, and TLS where none is spoken
+# RFC 2920 §3.2: the replies to all others are not held back while input waits; RFC 3030 §2.
+GROUPED: Final = frozenset({b"MAIL", b"RCPT", b"RSET", b"BDAT"})
 ABORTED_BY: Final[Mapping[CloseReason, Aborted]] = {
     CloseReason.TIMEOUT: Aborted.TIMEOUT,
     CloseReason.SHUTDOWN: Aborted.SHUTDOWN,
@@ -557,9 +560,11 @@ class ServerConnection:
     # -- output
 
     def _text(self, kind: ReplyKind) -> Reply:
-        reply = self._config.texts[kind]
+        return self._suffixed(self._config.texts[kind])
+
+    def _suffixed(self, reply: Reply) -> Reply:
         if self._suffix and reply.code >= 400:
-            reply = Reply(reply.code, f"{reply.text} {self._suffix}", reply.enhanced)
+            return Reply(reply.code, f"{reply.text} {self._suffix}", reply.enhanced)
         return reply
 
     def _octets(self, kind: ReplyKind) -> bytes:
@@ -715,23 +720,23 @@ class ServerConnection:
         """No line yet, or one longer than any may be."""
         if raw is not None:
             self._input.give_back(len(raw) + 1)
-        elif self._is_foreign(self._input.peek(EXCERPT)):
-            return self._foreign()
-        elif self._input.waiting < self._plan.read_limit:
-            return self._more()
         self._line = self._input.peek(EXCERPT)
+        if foreign := self._foreign_word(self._line):
+            return self._foreign(foreign, self._input.offset)
+        if self._input.waiting < self._plan.read_limit:
+            return self._more()
         reply = self._too_long(self._line)
         return self._refuse_broken(ViolationKind.LINE_TOO_LONG, self._input.offset, reply)
 
     def _broken_line(self, raw: bytes) -> Item | None:
         """CR or LF that is no line end: the line is answered once, and dropped up to CRLF."""
         self._line = raw
-        if self._is_foreign(raw):
-            return self._foreign()
         start = self._input.offset - len(raw) - 1
         bare_cr = raw.find(b"\r")
         if raw.endswith(b"\r"):  # the line is whole
             self._input.give_back(2)
+        if foreign := self._foreign_word(raw):
+            return self._foreign(foreign, start)
         if 0 <= bare_cr < len(raw) - 1:
             kind, offset = ViolationKind.BARE_CR, start + bare_cr
         else:
@@ -744,12 +749,17 @@ class ServerConnection:
             self._progress = 0
             self._step = ServerConnection._drop_line
             self._refuse(reply)
+            self._close_if_unframed(offset)
         return None
+
+    def _close_if_unframed(self, offset: int) -> None:
+        """What follows an unreadable BDAT cannot be told from commands (RFC 3030 §2)."""
+        if self._line.lstrip(b" \t")[:4].upper() == b"BDAT" and self._state is not CLOSED:
+            self._violation(ViolationKind.CHUNK_SIZE, offset)
 
     def _too_long(self, line: bytes) -> Reply:
         if line[:4].upper() == b"AUTH":
-            self._redact = True
-            return self._text(ReplyKind.AUTH_TOO_LONG)
+            return self._config.texts[ReplyKind.AUTH_TOO_LONG]
         return Reply(500, "Line too long", "5.5.2")
 
     def _drop_line(self) -> Item | None:
@@ -788,40 +798,35 @@ class ServerConnection:
         return redacted(line)
 
     def _refuse_line(self, error: CommandError) -> Item | None:
-        if self._is_foreign(self._line):
-            return self._foreign()
+        offset = self._input.offset - len(self._line) - 2
+        if foreign := self._foreign_word(self._line + b" "):
+            self._input.give_back(2)
+            return self._foreign(foreign, offset)
         reply = Reply(error.code, error.reason, error.enhanced)
         if error.code == 500 and error.enhanced == "5.5.2":
             reply = self._too_long(self._line)
-            if self._violation(ViolationKind.LINE_TOO_LONG, self._line_start()) is Policy.CLOSE:
+            if self._violation(ViolationKind.LINE_TOO_LONG, offset) is Policy.CLOSE:
                 return None
-        if self._refused is not None:
-            reply = self._service_refused()
-        if error.verb == "AUTH":
-            self._redact = True
-        self._must_flush |= error.code == 500
-        self._refuse(reply)
-        if error.verb == "BDAT" and self._state is not CLOSED:
-            # Whatever follows cannot be told from commands (RFC 3030 §2).
-            self._violation(ViolationKind.CHUNK_SIZE, self._line_start())
+        self._refuse(reply if self._refused is None else self._service_refused())
+        self._close_if_unframed(offset)
         return None
 
-    def _line_start(self) -> int:
-        return self._input.offset - len(self._line) - 2
-
-    def _refuse(self, reply: Reply) -> None:
+    def _refuse(self, reply: Reply, *, counts: bool = True) -> None:
         """Answer a command that cannot be taken; tell of it; count it."""
-        self._errors += 1
+        line = self._line
+        self._redact = self._redact or looks_like_auth(line)
+        self._errors += counts
         if self._errors > self._config.limits.errors:
             self._too_many()
             return
-        if self._suffix and self._suffix not in reply.text:
-            reply = Reply(reply.code, f"{reply.text} {self._suffix}", reply.enhanced)
+        if line[:4].upper() not in GROUPED:
+            self._must_flush = True
+        reply = self._suffixed(reply)
         self._write(self._serialised(reply))
-        self._events.append(InvalidCommand(self._shown(self._line), reply))
+        self._events.append(InvalidCommand(self._shown(line), reply))
 
     def _refuse_kind(self, kind: ReplyKind) -> None:
-        self._refuse(self._text(kind))
+        self._refuse(self._config.texts[kind])
 
     def _too_many(self) -> None:
         """Over a budget: 421 instead of the reply."""
@@ -830,25 +835,29 @@ class ServerConnection:
         self._events.append(InvalidCommand(self._shown(self._line), reply))
         self._close(CloseReason.ERRORS, reply)
 
-    def _is_foreign(self, line: bytes) -> bool:
-        """Whether a line before EHLO is another protocol's."""
-        if self._state is not State.HELLO:
-            return False
-        first = line.partition(b" ")[0].rstrip(b"\r").upper()
-        return first in FOREIGN or b" HTTP/" in line or line.startswith((b"SSH-", b"\x16\x03"))
+    def _foreign_word(self, line: bytes) -> bytes:
+        """What a line before EHLO begins with, where that is another protocol's; else nothing.
 
-    def _foreign(self) -> Item | None:
-        offset = self._input.offset
-        if self._violation(ViolationKind.FOREIGN_PROTOCOL, offset) is not Policy.CLOSE:
-            self._progress = 0
-            self._refuse(Reply(500, "This is SMTP", "5.5.1"))
-        return None
+        Of a line that is still to come, enough has come to tell, or it says nothing yet.
+        """
+        if self._state is not State.HELLO:
+            return b""
+        word, blank, _ = line.partition(b" ")
+        verb = word.upper()
+        if blank and verb in FOREIGN and verb not in self._plan.grammar.verbs:
+            return word
+        return next((start for start in FOREIGN_STARTS if line.startswith(start)), b"")
+
+    def _foreign(self, word: bytes, offset: int) -> Item | None:
+        self._line = word
+        reply = Reply(500, "This is SMTP", "5.5.1")
+        return self._refuse_broken(ViolationKind.FOREIGN_PROTOCOL, offset, reply)
 
     def _service_refused(self) -> Reply:
         # RFC 7504 §3: after 521 everything is 521; RFC 5321 §3.1: after 554, 503.
         if self._refused is not None and self._refused.code == 521:
             return self._refused
-        return self._text(ReplyKind.BAD_SEQUENCE)
+        return self._config.texts[ReplyKind.BAD_SEQUENCE]
 
     # -- commands: a handler returns the question the command is, or has queued what it told
 
@@ -1023,8 +1032,8 @@ class ServerConnection:
 
     def _on_extension(self, command: Command) -> Item | None:
         """A verb that an offered extension brings; without a line in the table, by its entry."""
-        verb = bytes(command).partition(b" ")[0]
-        entry = self._plan.grammar.verbs[verb]
+        verb = self._line.rstrip(b" \t").partition(b" ")[0]
+        entry = self._plan.grammar.verbs[verb.upper()]
         states = IN_TRANSACTION if entry.in_transaction else OUTSIDE_TRANSACTION
         config = self._config
         kind = None
@@ -1063,7 +1072,7 @@ class ServerConnection:
             return None
         body = self._body
         if refusal is not None:
-            self._stray_left, self._stray_reply = command.size, self._text(refusal)
+            self._stray_left, self._stray_reply = command.size, self._config.texts[refusal]
             if self._owes_nothing(command):
                 self._stray_reply = None
             self._progress = 0
