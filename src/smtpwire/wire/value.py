@@ -97,7 +97,7 @@ def _make(cls: type[C], kw_only: bool) -> type[C]:
     made: Any = type(cls.__name__, cls.__bases__, own)
     made.__qualname__ = cls.__qualname__
     if "__init__" not in own:
-        made.__init__ = _constructor(made, fields)
+        made.__init__ = _Constructor(fields)
     result: type[C] = made
     return result
 
@@ -109,7 +109,22 @@ def _field(default: object, kw_only: bool) -> _Field:
     return default
 
 
-def _constructor(cls: type, fields: dict[str, _Field]) -> Callable[..., None]:
+@final
+class _Constructor:
+    """``__init__``, written when it is first wanted: most classes of an import are never called."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: dict[str, _Field]) -> None:
+        self._fields = fields
+
+    def __get__(self, item: object, cls: type) -> object:
+        made: Any = cls
+        made.__init__ = _written(cls, self._fields)
+        return made.__init__ if item is None else made.__init__.__get__(item, cls)
+
+
+def _written(cls: type, fields: dict[str, _Field]) -> Callable[..., None]:
     """Write ``__init__``: the slots' own setters go past ``__setattr__``, which refuses."""
     known: dict[str, object] = {"missing": _MISSING}
     arguments, body = ["self"], list[str]()
