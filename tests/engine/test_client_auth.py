@@ -1,0 +1,445 @@
+"""AUTH on the client: initial responses, challenges, outcomes, and what is never sent in the clear."""
+
+from base64 import b64decode, b64encode
+from typing import Literal
+
+import pytest
+from tests.engine.client_dialogue import ALICE, VERIFIED, Dialogue, scenario
+
+from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.client_sasl import encode_response
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import (
+    AuthenticationEnded,
+    AuthenticationOutcome,
+    Closed,
+    CloseReason,
+    Identity,
+    ServiceClosing,
+)
+from smtpwire.engine.need import Need
+from smtpwire.engine.security import Security
+from smtpwire.engine.state import State
+from smtpwire.engine.violation import ProtocolViolation
+from smtpwire.sasl import (
+    PENDING,
+    BadChallengeError,
+    BearerToken,
+    ClientMechanism,
+    ClientMechanismConfig,
+    Credentials,
+    ExternalIdentity,
+    Password,
+    Pending,
+    SaslError,
+    client_mechanism,
+)
+from smtpwire.wire.command import Auth, Mail, Noop, Quit, Rset, StartTls
+from smtpwire.wire.reply import Reply
+
+Outcome = AuthenticationOutcome
+
+
+def _mechanism(name: str, credentials: Credentials | None = None) -> ClientMechanism:
+    if credentials is None:
+        credentials = Password("user", "pass")
+    config = ClientMechanismConfig(host="mx.example.com", nonce=lambda: "cn")
+    return client_mechanism(name, credentials, config)
+
+
+def _ready(d: Dialogue, *mechanisms: str) -> None:
+    d.connect(tls=VERIFIED)
+    d.greeted(f"AUTH {' '.join(mechanisms)}", "PIPELINING")
+
+
+def _authenticate(d: Dialogue, mechanism: ClientMechanism, authcid: str = "") -> bytes:
+    d.commands.append(d.conn.authenticate(mechanism, authcid=authcid))
+    return d.flush()
+
+
+def _ended(d: Dialogue) -> AuthenticationEnded:
+    return next(event for event in d.events if isinstance(event, AuthenticationEnded))
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+@scenario
+def test_plain_with_its_initial_response(d: Dialogue) -> None:
+    _ready(d, "PLAIN")
+    assert _authenticate(d, _mechanism("PLAIN"), "user") == b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n"
+    assert d.conn.identity is None
+    events = d.receive("235 2.7.0 welcome")
+    assert events == [
+        AuthenticationEnded(_ended(d).auth, Reply(235, "welcome", "2.7.0"), Outcome.SUCCEEDED)
+    ]
+    assert d.conn.identity == Identity("user", "user", "PLAIN")
+    assert d.conn.reusable
+    with pytest.raises(LocalProtocolError, match="already authenticated"):
+        d.conn.authenticate(_mechanism("PLAIN"))
+
+
+@scenario
+def test_login_whatever_the_prompts_are(d: Dialogue) -> None:
+    _ready(d, "LOGIN")
+    assert _authenticate(d, _mechanism("LOGIN")) == b"AUTH LOGIN\r\n"
+    assert d.receive("334 dXNlcm5hbWU6") == []
+    assert d.conn.state is State.AUTH
+    assert d.flush() == b"dXNlcg==\r\n"
+    d.receive("334 cGFzc3dvcnQ/")
+    assert d.flush() == b"cGFzcw==\r\n"
+    d.receive("235 ok")
+    assert _ended(d).outcome is Outcome.SUCCEEDED
+
+
+@scenario
+def test_a_prompt_too_many_is_cancelled(d: Dialogue) -> None:
+    _ready(d, "LOGIN")
+    _authenticate(d, _mechanism("LOGIN"))
+    for line in (b"dXNlcg==\r\n", b"cGFzcw==\r\n", b"*\r\n"):
+        d.receive("334 ")
+        assert d.flush() == line
+    d.receive("501 5.7.0 cancelled")
+    assert _ended(d).outcome is Outcome.MECHANISM_REFUSED
+    assert d.need() is Need.COMMAND
+
+
+@scenario
+def test_a_challenge_that_is_no_base64_is_cancelled(d: Dialogue) -> None:
+    _ready(d, "CRAM-MD5")
+    _authenticate(d, _mechanism("CRAM-MD5"))
+    d.receive("334 !!!not-base64!!!")
+    assert d.flush() == b"*\r\n"
+    reply = Reply(501, "cancelled", "5.7.0")
+    assert d.receive("501 5.7.0 cancelled") == [
+        AuthenticationEnded(Auth("CRAM-MD5"), reply, Outcome.MECHANISM_REFUSED)
+    ]
+    assert _authenticate(d, _mechanism("CRAM-MD5")) == b"AUTH CRAM-MD5\r\n", "another may follow"
+    d.receive("334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UuZXhhbXBsZS5uZXQ+")
+    assert b64decode(d.flush()).startswith(b"user ")
+    d.receive("235 ok")
+
+
+@scenario
+def test_a_challenge_after_the_cancellation_is_a_violation(d: Dialogue) -> None:
+    _ready(d, "CRAM-MD5")
+    _authenticate(d, _mechanism("CRAM-MD5"))
+    d.receive("334 =")
+    assert d.flush() == b"*\r\n"
+    assert [type(event) for event in d.receive("334 more")] == [
+        ProtocolViolation,
+        AuthenticationEnded,
+        Closed,
+    ]
+
+
+@scenario
+def test_success_after_the_cancellation_is_none(d: Dialogue) -> None:
+    _ready(d, "CRAM-MD5")
+    _authenticate(d, _mechanism("CRAM-MD5"))
+    d.receive("334 =")
+    d.flush()
+    d.receive("235 welcome")
+    assert _ended(d).outcome is Outcome.MECHANISM_REFUSED
+    assert d.conn.identity is None
+
+
+@scenario
+def test_a_long_initial_response_waits_for_a_challenge(d: Dialogue) -> None:
+    _ready(d, "XOAUTH2")
+    token = "t" * 1500
+    line = _authenticate(d, _mechanism("XOAUTH2", BearerToken("user", token)))
+    assert line == b"AUTH XOAUTH2\r\n"
+    d.receive("334")
+    assert token.encode() in b64decode(d.flush())
+    d.receive("235 ok")
+    assert _ended(d).outcome is Outcome.SUCCEEDED
+
+
+@scenario
+def test_an_empty_initial_response_is_an_equals_sign(d: Dialogue) -> None:
+    _ready(d, "EXTERNAL")
+    assert _authenticate(d, _mechanism("EXTERNAL", ExternalIdentity())) == b"AUTH EXTERNAL =\r\n"
+    d.receive("235 ok")
+
+
+@scenario
+def test_an_oauth_error_is_acknowledged(d: Dialogue) -> None:
+    _ready(d, "XOAUTH2")
+    _authenticate(d, _mechanism("XOAUTH2", BearerToken("user", "token")))
+    d.receive("334 eyJzdGF0dXMiOiI0MDEifQ==")
+    assert d.flush() == b"\r\n"
+    d.receive("535 5.7.8 bad token")
+    assert _ended(d).outcome is Outcome.FAILED
+
+
+@scenario
+def test_scram_success_without_a_proof_is_none(d: Dialogue) -> None:
+    _ready(d, "SCRAM-SHA-256")
+    assert _authenticate(d, _mechanism("SCRAM-SHA-256")).startswith(b"AUTH SCRAM-SHA-256 ")
+    d.receive(f"334 {_base64('r=cnsn,s=c2FsdA==,i=4096')}")
+    d.flush()
+    d.receive("235 welcome")
+    assert _ended(d).outcome is Outcome.SERVER_NOT_PROVEN
+    assert d.conn.identity is None
+
+
+@scenario
+def test_scram_iterations_out_of_bounds_are_cancelled(d: Dialogue) -> None:
+    _ready(d, "SCRAM-SHA-256")
+    _authenticate(d, _mechanism("SCRAM-SHA-256"))
+    d.receive("334 cj1jbnNuLHM9YzJGc2RBPT0saT0x")
+    assert d.flush() == b"*\r\n"
+    d.receive("501 cancelled")
+    assert _ended(d).outcome is Outcome.SERVER_NOT_PROVEN, "no other mechanism with this password"
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        ("535 5.7.8 wrong", Outcome.FAILED),
+        ("550 no", Outcome.FAILED),
+        ("454 4.7.0 later", Outcome.TEMPORARY),
+        ("432 4.7.12 transition", Outcome.TEMPORARY),
+        ("504 5.5.4 unknown", Outcome.MECHANISM_REFUSED),
+        ("534 5.7.9 too weak", Outcome.MECHANISM_REFUSED),
+        ("538 5.7.11 encrypt", Outcome.MECHANISM_REFUSED),
+    ],
+)
+def test_outcomes(line: str, outcome: Outcome) -> None:
+    d = Dialogue()
+    _ready(d, "PLAIN")
+    _authenticate(d, _mechanism("PLAIN"))
+    d.receive(line)
+    assert _ended(d).outcome is outcome
+    assert d.conn.stats.authentications_failed == 1
+    assert d.conn.state is State.READY
+    assert d.need() is Need.COMMAND
+
+
+@scenario
+def test_421_in_an_exchange(d: Dialogue) -> None:
+    _ready(d, "LOGIN")
+    _authenticate(d, _mechanism("LOGIN"))
+    d.receive("334 ")
+    d.flush()
+    reply = Reply(421, "try later", "4.7.0")
+    assert d.receive("421 4.7.0 try later") == [
+        AuthenticationEnded(Auth("LOGIN"), reply, Outcome.TEMPORARY),
+        ServiceClosing(reply),
+        Closed(CloseReason.SHUTDOWN, reply),
+    ]
+
+
+@scenario
+def test_421_before_the_exchange_in_the_same_flight(d: Dialogue) -> None:
+    _ready(d, "LOGIN")
+    rset = d.conn.send(Rset())
+    d.commands.append(rset)
+    assert _authenticate(d, _mechanism("LOGIN")) == b"RSET\r\nAUTH LOGIN\r\n"
+    events = d.receive("421 bye")
+    assert AuthenticationEnded(Auth("LOGIN"), None, Outcome.TEMPORARY) in events
+
+
+@scenario
+def test_the_stream_ends_in_an_exchange(d: Dialogue) -> None:
+    _ready(d, "LOGIN")
+    _authenticate(d, _mechanism("LOGIN"))
+    assert d.eof() == [
+        AuthenticationEnded(Auth("LOGIN"), None, Outcome.TEMPORARY),
+        Closed(CloseReason.EOF),
+    ]
+
+
+def test_nothing_goes_between_auth_and_its_end() -> None:
+    d = Dialogue()
+    _ready(d, "LOGIN")
+    _authenticate(d, _mechanism("LOGIN"))
+    for command in (Noop(), Mail(ALICE), Quit()):
+        with pytest.raises(LocalProtocolError, match="behind Auth"):
+            d.conn.send(command)
+    with pytest.raises(LocalProtocolError, match="behind Auth"):
+        d.conn.authenticate(_mechanism("LOGIN"))
+
+
+def test_a_long_challenge_is_taken_in_an_exchange_only() -> None:
+    d = Dialogue()
+    _ready(d, "LOGIN")
+    _authenticate(d, _mechanism("LOGIN"))
+    d.receive("334 ")
+    d.flush()
+    d.receive("334 " + "A" * 8000)
+    assert d.flush() == b"cGFzcw==\r\n"
+    d.receive("535 no")
+    d.send(Noop())
+    assert isinstance(d.receive("250 " + "A" * 8000)[0], ProtocolViolation)
+
+
+# -- what is refused before a single octet is written
+
+
+def test_secrets_never_go_without_verified_tls() -> None:
+    for name, credentials in [
+        ("PLAIN", Password("user", "pass")),
+        ("LOGIN", Password("user", "pass")),
+        ("XOAUTH2", BearerToken("user", "token")),
+        ("OAUTHBEARER", BearerToken("user", "token")),
+    ]:
+        d = Dialogue()
+        d.greeted(f"AUTH {name}")
+        with pytest.raises(LocalProtocolError, match="verified TLS"):
+            d.conn.authenticate(_mechanism(name, credentials))
+        assert d.flush() == b""
+        d.connect(ClientConfig(cleartext_authentication_without_verified_tls=True))
+        d.greeted(f"AUTH {name}")
+        assert _authenticate(d, _mechanism(name, credentials))
+    d = Dialogue()
+    d.greeted("AUTH SCRAM-SHA-256")
+    assert _authenticate(d, _mechanism("SCRAM-SHA-256"))
+
+
+def test_the_security_setting_forbids_auth_before_tls() -> None:
+    d = Dialogue()
+    d.connect(ClientConfig(security=Security.STARTTLS))
+    d.greeted("AUTH SCRAM-SHA-256", "STARTTLS")
+    with pytest.raises(LocalProtocolError, match="AUTH before TLS"):
+        d.conn.authenticate(_mechanism("SCRAM-SHA-256"))
+
+
+def test_mechanisms_are_whole_words() -> None:
+    d = Dialogue()
+    _ready(d, "XOAUTH2", "PLAIN-CLIENTTOKEN")
+    with pytest.raises(LocalProtocolError, match="AUTH PLAIN: the server does not offer"):
+        d.conn.authenticate(_mechanism("PLAIN"))
+
+
+def test_auth_in_a_transaction_is_out_of_order() -> None:
+    d = Dialogue()
+    _ready(d, "PLAIN")
+    d.envelope()
+    with pytest.raises(LocalProtocolError, match="AUTH is out of order"):
+        d.conn.authenticate(_mechanism("PLAIN"))
+    with pytest.raises(LocalProtocolError, match="see authenticate"):
+        d.conn.send(Auth("PLAIN"))
+
+
+def test_no_starttls_after_auth() -> None:
+    d = Dialogue()
+    d.connect(ClientConfig(cleartext_authentication_without_verified_tls=True))
+    d.greeted("AUTH PLAIN", "STARTTLS")
+    _authenticate(d, _mechanism("PLAIN"))
+    d.receive("235 ok")
+    with pytest.raises(LocalProtocolError, match="STARTTLS after AUTH"):
+        d.conn.send(StartTls())
+
+
+# -- a mechanism of the user's own
+
+
+class _Waiting:
+    """A mechanism that asks somebody else: step gives PENDING, answer goes on."""
+
+    name = "X-WAIT"
+    client_first = False
+    complete = True
+    mutual = False
+    server_proven = False
+    error = ""
+
+    def initial(self) -> bytes | None:
+        return None
+
+    def step(self, challenge: bytes) -> bytes | Literal[Pending.PENDING]:
+        return PENDING
+
+    def answer(self, data: bytes) -> bytes:
+        if not data:
+            raise BadChallengeError("nothing came")
+        return data
+
+
+@scenario
+def test_a_mechanism_that_waits(d: Dialogue) -> None:
+    _ready(d, "X-WAIT")
+    with pytest.raises(LocalProtocolError, match="no mechanism waits"):
+        d.conn.answer(b"x")
+    _authenticate(d, _Waiting())
+    with pytest.raises(LocalProtocolError, match="no mechanism waits"):
+        d.conn.answer(b"x")
+    d.receive("334 ")
+    assert d.need() is Need.COMMAND
+    assert d.conn.timeout is None
+    d.conn.answer(b"ticket")
+    assert d.flush() == b"dGlja2V0\r\n"
+    d.receive("235 ok")
+    assert _ended(d).outcome is Outcome.SUCCEEDED
+
+
+@scenario
+def test_a_mechanism_that_waited_in_vain(d: Dialogue) -> None:
+    _ready(d, "X-WAIT")
+    _authenticate(d, _Waiting())
+    d.receive("334 ")
+    d.conn.answer(b"")
+    assert d.flush() == b"*\r\n"
+    d.receive("501 cancelled")
+    assert _ended(d).outcome is Outcome.MECHANISM_REFUSED
+
+
+@scenario
+def test_the_server_closes_while_a_mechanism_waits(d: Dialogue) -> None:
+    _ready(d, "X-WAIT")
+    _authenticate(d, _Waiting())
+    d.receive("334 ")
+    assert [type(event) for event in d.receive("421 too slow")] == [
+        ServiceClosing,
+        AuthenticationEnded,
+        Closed,
+    ]
+
+
+class _Unable(_Waiting):
+    client_first = True
+
+    def initial(self) -> bytes | None:
+        raise SaslError("no ticket")
+
+
+def test_a_mechanism_that_cannot_begin() -> None:
+    d = Dialogue()
+    _ready(d, "X-WAIT")
+    with pytest.raises(LocalProtocolError, match="no ticket"):
+        d.conn.authenticate(_Unable())
+    assert d.need() is Need.COMMAND
+
+
+# -- no secret is shown
+
+
+def test_the_trace_has_no_secret() -> None:
+    seen: list[bytes] = []
+    d = Dialogue()
+    _ready(d, "PLAIN", "LOGIN")
+    d.conn.trace = lambda direction, octets: seen.append(octets)
+    _authenticate(d, _mechanism("PLAIN"))
+    d.receive("535 no")
+    _authenticate(d, _mechanism("LOGIN"))
+    d.receive("334 ")
+    d.flush()
+    d.receive("334 ")
+    d.flush()
+    d.receive("235 ok")
+    assert seen == [
+        b"AUTH PLAIN <redacted>\r\n",
+        b"535 no\r\n",
+        b"AUTH LOGIN\r\n",
+        b"334 \r\n",
+        b"<redacted>\r\n",
+        b"334 \r\n",
+        b"<redacted>\r\n",
+        b"235 ok\r\n",
+    ]
+    shown = repr((d.conn, d.events, d.conn.identity))
+    for secret in ("pass", encode_response(b"pass").decode(), "AHVzZXIAcGFzcw"):
+        assert f"{secret}'" not in shown

@@ -1,0 +1,749 @@
+"""The client's bodies: DATA and BDAT, LMTP's and PRDR's replies, and what can go wrong in them."""
+
+import pytest
+from tests.engine.client_dialogue import ALICE, BOB, CAROL, Dialogue, answered, scenario
+
+from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import (
+    Cause,
+    ClientEvent,
+    Closed,
+    CloseReason,
+    EndOfData,
+    ReplyReceived,
+    ServiceClosing,
+    Unanswered,
+)
+from smtpwire.engine.limits import Limits
+from smtpwire.engine.need import Need
+from smtpwire.engine.state import State
+from smtpwire.engine.violation import ProtocolViolation
+from smtpwire.extensions import parameters as p
+from smtpwire.extensions.burl import Burl
+from smtpwire.wire.command import Bdat, Data, Hello, Mail, Noop, Quit, Rcpt, Rset
+from smtpwire.wire.parameter import Parameters
+from smtpwire.wire.reply import Reply
+
+
+def _body(*chunks: bytes) -> bytes:
+    d = Dialogue()
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    d.body(*chunks)
+    return d.flush()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "wire"),
+    [
+        ([b".\r\n"], b"..\r\n.\r\n"),
+        ([b"hi"], b"hi\r\n.\r\n"),
+        ([], b".\r\n"),
+        ([b"a\r\n", b".b\r\n"], b"a\r\n..b\r\n.\r\n"),
+        ([b"www", b".example.com\r\n"], b"www.example.com\r\n.\r\n"),
+        ([b"a\r\n", b"", b".\r\n"], b"a\r\n..\r\n.\r\n"),
+    ],
+)
+def test_dots(chunks: list[bytes], wire: bytes) -> None:
+    assert _body(*chunks) == wire
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"a\n.b\n", b"50%\r100%\r\n", b"x\n.\r\nMAIL FROM:<e@example.org>\r\n"]
+)
+def test_bare_line_ends_are_never_sent(chunk: bytes) -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    with pytest.raises(LocalProtocolError, match="bare"):
+        d.conn.send_body(chunk)
+    assert d.flush() == b""
+    d.body(b"fine\r\n")
+    assert d.flush() == b"fine\r\n.\r\n", "nothing had changed"
+
+
+def test_a_cr_at_the_very_end() -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    d.conn.send_body(b"x\r")
+    with pytest.raises(LocalProtocolError, match="bare CR"):
+        d.conn.end_body()
+    d.body(b"\n")
+    assert d.flush() == b"x\r\n.\r\n"
+
+
+def test_no_body_without_354() -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    for call in (lambda: d.conn.send_body(b"x"), d.conn.end_body):
+        with pytest.raises(LocalProtocolError, match="no body is open"):
+            call()
+    d.envelope()
+    d.data()
+    with pytest.raises(LocalProtocolError, match="NOOP is out of order: the state is data"):
+        d.conn.send(Noop())
+
+
+@scenario
+def test_the_needs_of_a_body(d: Dialogue) -> None:
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    assert d.need() is Need.BODY
+    d.conn.send_body(b"")
+    assert d.need() is Need.BODY
+    d.conn.send_body(b"x\r\n")
+    assert d.need() is Need.WRITE
+    assert d.conn.data_to_send() == b"x\r\n"
+    assert d.need() is Need.BODY
+    d.body()
+    assert d.need() is Need.DATA
+    assert d.flush() == b".\r\n"
+    d.receive("250 OK")
+    assert d.need() is Need.COMMAND
+
+
+def test_a_large_body_is_written_with_back_pressure() -> None:
+    d = Dialogue()
+    d.connect(ClientConfig(limits=Limits(output=10)))
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    d.conn.send_body(b"x" * 20 + b"\r\n")
+    d.conn.end_body()
+    assert d.need() is Need.WRITE
+    assert d.conn.data_to_send() == b"x" * 20 + b"\r\n.\r\n"
+    assert d.need() is Need.DATA
+
+
+@scenario
+def test_a_refusal_while_the_body_is_open_is_the_verdict(d: Dialogue) -> None:
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    d.conn.send_body(b"first half\r\n")
+    d.flush()
+    reply = Reply(552, "too large", "5.3.4")
+    assert d.receive("552 5.3.4 too large") == [
+        ReplyReceived(EndOfData(), reply),
+        Closed(CloseReason.REFUSED, reply),
+    ]
+    assert d.flush() == b"", "no dot"
+
+
+@scenario
+def test_the_verdict_when_the_dot_is_queued(d: Dialogue) -> None:
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    end = d.body(b"x\r\n")
+    rset = d.conn.send(Rset())
+    d.commands.append(rset)
+    events = d.receive("451 no")
+    assert events == [
+        ReplyReceived(end, Reply(451, "no")),
+        Unanswered(rset, Cause.NOT_SENT, Reply(451, "no")),
+        Closed(CloseReason.REFUSED, Reply(451, "no")),
+    ]
+    assert d.flush() == b""
+
+
+def test_the_verdict_came_before_the_dot_left() -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    d.conn.receive_data(b"451 no\r\n")
+    end = d.body()
+    d.conn.data_to_send()
+    d.need()
+    assert d.events[-2:] == [
+        ReplyReceived(end, Reply(451, "no")),
+        Closed(CloseReason.REFUSED, Reply(451, "no")),
+    ]
+
+
+@scenario
+def test_421_while_the_body_is_open(d: Dialogue) -> None:
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    reply = Reply(421, "bye")
+    assert d.receive("421 bye") == [
+        ReplyReceived(EndOfData(), reply),
+        ServiceClosing(reply),
+        Closed(CloseReason.SHUTDOWN, reply),
+    ]
+
+
+@pytest.mark.parametrize("line", ["250 OK", "354 again", "221 bye"])
+def test_success_while_the_body_is_open_is_a_violation(line: str) -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    assert [type(event) for event in d.receive(line)] == [ProtocolViolation, Closed]
+
+
+@scenario
+def test_after_the_dot_the_end_of_the_stream_leaves_it_unknown(d: Dialogue) -> None:
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    end = d.body(b"x\r\n")
+    d.flush()
+    assert d.eof() == [Unanswered(end, Cause.LOST), Closed(CloseReason.EOF)]
+
+
+@scenario
+def test_before_the_dot_has_left_it_is_known(d: Dialogue) -> None:
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    end = d.body(b"x\r\n")
+    assert d.eof() == [Unanswered(end, Cause.NOT_SENT), Closed(CloseReason.EOF)]
+
+
+@pytest.mark.parametrize("line", ["354 what", "000 what", "what"])
+def test_after_the_dot_nonsense_leaves_it_unknown(line: str) -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    end = d.body(b"x\r\n")
+    d.flush()
+    assert d.receive(line)[1:] == [Unanswered(end, Cause.LOST), Closed(CloseReason.VIOLATION)]
+
+
+@scenario
+def test_421_after_the_dot(d: Dialogue) -> None:
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    end = d.body(b"x\r\n")
+    d.flush()
+    reply = Reply(421, "shutting down", "4.3.2")
+    assert d.receive("421 4.3.2 shutting down") == [
+        ReplyReceived(end, reply),
+        ServiceClosing(reply),
+        Closed(CloseReason.SHUTDOWN, reply),
+    ]
+
+
+# -- BDAT
+
+
+@scenario
+def test_one_chunk(d: Dialogue) -> None:
+    d.greeted("CHUNKING")
+    d.envelope()
+    data = Data(chunking=True)
+    assert d.send(data) == b""
+    assert d.need() is Need.BODY
+    assert d.conn.state is State.CHUNKS
+    end = d.body(b".a\r\n", b"..\r\n")
+    assert d.flush() == b"BDAT 8 LAST\r\n.a\r\n..\r\n"
+    assert d.receive("250 OK") == [ReplyReceived(end, Reply(250, "OK"))]
+    assert d.conn.reusable
+    assert d.conn.stats.messages == 1
+
+
+@scenario
+def test_an_empty_message_in_chunks(d: Dialogue) -> None:
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.body()
+    assert d.flush() == b"BDAT 0 LAST\r\n"
+    d.receive("250 OK")
+
+
+@scenario
+def test_chunks_behind_chunks(d: Dialogue) -> None:
+    d.connect(ClientConfig(chunk_size=4))
+    d.greeted("CHUNKING", "PIPELINING")
+    assert d.send(Mail(ALICE), Rcpt(BOB), Data(chunking=True)).count(b"\r\n") == 2
+    assert d.need() is Need.DATA, "all replies are to be in before the first chunk"
+    d.receive("250 OK", "250 OK")
+    assert d.need() is Need.BODY
+    d.conn.send_body(b"0123")
+    assert d.need() is Need.BODY, "the last octets wait: they may be the last chunk"
+    d.conn.send_body(b"456789abcde")
+    assert d.need() is Need.WRITE
+    assert d.flush() == b"BDAT 4\r\n0123BDAT 4\r\n4567BDAT 4\r\n89ab"
+    assert d.need() is Need.BODY
+    end = d.body(b"f")
+    assert d.send(Rset(), Quit()) == b"BDAT 4 LAST\r\ncdefRSET\r\nQUIT\r\n"
+    events = d.receive("250 OK", "250 OK", "250 OK", "250 queued", "250 OK", "221 bye")
+    assert answered(events) == [
+        (Bdat, 250),
+        (Bdat, 250),
+        (Bdat, 250),
+        (EndOfData, 250),
+        (Rset, 250),
+        (Quit, 221),
+    ]
+    assert events[3] == ReplyReceived(end, Reply(250, "queued"))
+
+
+@scenario
+def test_chunks_one_at_a_time_without_pipelining(d: Dialogue) -> None:
+    d.connect(ClientConfig(chunk_size=4))
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.conn.send_body(b"0123456789")
+    assert d.flush() == b"BDAT 4\r\n0123"
+    assert d.need() is Need.DATA, "a chunk waits for a reply"
+    d.receive("250 OK")
+    assert d.flush() == b"BDAT 4\r\n4567"
+    assert d.need() is Need.BODY, "the next may be prepared meanwhile"
+    d.body()
+    assert d.flush() == b""
+    d.receive("250 OK")
+    assert d.flush() == b"BDAT 2 LAST\r\n89"
+    d.receive("250 OK")
+
+
+@scenario
+def test_mail_waits_for_the_reply_to_the_last_chunk(d: Dialogue) -> None:
+    d.greeted("CHUNKING", "PIPELINING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.body(b"x")
+    assert d.send(Mail(ALICE)) == b"BDAT 1 LAST\r\nx"
+    d.receive("250 OK")
+    assert d.flush() == b"MAIL FROM:<alice@example.com>\r\n"
+    d.receive("250 OK")
+
+
+@scenario
+def test_after_a_refused_chunk_only_rset(d: Dialogue) -> None:
+    d.connect(ClientConfig(chunk_size=3))
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.conn.send_body(b"abcdefgh")
+    d.flush()
+    assert d.receive("552 too big") == [
+        ReplyReceived(Bdat(3), Reply(552, "too big")),
+        Unanswered(Bdat(3), Cause.NOT_SENT),
+    ]
+    assert d.need() is Need.COMMAND
+    assert not d.conn.reusable
+    for call in (lambda: d.conn.send_body(b"x"), d.conn.end_body):
+        with pytest.raises(LocalProtocolError, match="no body is open"):
+            call()
+    with pytest.raises(LocalProtocolError, match="Rset is needed"):
+        d.conn.send(Data(chunking=True))
+    with pytest.raises(LocalProtocolError, match="Rset is needed"):
+        d.conn.send(Mail(ALICE))
+    assert d.send(Noop()) == b"NOOP\r\n"
+    d.receive("250 OK")
+    assert d.send(Rset()) == b"RSET\r\n"
+    d.receive("250 OK")
+    assert d.conn.reusable
+
+
+@scenario
+def test_chunks_in_the_pipeline_behind_a_refused_one(d: Dialogue) -> None:
+    d.connect(ClientConfig(chunk_size=3))
+    d.greeted("CHUNKING", "PIPELINING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    end = d.body(b"abcdef")
+    assert d.flush() == b"BDAT 3\r\nabcBDAT 3 LAST\r\ndef"
+    assert d.receive("452 full", "503 failed") == [
+        ReplyReceived(Bdat(3), Reply(452, "full")),
+        ReplyReceived(end, Reply(503, "failed")),
+    ]
+    assert d.conn.state is State.CHUNKS
+    d.hello("SIZE")
+    assert d.conn.reusable
+
+
+@scenario
+def test_the_last_chunk_is_not_written_behind_a_refused_one(d: Dialogue) -> None:
+    d.connect(ClientConfig(chunk_size=3))
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    end = d.body(b"abcdef")
+    rset = Rset()
+    d.send(Mail(ALICE), rset)
+    assert d.receive("452 full")[1:] == [
+        Unanswered(end, Cause.NOT_SENT),
+        Unanswered(Mail(ALICE), Cause.NOT_SENT),
+    ]
+    assert d.flush() == b"RSET\r\n"
+    d.receive("250 OK")
+    assert d.conn.reusable
+
+
+@scenario
+def test_a_refused_last_chunk_needs_rset(d: Dialogue) -> None:
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.body(b"abc")
+    d.flush()
+    assert answered(d.receive("554 spam")) == [(EndOfData, 554)]
+    assert not d.conn.reusable
+    d.send(Rset())
+    d.receive("500 what")
+    with pytest.raises(LocalProtocolError, match="Rset is needed"):
+        d.conn.send(Data(chunking=True))
+    d.send(Rset())
+    d.receive("250 OK")
+    assert d.conn.reusable
+
+
+@scenario
+def test_giving_up_a_body_in_chunks(d: Dialogue) -> None:
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.conn.send_body(b"never mind")
+    assert d.send(Rset()) == b"RSET\r\n"
+    with pytest.raises(LocalProtocolError, match="no body is open"):
+        d.conn.send_body(b"x")
+    d.receive("250 OK")
+    assert d.conn.reusable
+
+
+@scenario
+def test_chunks_without_a_recipient_are_never_sent(d: Dialogue) -> None:
+    d.greeted("CHUNKING", "PIPELINING")
+    data = Data(chunking=True)
+    d.send(Mail(ALICE), Rcpt(BOB), data)
+    assert d.receive("250 OK", "550 no")[2:] == [Unanswered(data, Cause.NOT_SENT)]
+    assert d.need() is Need.COMMAND
+    d.send(Rset())
+    d.receive("250 OK")
+
+
+@scenario
+def test_a_refused_mail_takes_the_chunks_along(d: Dialogue) -> None:
+    d.greeted("CHUNKING", "PIPELINING")
+    data = Data(chunking=True)
+    d.send(Mail(ALICE), Rcpt(BOB), data)
+    events = d.receive("550 no", "503 no")
+    assert Unanswered(data, Cause.NOT_SENT) in events
+    assert d.conn.reusable
+
+
+@scenario
+def test_a_body_given_up_before_it_opened(d: Dialogue) -> None:
+    d.greeted("CHUNKING", "PIPELINING")
+    data = Data(chunking=True)
+    d.send(Mail(ALICE), Rcpt(BOB), data, Rset())
+    assert d.receive("250 OK", "250 OK")[2:] == [Unanswered(data, Cause.NOT_SENT)]
+    assert d.flush() == b"RSET\r\n"
+    d.receive("250 OK")
+
+
+@scenario
+def test_a_verdict_between_chunks(d: Dialogue) -> None:
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.conn.send_body(b"x")
+    assert answered(d.receive("452 full")) == [(EndOfData, 452)]
+
+
+@scenario
+def test_a_verdict_when_the_last_chunk_is_queued(d: Dialogue) -> None:
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    end = d.body(b"x")
+    assert d.receive("452 full")[0] == ReplyReceived(end, Reply(452, "full"))
+
+
+@scenario
+def test_a_reply_between_giving_up_and_rset(d: Dialogue) -> None:
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.need()
+    rset = d.conn.send(Rset())
+    d.commands.append(rset)
+    assert [type(event) for event in d.receive("452 full")] == [
+        ProtocolViolation,
+        Unanswered,
+        Closed,
+    ]
+
+
+def test_chunks_need_their_extension() -> None:
+    d = Dialogue()
+    d.greeted("BINARYMIME", "8BITMIME")
+    d.envelope()
+    with pytest.raises(LocalProtocolError, match="BDAT needs CHUNKING"):
+        d.conn.send(Data(chunking=True))
+
+
+def test_a_body_opens_once() -> None:
+    d = Dialogue()
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.conn.send(Data(chunking=True))
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="already open"):
+            d.conn.send(Data(chunking=True))
+        d.need()
+    with pytest.raises(LocalProtocolError, match="DATA is out of order"):
+        d.conn.send(Data())
+    with pytest.raises(LocalProtocolError, match="end_body"):
+        d.conn.send(Bdat(3))
+
+
+def test_binary_bodies_go_in_chunks_only() -> None:
+    d = Dialogue()
+    d.greeted("CHUNKING", "BINARYMIME")
+    d.send(Mail(ALICE, Parameters(p.BODY(p.Body.BINARYMIME))))
+    d.receive("250 OK")
+    d.send(Rcpt(BOB))
+    d.receive("250 OK")
+    with pytest.raises(LocalProtocolError, match="needs Data"):
+        d.conn.send(Data())
+    d.send(Data(chunking=True))
+    d.body(b"\x00\n\r")
+    assert d.flush() == b"BDAT 3 LAST\r\n\x00\n\r"
+
+
+# -- LMTP
+
+
+def _lmtp(d: Dialogue, *keywords: str) -> tuple[Rcpt, Rcpt, Rcpt]:
+    d.connect(ClientConfig(lmtp=True))
+    d.receive("220 mx LMTP")
+    d.hello(*keywords, lmtp=True)
+    first, second, third = Rcpt(BOB), Rcpt(CAROL), Rcpt(BOB)
+    d.send(Mail(ALICE), first, second, third)
+    return first, second, third
+
+
+@scenario
+def test_lmtp_has_a_reply_a_recipient(d: Dialogue) -> None:
+    first, _, third = _lmtp(d, "PIPELINING")
+    d.send(Data())
+    d.receive("250 OK", "250 OK", "550 no", "250 OK", "354 go")
+    end = d.body(b"x\r\n")
+    d.flush()
+    assert d.conn.replies_owed == 2
+    assert d.receive("250 one") == [ReplyReceived(end, Reply(250, "one"), first)]
+    assert d.conn.replies_owed == 1
+    events = d.receive("452 full")
+    assert events == [ReplyReceived(end, Reply(452, "full"), third)]
+    assert isinstance(events[0], ReplyReceived)
+    assert events[0].recipient is third
+    assert d.conn.reusable
+
+
+@scenario
+def test_lmtp_and_the_end_of_the_stream(d: Dialogue) -> None:
+    first, second, third = _lmtp(d, "PIPELINING")
+    d.send(Data())
+    d.receive("250 OK", "250 OK", "250 OK", "250 OK", "354 go")
+    end = d.body(b"x\r\n")
+    d.flush()
+    events: list[ClientEvent] = d.receive("250 one") + d.eof()
+    assert events == [
+        ReplyReceived(end, Reply(250, "one"), first),
+        Unanswered(end, Cause.LOST, None, second),
+        Unanswered(end, Cause.LOST, None, third),
+        Closed(CloseReason.EOF),
+    ]
+
+
+@scenario
+def test_lmtp_and_421(d: Dialogue) -> None:
+    first, second, third = _lmtp(d, "PIPELINING")
+    d.send(Data())
+    d.receive("250 OK", "250 OK", "250 OK", "250 OK", "354 go")
+    end = d.body(b"x\r\n")
+    d.flush()
+    reply = Reply(421, "bye")
+    assert d.receive("250 one", "421 bye")[1:] == [
+        ReplyReceived(end, reply, second),
+        ServiceClosing(reply),
+        Unanswered(end, Cause.CLOSING, reply, third),
+        Closed(CloseReason.SHUTDOWN, reply),
+    ]
+    assert first is not third
+
+
+@scenario
+def test_lmtp_verdict_is_each_recipients(d: Dialogue) -> None:
+    _lmtp(d, "PIPELINING")
+    d.send(Data())
+    d.receive("250 OK", "250 OK", "250 OK", "250 OK", "354 go")
+    assert len(answered(d.receive("452 full"))) == 3
+
+
+@scenario
+def test_lmtp_354_without_a_recipient_is_the_end(d: Dialogue) -> None:
+    _lmtp(d, "PIPELINING")
+    d.send(Data())
+    events = d.receive("250 OK", "550 no", "550 no", "550 no", "354 go")
+    assert [type(event) for event in events[4:]] == [ReplyReceived, ProtocolViolation, Closed]
+
+
+@scenario
+def test_lmtp_last_chunk_waits_for_all_replies(d: Dialogue) -> None:
+    d.connect(ClientConfig(lmtp=True, chunk_size=2))
+    d.receive("220 mx LMTP")
+    d.hello("PIPELINING", "CHUNKING", lmtp=True)
+    rcpt = Rcpt(BOB)
+    d.send(Mail(ALICE), rcpt, Data(chunking=True))
+    d.receive("250 OK", "250 OK")
+    end = d.body(b"abcd")
+    assert d.flush() == b"BDAT 2\r\nab"
+    d.receive("250 OK")
+    assert d.flush() == b"BDAT 2 LAST\r\ncd"
+    assert d.receive("550 no") == [ReplyReceived(end, Reply(550, "no"), rcpt)]
+    assert d.conn.reusable
+
+
+# -- PRDR
+
+
+def _prdr(d: Dialogue) -> tuple[EndOfData, Rcpt, Rcpt]:
+    d.greeted("PRDR", "PIPELINING")
+    first, second = Rcpt(BOB), Rcpt(CAROL)
+    d.send(Mail(ALICE, Parameters(p.PRDR(True))), first, second, Data())
+    d.receive("250 OK", "250 OK", "250 OK", "354 go")
+    end = d.body(b"x\r\n")
+    d.flush()
+    return end, first, second
+
+
+@scenario
+def test_prdr_has_a_reply_a_recipient_and_a_final_one(d: Dialogue) -> None:
+    end, first, second = _prdr(d)
+    assert d.receive("353 content analysis") == []
+    assert d.conn.replies_owed == 3
+    assert d.receive("250 one", "550 two", "250 done") == [
+        ReplyReceived(end, Reply(250, "one"), first),
+        ReplyReceived(end, Reply(550, "two"), second),
+        ReplyReceived(end, Reply(250, "done")),
+    ]
+    assert d.conn.reusable
+
+
+@scenario
+def test_prdr_with_one_reply_for_all(d: Dialogue) -> None:
+    end, _, _ = _prdr(d)
+    assert d.receive("550 spam") == [ReplyReceived(end, Reply(550, "spam"))]
+    assert d.conn.reusable
+
+
+@scenario
+def test_prdr_and_the_end_of_the_stream(d: Dialogue) -> None:
+    end, _, second = _prdr(d)
+    d.receive("353 content analysis", "250 one")
+    assert d.eof() == [
+        Unanswered(end, Cause.LOST, None, second),
+        Unanswered(end, Cause.LOST),
+        Closed(CloseReason.EOF),
+    ]
+
+
+@scenario
+def test_prdr_and_421(d: Dialogue) -> None:
+    end, first, second = _prdr(d)
+    reply = Reply(421, "bye")
+    assert d.receive("353 content analysis", "421 bye") == [
+        ReplyReceived(end, reply, first),
+        ServiceClosing(reply),
+        Unanswered(end, Cause.CLOSING, reply, second),
+        Unanswered(end, Cause.CLOSING, reply),
+        Closed(CloseReason.SHUTDOWN, reply),
+    ]
+
+
+@scenario
+def test_prdr_and_421_as_the_final_reply(d: Dialogue) -> None:
+    end, _, _ = _prdr(d)
+    reply = Reply(421, "bye")
+    events = d.receive("353 content analysis", "250 one", "250 two", "421 bye")
+    assert events[2:] == [
+        ReplyReceived(end, reply),
+        ServiceClosing(reply),
+        Closed(CloseReason.SHUTDOWN, reply),
+    ]
+
+
+@scenario
+def test_prdr_has_no_second_353(d: Dialogue) -> None:
+    end, first, second = _prdr(d)
+    events = d.receive("353 content analysis", "353 again")
+    assert events[1:] == [
+        Unanswered(end, Cause.LOST, None, first),
+        Unanswered(end, Cause.LOST, None, second),
+        Unanswered(end, Cause.LOST),
+        Closed(CloseReason.VIOLATION),
+    ]
+
+
+# -- BURL
+
+
+@scenario
+def test_burl_in_one_group(d: Dialogue) -> None:
+    d.greeted("BURL imap", "8BITMIME", "PIPELINING")
+    burl = Burl("imap://example.com/x", last=True)
+    assert d.send(Mail(ALICE), Rcpt(BOB), burl).endswith(b"BURL imap://example.com/x LAST\r\n")
+    assert answered(d.receive("250 OK", "250 OK", "250 queued"))[-1] == (Burl, 250)
+    assert d.conn.reusable
+
+
+@scenario
+def test_burl_between_chunks(d: Dialogue) -> None:
+    d.greeted("BURL imap", "8BITMIME", "PIPELINING", "CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.need()
+    d.conn.send_body(b"head\r\n")
+    assert (
+        d.send(Burl("imap://example.com/x")) == b"BDAT 6\r\nhead\r\nBURL imap://example.com/x\r\n"
+    )
+    d.body(b"tail\r\n")
+    assert d.flush() == b"BDAT 6 LAST\r\ntail\r\n"
+    d.receive("250 OK", "250 OK", "250 queued")
+    assert d.conn.reusable
+
+
+@scenario
+def test_burl_ends_a_body_in_chunks(d: Dialogue) -> None:
+    d.greeted("BURL imap", "8BITMIME", "CHUNKING")
+    d.envelope()
+    d.send(Burl("imap://example.com/x"))
+    d.receive("250 OK")
+    d.send(Data(chunking=True))
+    d.need()
+    assert d.send(Burl("imap://example.com/y", last=True)) == b"BURL imap://example.com/y LAST\r\n"
+    with pytest.raises(LocalProtocolError, match="no body is open"):
+        d.conn.send_body(b"x")
+    d.receive("554 not found")
+    assert not d.conn.reusable
+    d.send(Rset())
+    d.receive("250 OK")
+
+
+def test_burl_needs_its_extension_and_a_recipient() -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    with pytest.raises(LocalProtocolError, match="BURL is out of order"):
+        d.conn.send(Burl("imap://example.com/x"))
+    d.envelope()
+    with pytest.raises(LocalProtocolError, match="BURL needs BURL"):
+        d.conn.send(Burl("imap://example.com/x"))
+    assert d.conn.state is State.RCPT
+    d.send(Hello("c.example"))
