@@ -1,3 +1,82 @@
-"""smtpwire: SMTP at the wire level, without I/O."""
+"""smtpwire: SMTP, ESMTP and LMTP at the wire level, without I/O.
 
-__version__ = "0.1.0"
+``ServerConnection`` and ``ClientConnection`` are the two engines: octets in, events and octets out.
+``smtpwire.operations`` are what clients do with one; ``smtpwire.adapters`` are the only code that
+does I/O; ``smtpwire.wire`` is useful alone. README tells how they fit together.
+
+A name is loaded when it is first used, so that a server does not pay for the client, nor anybody
+for SASL who has no use for it. What type checkers see stands in ``__init__.pyi``.
+"""
+
+from importlib import import_module
+from typing import Final
+
+__version__: Final = "0.1.0"
+
+_HOMES: Final = {
+    "engine.client": "ClientConnection",
+    "engine.client_config": "ClientConfig",
+    "engine.errors": "LocalProtocolError",
+    "engine.events": """
+        Aborted Authenticated AuthenticationEnded AuthenticationFailed AuthenticationOutcome
+        BodyChunk Cause ClientEvent CloseReason Closed Connected EndOfData EndOfMessage
+        Envelope ExtensionsChanged Greeting Identity InvalidCommand MessageAborted Peer
+        ReplyReceived ServerEvent ServiceClosing Unanswered
+    """,
+    "engine.limits": "Limits",
+    "engine.need": "ClientNeed Need ServerNeed",
+    "engine.policy": "DEFAULT_POLICIES Policy",
+    "engine.replies": "DEFAULT_REPLIES ReplyKind",
+    "engine.security": "Security",
+    "engine.server": "ServerConnection",
+    "engine.server_config": "ServerConfig",
+    "engine.state": "State TRANSITIONS",
+    "engine.stats": "Stats",
+    "engine.timeouts": "Timeout Timeouts",
+    "engine.tls": "PeerCertificate TlsInfo",
+    "engine.violation": "ProtocolViolation ViolationKind",
+    "extensions": """
+        Atrn Burl Etrn Extension Offer Offered Profile REGISTRY Registry XClient XForward
+    """,
+    "sasl": """
+        Anonymous AnonymousLogin AuthorizationRequest BearerToken ClientMechanism
+        Credentials DigestMD5Secret ExternalIdentity ExternalLogin Password PasswordLogin
+        PlainPassword SaslError ScramSecret SecretRequest ServerMechanism TokenLogin
+        derive_digest_md5 derive_scram tls_server_end_point
+    """,
+    "wire.address": "Address",
+    "wire.body": "LineEndings",
+    "wire.command": """
+        Auth Bdat Command Data Expn ExtensionCommand Hello Help Leniency Mail Noop Quit Rcpt
+        Rset StartTls Verb Vrfy
+    """,
+    "wire.parameter": "Parameter Parameters",
+    "wire.proxy": "ProxyHeader ProxyReader ProxyRefused",
+    "wire.received": "received_header with_protocol",
+    "wire.reply": "Reply",
+    "wire.status": "Disposition classify describe",
+    "wire.value": "Request replace",
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
+_MODULES: Final = {
+    "extensions": "smtpwire.extensions",
+    "operations": "smtpwire.operations",
+    "parameters": "smtpwire.extensions.parameters",
+}
+
+__all__ = sorted((*_HOME_OF, *_MODULES, "__version__"))
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        found: object = import_module(_MODULES[name])
+    elif name in _HOME_OF:
+        found = getattr(import_module(f"smtpwire.{_HOME_OF[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,130 @@
+"""The flat API: what type checkers see is what there is, and nothing of it does I/O."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smtpwire
+
+FORBIDDEN = {
+    "socket",
+    "ssl",
+    "asyncio",
+    "trio",
+    "select",
+    "selectors",
+    "threading",
+    "email",
+    "importlib.metadata",
+}
+ENGINE = ("wire", "extensions", "sasl", "engine", "operations", "testing")
+
+
+def modules() -> list[str]:
+    root = Path(smtpwire.__file__).parent
+    found = []
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        if parts[0] in ENGINE:
+            found.append(".".join(("smtpwire", *parts)).removesuffix(".__init__"))
+    return found
+
+
+def loaded_by(statement: str) -> set[str]:
+    """What a fresh interpreter has in ``sys.modules`` after the statement."""
+    program = f"{statement}\nimport sys; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(run.stdout.split())
+
+
+def test_every_name_is_there() -> None:
+    for name in smtpwire.__all__:
+        assert getattr(smtpwire, name) is not None
+    assert dir(smtpwire) == smtpwire.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        smtpwire.nothing  # noqa: B018 - what is tested
+
+
+def test_the_stub_names_the_same() -> None:
+    stub = ast.parse(Path(smtpwire.__file__).with_suffix(".pyi").read_text())
+    names = {"__version__"}
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname for alias in node.names if alias.asname}
+    assert names == set(smtpwire.__all__)
+
+
+def test_the_version_is_the_distribution_s() -> None:
+    pyproject = Path(__file__).parent.parent / "pyproject.toml"
+    assert f'version = "{smtpwire.__version__}"' in pyproject.read_text()
+
+
+def test_nothing_that_does_io_is_loaded() -> None:
+    statement = "import smtpwire; [getattr(smtpwire, name) for name in smtpwire.__all__]"
+    assert (loaded_by(statement) - loaded_by("pass")) & FORBIDDEN == set()
+
+
+def test_no_module_of_the_engine_loads_io() -> None:
+    statement = "import " + ", ".join(modules())
+    assert (loaded_by(statement) - loaded_by("pass")) & FORBIDDEN == set()
+
+
+def test_the_server_loads_no_hash() -> None:
+    loaded = loaded_by("from smtpwire import ServerConnection, ServerConfig, ClientConnection")
+    assert loaded & {"hashlib", "hmac", "unicodedata", "stringprep"} == set()
+
+
+FLOORS = {
+    "wire": 0,
+    "extensions": 1,
+    "sasl": 1,
+    "engine": 2,
+    "operations": 3,
+    "testing": 3,
+    "adapters": 4,
+    "command_line": 5,
+    "__main__": 6,
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """The floors that a module imports from."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "smtpwire" and len(parts) > 1 and parts[1] in FLOORS:
+                found.add(parts[1])
+    return found
+
+
+def test_imports_go_down_only() -> None:
+    root = Path(smtpwire.__file__).parent
+    for path in root.rglob("*.py"):
+        floor = path.relative_to(root).with_suffix("").parts[0]
+        if floor == "__init__":
+            continue
+        for imported in imports_of(path):
+            if imported != floor:
+                assert FLOORS[imported] < FLOORS[floor], f"{path} imports from {imported}"
+
+
+def test_no_module_of_the_engine_reads_a_clock() -> None:
+    root = Path(smtpwire.__file__).parent
+    for path in root.rglob("*.py"):
+        if path.relative_to(root).parts[0] in ENGINE:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    assert all(alias.name != "time" for alias in node.names), path
+                if isinstance(node, ast.ImportFrom):
+                    assert node.module != "time", path
