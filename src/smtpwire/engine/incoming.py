@@ -59,12 +59,6 @@ class IncomingBody:
         """A body in counted chunks (RFC 3030 §2); ``check`` looks for bare CR and LF."""
         return cls(None, LineEndingCheck() if check else None)
 
-    def running_decoder(self) -> DotDecoder:
-        """The decoder of a body that comes by DATA."""
-        if self.decoder is None:
-            raise AssertionError("this body comes in chunks")
-        return self.decoder
-
     def add(self, octets: bytes) -> None:
         """Note a piece of content that is handed on."""
         self.size += len(octets)

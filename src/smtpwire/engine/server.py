@@ -1,7 +1,7 @@
 """The server's side of a connection: octets in, events and replies out (RFC 5321, RFC 2033)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, cast, final
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
@@ -354,9 +354,7 @@ class ServerConnection:
         elif to is not None and to is not pending:
             raise LocalProtocolError("that question is no longer pending")
         else:
-            _ANSWERS[type(pending)](self, pending, replies)
-        if self._traced:
-            self._call_trace(None)
+            _ANSWERS.get(type(pending), ServerConnection._answer_extension)(self, pending, replies)
 
     def supply(self, secret: StoredSecret | None, *, to: Request | None = None) -> None:
         """Answer a SecretRequest with what is stored for the user; None: there is no such user.
@@ -374,8 +372,6 @@ class ServerConnection:
             raise LocalProtocolError(str(error)) from error
         self._answered()
         self._exchange_step(step)
-        if self._traced:
-            self._call_trace(None)
 
     def offer(self, *extensions: Offered) -> None:
         """Replace what this session offers, while Connected or Hello is pending (for proxies).
@@ -396,6 +392,7 @@ class ServerConnection:
         reply = self._text(ReplyKind.SHUTDOWN) if reply is None else reply
         if reply.code != 421:
             raise LocalProtocolError("a server shuts down with 421 (RFC 5321 §3.8)")
+        reply = self._complete(reply)
         octets = self._serialised(reply)
         if self._state is CLOSED or self._shutdown is not None:
             return
@@ -585,7 +582,7 @@ class ServerConnection:
         if self.trace is not None:
             self._traced.append(("sent", octets))
 
-    def _call_trace(self, item: Item | None) -> None:
+    def _call_trace(self, item: Item) -> None:
         traced, self._traced = self._traced, []
         try:
             for direction, octets in traced:
@@ -593,7 +590,7 @@ class ServerConnection:
                     self.trace(direction, octets)
         except BaseException:
             # What a trace raises changes nothing: the event is still to come.
-            if item is not None and not isinstance(item, Need):
+            if not isinstance(item, Need):
                 self._events.insert(0, item)
             raise
 
@@ -604,6 +601,8 @@ class ServerConnection:
             aborted = ABORTED_BY.get(reason, Aborted.CLOSED)
             self._events.append(MessageAborted(aborted, reply))
         self._events.append(Closed(reason, reply, error))
+        # What was not told yet cannot be answered any more.
+        self._events = [event for event in self._events if not isinstance(event, Request)]
         self._state = CLOSED
         self._step = ServerConnection._ended
         self._pending = None
@@ -632,9 +631,7 @@ class ServerConnection:
 
     def _read_proxy_header(self) -> Item | None:
         """PROXY is required of those who may send it, and of nobody else (haproxy's §2)."""
-        reader = self._proxy
-        if reader is None:
-            return None
+        reader = cast("ProxyReader", self._proxy)
         header = reader.receive_data(self._input.take(reader.wanted))
         if header is None:
             return self._more()
@@ -714,7 +711,7 @@ class ServerConnection:
         if self._refused is not None and not isinstance(command, Quit):
             self._refuse(self._service_refused())
             return None
-        return _HANDLERS[type(command)](self, command)
+        return _HANDLERS.get(type(command), ServerConnection._on_extension)(self, command)
 
     def _no_line(self, raw: bytes | None) -> Item | None:
         """No line yet, or one longer than any may be."""
@@ -1160,10 +1157,7 @@ class ServerConnection:
     # -- the body
 
     def _running_body(self) -> IncomingBody:
-        body = self._body
-        if body is None:
-            raise AssertionError("no body is being received")
-        return body
+        return cast("IncomingBody", self._body)
 
     def _read_data(self) -> Item | None:
         if not self._input.waiting:
@@ -1172,7 +1166,7 @@ class ServerConnection:
             return WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
         octets = self._input.take()
         body = self._running_body()
-        decoder = body.running_decoder()
+        decoder = cast("DotDecoder", body.decoder)
         content = decoder.decode(octets)
         if decoder.finished:
             self._input.give_back(len(decoder.rest))
@@ -1244,14 +1238,9 @@ class ServerConnection:
             return None
         body.open = False
         self._serial += 1
-        envelope = Envelope(self._envelope_mail(), tuple(self._recipients))
+        envelope = Envelope(cast("Mail", self._mail), tuple(self._recipients))
         self._owed = self._replies_after_body()
         return self._ask(EndOfMessage(envelope, body.size, body.canonical))
-
-    def _envelope_mail(self) -> Mail:
-        if self._mail is None:
-            raise AssertionError("no transaction is open")
-        return self._mail
 
     def _replies_after_body(self) -> int:
         recipients = len(self._recipients)
@@ -1331,15 +1320,14 @@ class ServerConnection:
             self._close(CloseReason.SHUTDOWN, self._shutdown)
 
     def _answer_connected(self, _: Connected, replies: Replies) -> None:
+        reply = self._one(replies, 220) if replies else None
         self._must_flush = True
-        if not replies:
-            self._enter("(greeting)")
+        self._enter("(greeting)")
+        if reply is None:
             self._say_kind(ReplyKind.GREETING)
             return
-        reply = self._one(replies, 220)
         if not reply.is_positive:
             self._refused = reply
-        self._enter("(greeting)")
         self._write(serialise(reply, enhanced=False))  # RFC 2034 §4: none in the greeting
         self._settle(reply)
 
@@ -1548,11 +1536,12 @@ class ServerConnection:
         self._answer_query(replies, ReplyKind.NOT_IMPLEMENTED, utf8=query.smtputf8)
 
     def _answer_query(self, replies: Replies, kind: ReplyKind, *, utf8: bool = False) -> None:
+        reply = self._one(replies, None, utf8=utf8) if replies else None
         self._must_flush = True
-        if replies:
-            self._say(self._one(replies, None, utf8=utf8), utf8=utf8)
-        else:
+        if reply is None:
             self._say_kind(kind)
+        else:
+            self._say(reply, utf8=utf8)
 
     def _answer_etrn(self, _: Etrn, replies: Replies) -> None:
         self._answer_query(replies, ReplyKind.QUEUE_REFUSED)
@@ -1678,15 +1667,14 @@ class ServerConnection:
         return None
 
     def _running_exchange(self) -> ServerExchange:
-        if self._exchange is None:
-            raise AssertionError("no AUTH exchange is running")
-        return self._exchange
+        return cast("ServerExchange", self._exchange)
 
     def _exchange_step(self, step: ServerStep) -> None:
         match step:
             case Challenge(data):
                 self._must_flush = True
                 self._write(challenge_line(data))
+                self._settle(None)
             case Ask(question):
                 self._ask_login(question)
             case Succeeded(authcid, authzid) if authzid in ("", authcid):
@@ -1697,7 +1685,8 @@ class ServerConnection:
             case Failed(malformed=malformed):
                 kind = ReplyKind.AUTH_MALFORMED if malformed else ReplyKind.AUTH_FAILED
                 verdict = self._running_exchange().verdict
-                self._end_exchange(self._text(kind) if verdict is None else verdict)
+                refused = verdict is not None and not verdict.is_positive
+                self._end_exchange(verdict if verdict is not None and refused else self._text(kind))
 
     def _ask_login(self, question: ServerRequest) -> None:
         self._pending = question
@@ -1710,8 +1699,6 @@ class ServerConnection:
         exchange.verdict = self._complete(reply)
         self._answered()
         self._exchange_step(exchange.mechanism.answer(reply.is_positive))
-        if self._shutdown is not None and self._pending is None:
-            self._settle(None)
 
     def _answer_secret(self, _: SecretRequest, replies: Replies) -> None:
         if not replies:
