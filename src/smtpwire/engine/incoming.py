@@ -18,7 +18,7 @@ class IncomingBody:
         size: octets of content handed to it.
         refusal: what the end of the data, or of the chunk, is answered with in any case; from
             then on content is dropped.
-        dropped: octets dropped so far.
+        refused: a chunk was answered with the refusal: what follows is 503.
         start: octets of the connection before the body.
         chunk_left: octets of the current chunk still to come.
         last: the current chunk is the last one.
@@ -28,10 +28,10 @@ class IncomingBody:
         "_check",
         "chunk_left",
         "decoder",
-        "dropped",
         "last",
         "open",
         "refusal",
+        "refused",
         "size",
         "start",
     )
@@ -42,7 +42,7 @@ class IncomingBody:
         self.open = False
         self.size = 0
         self.refusal: Reply | None = None
-        self.dropped = 0
+        self.refused = False
         self.start = 0
         self.chunk_left = 0
         self.last = False

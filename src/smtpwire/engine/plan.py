@@ -3,7 +3,7 @@
 from typing import final
 
 from smtpwire.engine.limits import Limits
-from smtpwire.extensions import AUTH, Offer
+from smtpwire.extensions import AUTH, SIZE, Offer
 from smtpwire.wire.command import Grammar
 from smtpwire.wire.value import value
 
@@ -27,15 +27,17 @@ class Situation:
 
 @final
 class Plan:
-    """An offer, the grammar of the commands under it, the longest line, EHLO's reply."""
+    """An offer, the grammar of the commands under it, the bounds it sets, EHLO's reply."""
 
-    __slots__ = ("grammar", "hello", "mechanisms", "offer", "read_limit")
+    __slots__ = ("grammar", "hello", "mechanisms", "message", "offer", "read_limit")
 
     def __init__(self, offer: Offer, grammar: Grammar, limits: Limits, hello: bytes) -> None:
         self.offer = offer
         self.grammar = grammar
         self.hello = hello
         self.mechanisms = offer.get(AUTH) or ()
+        bounds = [bound for bound in (offer.get(SIZE), limits.message) if bound]
+        self.message = min(bounds, default=0)  # octets; 0 is no limit
         longest = max(grammar.line_limits.values(), default=0)
         # RFC 4954 §4: the AUTH line may be as long as any of the exchange.
         auth = limits.sasl_line if self.mechanisms else 0

@@ -121,6 +121,8 @@ MESSAGE_OK: Final = ReplyKind.MESSAGE_OK
 
 PROGRESS: Final = 4096
 """Octets of a body that count as a block (RFC 5321 §4.5.3.2.5 gives none)."""
+BLOCK: Final = 65536
+"""Octets of a body decoded at once: what stands behind its end is copied."""
 EXCERPT: Final = 100
 """Octets of an over-long line that an event shows."""
 
@@ -163,6 +165,7 @@ class ServerConnection:
         "_burl",
         "_commands",
         "_config",
+        "_dropped",
         "_eof",
         "_errors",
         "_events",
@@ -203,6 +206,7 @@ class ServerConnection:
         "_state",
         "_step",
         "_stray_left",
+        "_stray_replies",
         "_stray_reply",
         "_suffix",
         "_tls",
@@ -261,7 +265,9 @@ class ServerConnection:
         self._given: list[Reply] = []
         self._burl: Burl | None = None
         self._stray_left = 0
-        self._stray_reply: Reply | None = None
+        self._stray_reply = config.texts[ReplyKind.BAD_SEQUENCE]
+        self._stray_replies = 0
+        self._dropped = 0
         # counts
         self._serial = 0
         self._progress = 0
@@ -381,7 +387,9 @@ class ServerConnection:
         """
         if not isinstance(self._pending, Connected | Hello):
             raise LocalProtocolError("the offer can be replaced only in Connected and Hello")
-        self._plan = self._full = self._config.plan_for(Offer(extensions))
+        self._full = self._config.plan_for(Offer(extensions))
+        if isinstance(self._pending, Connected):
+            self._plan = self._full  # a Hello may still be refused, and then changes nothing
 
     def shutdown(self, reply: Reply | None = None) -> None:
         """End the session with 421 as soon as no reply is owed (RFC 5321 §3.8).
@@ -708,7 +716,7 @@ class ServerConnection:
             command = parse_command(line, self._plan.grammar, utf8=self._utf8)
         except CommandError as error:
             return self._refuse_line(error)
-        if self._refused is not None and not isinstance(command, Quit):
+        if self._refused is not None and not isinstance(command, Quit | Bdat):
             self._refuse(self._service_refused())
             return None
         return _HANDLERS.get(type(command), ServerConnection._on_extension)(self, command)
@@ -743,7 +751,7 @@ class ServerConnection:
 
     def _refuse_broken(self, kind: ViolationKind, offset: int, reply: Reply) -> Item | None:
         if self._violation(kind, offset) is not Policy.CLOSE:
-            self._progress = 0
+            self._dropped = 0
             self._step = ServerConnection._drop_line
             self._refuse(reply)
             self._close_if_unframed(offset)
@@ -775,8 +783,8 @@ class ServerConnection:
 
     def _drop(self, octets: int) -> bool:
         """Count what is dropped; past the limit close, and say False."""
-        self._progress += octets
-        if self._progress <= self._config.limits.swallow:
+        self._dropped += octets
+        if self._dropped <= self._config.limits.swallow:
             return True
         self._violation(ViolationKind.TOO_MUCH, self._input.offset, ReplyKind.TOO_MUCH)
         return False
@@ -939,7 +947,8 @@ class ServerConnection:
         if not allowed and self._forbidden(command, "RCPT", last=False):
             return None
         if len(self._recipients) >= self._config.limits.recipients:
-            self._refuse_kind(ReplyKind.TOO_MANY_RECIPIENTS)
+            reply = self._config.texts[ReplyKind.TOO_MANY_RECIPIENTS]
+            self._refuse(reply, counts=False)  # the accepted ones stay (RFC 5321 §4.5.3.1.10)
             return None
         if command.parameters is not NO_PARAMETERS and self._has_bad_parameters(command):
             return None
@@ -1065,14 +1074,11 @@ class ServerConnection:
     def _on_bdat(self, command: Bdat) -> Item | None:
         """Frame the chunk whatever becomes of it: a body is never read as commands."""
         refusal = self._chunk_refusal(command)
-        if self._state is CLOSED:
-            return None
         body = self._body
         if refusal is not None:
-            self._stray_left, self._stray_reply = command.size, self._config.texts[refusal]
-            if self._owes_nothing(command):
-                self._stray_reply = None
-            self._progress = 0
+            self._stray_left, self._stray_reply = command.size, refusal
+            self._stray_replies = self._replies_to_refused(command)
+            self._dropped = 0
             self._step = ServerConnection._read_stray_chunk
             return None
         if body is not None:
@@ -1082,23 +1088,27 @@ class ServerConnection:
         self._begin_chunks(command.size, last=command.last)
         return self._ask(Data(chunking=True))
 
-    def _chunk_refusal(self, command: Bdat) -> ReplyKind | None:
+    def _chunk_refusal(self, command: Bdat) -> Reply | None:
+        config, body = self._config, self._body
+        kind = None
+        if self._refused is not None:
+            return self._service_refused()
         if CHUNKING not in self._plan.offer:
-            return ReplyKind.NOT_IMPLEMENTED
-        if self._body is not None and self._body.refusal is not None:
-            return ReplyKind.BODY_FAILED
-        config = self._config
-        if config.require_tls or config.require_auth:
-            required = self._required_first(command)
-            if required is not None:
-                return required
-        if self._state is State.MAIL:
-            return ReplyKind.NO_RECIPIENTS
-        return None if "BDAT" in self._state.commands else ReplyKind.BAD_SEQUENCE
+            kind = ReplyKind.NOT_IMPLEMENTED
+        elif body is not None and body.refused:
+            kind = ReplyKind.BODY_FAILED
+        elif config.require_tls or config.require_auth:
+            kind = self._required_first(command)
+        if kind is None and self._state is State.MAIL:
+            kind = ReplyKind.NO_RECIPIENTS
+        if kind is None and "BDAT" not in self._state.commands:
+            kind = ReplyKind.BAD_SEQUENCE
+        return None if kind is None else config.texts[kind]
 
-    def _owes_nothing(self, command: Bdat) -> bool:
-        # RFC 2033 §4.3: LAST owes a reply a recipient, and there is none.
-        return self._lmtp and command.last and self._state is State.MAIL
+    def _replies_to_refused(self, command: Bdat) -> int:
+        # RFC 2033 §4.3: LAST has a reply a recipient, and none where there is no recipient.
+        per_recipient = self._lmtp and command.last and CHUNKING in self._plan.offer
+        return len(self._recipients) if per_recipient else 1
 
     def _begin_chunks(self, size: int, *, last: bool) -> None:
         body = self._body = IncomingBody.of_chunks(check=self._config.check_chunks)
@@ -1113,7 +1123,7 @@ class ServerConnection:
             self._drop(len(octets))
             return None
         self._step = ServerConnection._read_command
-        if self._stray_reply is not None:
+        for _ in range(self._stray_replies):
             self._refuse(self._stray_reply)
         return None
 
@@ -1135,24 +1145,26 @@ class ServerConnection:
         if body.refusal is None:
             self._write(self._octets(ReplyKind.CHUNK_OK))
         else:
+            body.refused = True
             self._write(self._serialised(body.refusal))
         return None
 
     def _on_burl(self, command: Burl) -> Item | None:
         """A chunk the application fetches itself (RFC 4468 §3.2)."""
         body = self._body
-        failed = body is not None and body.refusal is not None
         if self._forbidden(command, "BURL", last=False):
             return None
-        if failed:
+        if body is None:
+            self._begin_chunks(0, last=command.last)
+            self._burl = command
+            return self._ask(Data(chunking=True))
+        if body.refused:
             self._refuse_kind(ReplyKind.BODY_FAILED)
             return None
-        if body is not None:
-            body.last = command.last
-            return self._ask(command)
-        self._begin_chunks(0, last=command.last)
-        self._burl = command
-        return self._ask(Data(chunking=True))
+        body.chunk_left, body.last = 0, command.last
+        if body.refusal is not None:
+            return self._end_of_chunk(body)
+        return self._ask(command)
 
     # -- the body
 
@@ -1164,7 +1176,7 @@ class ServerConnection:
             return self._more() if self._eof else DATA
         if self._must_flush and self._output:
             return WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
-        octets = self._input.take()
+        octets = self._input.take(BLOCK)
         body = self._running_body()
         decoder = cast("DotDecoder", body.decoder)
         content = decoder.decode(octets)
@@ -1172,8 +1184,7 @@ class ServerConnection:
             self._input.give_back(len(decoder.rest))
             self._step = ServerConnection._end_of_body
         elif body.refusal is not None:
-            self._drop(len(octets))
-            return None
+            return self._content(body, octets)  # of which the decoder gives no more
         item = self._content(body, content) if content else None
         if decoder.violation is not None and body.refusal is None:
             if item is not None:
@@ -1189,16 +1200,20 @@ class ServerConnection:
             self._progress = 0
             self._serial += 1
         if body.refusal is not None:
-            body.dropped += size
-            if body.dropped > self._config.limits.swallow:
-                self._violation(ViolationKind.TOO_MUCH, self._input.offset, ReplyKind.TOO_MUCH)
+            self._drop(size)
             return None
-        limit = self._config.limits.message
+        limit = self._plan.message
         if limit and body.size + size > limit:
-            self._fail_body(body, self._text(ReplyKind.TOO_LARGE), Aborted.LIMIT)
+            self._over_limit(body, octets[: limit - body.size])
             return None
         body.add(octets)
         return BodyChunk(octets)
+
+    def _over_limit(self, body: IncomingBody, octets: bytes) -> None:
+        """Hand on what still fits, so that it does not matter how the content was cut."""
+        if octets:
+            self._tell(BodyChunk(octets))
+        self._fail_body(body, self._text(ReplyKind.TOO_LARGE), Aborted.LIMIT)
 
     def _bare_line_end(self, body: IncomingBody, decoder: DotDecoder) -> Item | None:
         kind = ViolationKind.BARE_CR if decoder.bare == b"\r" else ViolationKind.BARE_LF
@@ -1211,6 +1226,7 @@ class ServerConnection:
         """The message will not be taken; its octets are read past and answered at their end."""
         body.refusal = reply
         body.open = False
+        self._dropped = 0
         if body.decoder is not None:
             body.decoder.discard()
         self._tell(MessageAborted(reason, reply))
@@ -1418,39 +1434,36 @@ class ServerConnection:
     def _answer_chunks(self, reply: Reply | None) -> None:
         """Nothing is sent yet: a refusal is the answer to the chunk, once it has been read."""
         body = self._running_body()
-        body.open = reply is None or reply.code < 400
-        if not body.open:
-            body.refusal = reply if reply is None else self._complete(reply)
-        self._enter("BDAT")
-        self._pending = None
-        self._serial += 1
         burl, self._burl = self._burl, None
-        if burl is None:
-            self._step = ServerConnection._read_chunk
-        elif body.open:
-            self._pending = burl
-            self._tell(burl)
-        else:
-            self._step = ServerConnection._end_of_chunks
-        if self._shutdown is not None:
+        self._enter("BDAT")
+        self._step = ServerConnection._read_chunk
+        body.open = reply is None or reply.code < 400
+        if reply is not None and not body.open:
+            body.refusal = self._complete(reply)
+            self._dropped = 0
+        if reply is not None and reply.code == 421:
+            self._say(reply)
+        elif self._shutdown is not None:
             self._settle(None)
-        elif reply is not None and reply.code == 421:
-            self.shutdown(reply)
-
-    def _end_of_chunks(self) -> Item | None:
-        return self._end_of_chunk(self._running_body())
+        else:
+            self._answered()
+            if burl is not None and body.open:
+                self._ask_later(burl)
 
     def _answer_burl(self, _: Burl, replies: Replies) -> None:
         body = self._running_body()
         reply = self._one(replies, None) if replies else self._text(ReplyKind.REFUSED)
-        if not reply.is_positive:
-            self._fail_body(body, self._complete(reply), Aborted.REFUSED)
-        self._state = State.CHUNKS
-        if body.last or not reply.is_positive:
+        if reply.is_positive and body.last:
             self._answered()
-            self._step = ServerConnection._end_of_chunks
-        else:
-            self._say(reply)
+            self._step = ServerConnection._end_of_body
+            return
+        if not reply.is_positive:
+            body.refused = True
+            self._fail_body(body, self._complete(reply), Aborted.REFUSED)
+            if body.last:
+                self._end_transaction()
+        self._step = ServerConnection._read_command
+        self._say(reply)
 
     def _answer_end(self, _: EndOfMessage, replies: Replies) -> None:
         if self._lmtp or self._prdr:
@@ -1475,6 +1488,9 @@ class ServerConnection:
         if len(replies) > self._owed:
             raise LocalProtocolError(f"{self._owed} replies are owed, not {len(replies)}")
         given = [self._complete(self._one((reply,), None, utf8=self._utf8)) for reply in replies]
+        closing = next((reply for reply in given if reply.code == 421), None)
+        if closing is not None:
+            given = given[: given.index(closing) + 1]
         if not given:
             missing = len(self._recipients) - len(self._given)
             given = [self._text(MESSAGE_OK)] * missing
@@ -1486,7 +1502,6 @@ class ServerConnection:
             self._write(self._serialised(reply, utf8=self._utf8))
         self._given += given
         self._owed -= len(given)
-        closing = next((reply for reply in given if reply.code == 421), None)
         if self._owed and closing is None:
             return
         accepted = any(reply.is_positive for reply in self._given)
@@ -1509,6 +1524,8 @@ class ServerConnection:
     def _answer_starttls(self, _: StartTls, replies: Replies) -> None:
         reply = self._one(replies, 220) if replies else None
         if reply is not None and not reply.is_positive:
+            if reply.is_transient and reply.code not in (421, 454):
+                raise LocalProtocolError("STARTTLS is refused with 454 or 5yz (RFC 3207 §4)")
             self._must_flush = True
             self._say(reply)
             return
@@ -1660,7 +1677,7 @@ class ServerConnection:
 
     def _break_exchange(self, kind: ReplyKind) -> Item | None:
         """A line too long or without its CR ends the exchange, and is dropped up to CRLF."""
-        self._progress = 0
+        self._dropped = 0
         self._end_exchange(self._text(kind))
         if self._state is not CLOSED:
             self._step = ServerConnection._drop_line
@@ -1676,19 +1693,20 @@ class ServerConnection:
                 self._write(challenge_line(data))
                 self._settle(None)
             case Ask(question):
-                self._ask_login(question)
+                self._ask_later(question)
             case Succeeded(authcid, authzid) if authzid in ("", authcid):
                 self._authenticated(authcid, authcid)
             case Succeeded(authcid, authzid):
                 name = self._running_exchange().mechanism.name
-                self._ask_login(AuthorizationRequest(authcid, authzid, name))
+                self._ask_later(AuthorizationRequest(authcid, authzid, name))
             case Failed(malformed=malformed):
                 kind = ReplyKind.AUTH_MALFORMED if malformed else ReplyKind.AUTH_FAILED
                 verdict = self._running_exchange().verdict
                 refused = verdict is not None and not verdict.is_positive
                 self._end_exchange(verdict if verdict is not None and refused else self._text(kind))
 
-    def _ask_login(self, question: ServerRequest) -> None:
+    def _ask_later(self, question: ServerRequest) -> None:
+        """Ask, while the application answers another question."""
         self._pending = question
         self._tell(question)
 
