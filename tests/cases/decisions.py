@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, final
 
-__all__ = ["BORDERS_THAT_MATTER", "DECISIONS", "MESSAGE_LIMIT", "Decision"]
+__all__ = [
+    "BORDERS_THAT_MATTER",
+    "DECISIONS",
+    "MESSAGE_LIMIT",
+    "OTHER_SIZES",
+    "PROOFS",
+    "Decision",
+]
 
 
 @final
@@ -79,10 +86,28 @@ DECISIONS: Final[Mapping[str, Decision]] = MappingProxyType(
 MESSAGE_LIMIT: Final[Mapping[str, int]] = {"D-ADR-023": 10_485_760}
 """Said in the case's note."""
 
+OTHER_SIZES: Final[Mapping[str, Mapping[bytes, int | None]]] = {
+    # Said in the case's title and note. RFC 1870 §5: at most 20 digits.
+    "D-EHL-009": {
+        b"250-mx.example\r\n250 SIZE\r\n": None,
+        b"250-mx.example\r\n250 SIZE unlimited\r\n": None,
+        b"250-mx.example\r\n250 SIZE 18446744073709551616\r\n": 18446744073709551616,
+        b"250-mx.example\r\n250 SIZE 99999999999999999999\r\n": 99999999999999999999,
+        b"250-mx.example\r\n250 SIZE 100000000000000000000\r\n": None,
+    }
+}
+"""Further inputs of a case, and the size then known."""
+
+PROOFS: Final = frozenset({"D-AUT-034"})
+"""The case's note: "given a matching rspauth; a wrong one must end in failure". The one written
+there matches no exchange; it is run as it stands, and with the right one in its place."""
+
 BORDERS_THAT_MATTER: Final[Mapping[str, int]] = {
     # Octets read in one piece with STARTTLS are the attack; those that come once the 220 has been
     # handed out are the TLS layer's (RFC 3207 §4.2). So a border behind the tenth octet matters.
     "D-TLS-001": len("STARTTLS\r\n"),
+    # The same for a client: behind the 220, in one piece with it or not.
+    "D-TLS-009": len("220 go\r\n"),
 }
 """Where a border between two reads must change the result: runs with and without it are compared
 each among themselves."""

@@ -16,8 +16,12 @@ Way: TypeAlias = list[list[bytes]]
 def ways(case: Case, chunks: Sequence[bytes]) -> Iterator[Way]:
     """Whole, one octet at a time, in two at every place; and as given.
 
-    Where the borders between the chunks are fixed, this is done inside each chunk.
+    Where the borders between the chunks are fixed, this is done inside each chunk. Strings and
+    commands that an application hands in are not cut.
     """
+    if case.given.input_kind not in ("octets", "app_message_chunks"):
+        yield [[chunk] for chunk in chunks]
+        return
     if not case.is_fixed:
         if len(chunks) != 1:
             yield [list(chunks)]

@@ -1,17 +1,24 @@
 """``same_for``: the other inputs with the same outcome."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from tests.cases.case import Case
+from tests.cases.case import Case, Expected
 
 __all__ = ["variants"]
 
 
-def variants(case: Case) -> Iterator[tuple[bytes, ...]]:
-    """The case's chunks, and those with each of the other inputs in their place."""
-    yield case.chunks
+def variants(case: Case, expected: Expected) -> Iterator[tuple[tuple[bytes, ...], Expected]]:
+    """The case's chunks, and those with each of the other inputs in their place.
+
+    Where a reply is the input, its own code is what must be told.
+    """
+    yield case.chunks, expected
     for other in case.expected.same_for:
-        yield (_put(other, case.octets),)
+        told = expected.told
+        if told is not None:
+            told = tuple(replace(each, code=int(other[:3])) for each in told)
+        yield (_put(other, case.octets),), replace(expected, told=told)
 
 
 def _put(other: bytes, octets: bytes) -> bytes:
