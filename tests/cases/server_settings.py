@@ -94,7 +94,6 @@ def _config(case: Case) -> ServerConfig:
     return replace(
         config,
         limits=_limits(case),
-        scram_secret=b"a secret of the service",
         custom_mechanisms=MappingProxyType(
             {name: _fixed(name, given.server_nonce or NONCE) for name in _RANDOM}
         ),
@@ -129,6 +128,7 @@ def _offering(config: ServerConfig, extensions: tuple[str, ...]) -> ServerConfig
         offer=tuple(offer.values()),
         starttls="STARTTLS" in extensions,
         mechanisms=mechanisms,
+        scram_secret=b"a secret of the service",
     )
 
 

@@ -1,7 +1,7 @@
 """The server's side of a connection: octets in, events and replies out (RFC 5321, RFC 2033)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
@@ -27,6 +27,7 @@ from smtpwire.engine.input import Input
 from smtpwire.engine.need import Need, ServerNeed
 from smtpwire.engine.plan import Plan, Situation
 from smtpwire.engine.policy import Policy
+from smtpwire.engine.quota import Quota
 from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
@@ -39,6 +40,7 @@ from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import (
     CHUNKING,
     EXPN,
+    LIMITS,
     PIPELINING,
     SIZE,
     STARTTLS,
@@ -96,6 +98,10 @@ from smtpwire.wire.octets import decode_base64
 from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace
+
+if TYPE_CHECKING:
+    from smtpwire.engine.client import ClientConnection
+    from smtpwire.engine.client_config import ClientConfig
 
 __all__ = ["ServerConnection"]
 
@@ -194,12 +200,14 @@ class ServerConnection:
         "_prdr",
         "_progress",
         "_proxy",
+        "_quota",
         "_ready",
         "_recipients",
         "_redact",
         "_refused",
         "_refused_recipients",
         "_replies",
+        "_reversed",
         "_serial",
         "_shutdown",
         "_socket_peer",
@@ -254,6 +262,7 @@ class ServerConnection:
         self._exchange: ServerExchange | None = None
         self._line = b""
         self._redact = False
+        self._reversed = False
         # the transaction
         self._mail: Mail | None = None
         self._recipients: list[Rcpt] = []
@@ -261,6 +270,7 @@ class ServerConnection:
         self._body: IncomingBody | None = None
         self._lmtp = config.profile is Profile.LMTP
         self._prdr = False
+        self._quota: Quota | None = None
         self._owed = 0
         self._given: list[Reply] = []
         self._burl: Burl | None = None
@@ -458,6 +468,24 @@ class ServerConnection:
         if self._state is not State.TLS:
             raise LocalProtocolError("there is no TLS to fail")
         self._close(CloseReason.TLS_FAILED, error=reason)
+
+    def reverse(self, config: "ClientConfig") -> "ClientConnection":
+        """After an accepted ATRN: the engine of the opposite role, for the same connection.
+
+        This one has ended, ``Closed(REVERSED)``; its output is to be sent first (RFC 2645 §5.3).
+        Raises LocalProtocolError at any other time.
+        """
+        if not self._reversed:
+            raise LocalProtocolError("roles are reversed after an accepted ATRN only")
+        from smtpwire.engine.client import ClientConnection
+
+        self._reversed = False
+        client = ClientConnection(config, tls=self._tls, peer=self._peer)
+        if self._trailing:
+            client.receive_data(self._trailing)
+        if self._eof:
+            client.receive_data(b"")
+        return client
 
     # -- what may be read at any time
 
@@ -938,6 +966,9 @@ class ServerConnection:
         allowed = self._unhindered and "MAIL" in self._state.commands
         if not allowed and self._forbidden(command, "MAIL", last=False):
             return None
+        if self._quota is not None and not self._quota.allows(command):
+            self._refuse(self._config.texts[ReplyKind.TOO_MANY_MESSAGES], counts=False)
+            return None
         if command.parameters is not NO_PARAMETERS and self._has_bad_parameters(command):
             return None
         return self._ask(command)
@@ -946,7 +977,8 @@ class ServerConnection:
         allowed = self._unhindered and "RCPT" in self._state.commands
         if not allowed and self._forbidden(command, "RCPT", last=False):
             return None
-        if len(self._recipients) >= self._config.limits.recipients:
+        over = self._quota is not None and not self._quota.allows(command)
+        if over or len(self._recipients) >= self._config.limits.recipients:
             reply = self._config.texts[ReplyKind.TOO_MANY_RECIPIENTS]
             self._refuse(reply, counts=False)  # the accepted ones stay (RFC 5321 §4.5.3.1.10)
             return None
@@ -1362,6 +1394,8 @@ class ServerConnection:
         self._write(self._hello_octets(reply, extended=extended))
         self._hello = hello
         self._plan = self._full if extended else self._config.bare_plan
+        limits = self._plan.offer.get(LIMITS)
+        self._quota = None if limits is None else Quota(limits)
         self._weigh_requirements()
         self._state = self._state.commands[hello.verb]
         self._forget_transaction(Aborted.RESET)
@@ -1570,6 +1604,8 @@ class ServerConnection:
         accepted = bool(replies) and self._one(replies, None).is_positive
         self._answer_query(replies, ReplyKind.REFUSED)
         if accepted and self._state is not CLOSED:
+            self._reversed = True
+            self._trailing = self._input.take(self._config.limits.trailing)
             self._close(CloseReason.REVERSED)
 
     def _answer_xclient(self, client: XClient, replies: Replies) -> None:

@@ -150,6 +150,11 @@ class ServerConfig:
             for required in entry.requires:
                 if required not in offered:
                     raise ValueError(f"{keyword} requires {required} ({entry.rfc})")
+        if any(name.startswith("SCRAM-") for name in self.mechanisms):
+            if len(self.scram_secret) < 16:  # else unknown users could be told from known ones
+                raise ValueError("SCRAM needs a scram_secret of 16 octets or more, kept secret")
+            if self.scram_iterations < 4096:
+                raise ValueError("scram_iterations is at least 4096 (RFC 7677 §4)")
         softened = _UNSOFTENED & self.policies.keys()
         if any(self.policies[kind] is not Policy.CLOSE for kind in softened):
             raise ValueError(f"only Policy.CLOSE is possible for {softened}")
