@@ -206,7 +206,7 @@ class Address:
 
     def __str__(self) -> str:
         local = self.local_part
-        if re.fullmatch(_UTF8_DOT, local.encode()) is None:
+        if not local.isalnum() and re.fullmatch(_UTF8_DOT, local.encode()) is None:
             escaped = _ESCAPE.sub(r"\\\1", local)
             local = f'"{escaped}"'
         return f"{local}@{self.domain}" if self.domain else local

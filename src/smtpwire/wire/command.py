@@ -74,7 +74,7 @@ COMMAND_LINE: Final = 512
 
 def _text(name: str, argument: str) -> bytes:
     """An argument as it goes on the wire; ValueError where it would end or split the line."""
-    if CONTROLS.search(argument):
+    if not argument.isprintable() and CONTROLS.search(argument):
         raise ValueError(f"{name} holds a control character: {argument!r} (RFC 5321 §4.1.2)")
     return argument.encode()
 
@@ -120,7 +120,9 @@ class Rcpt(Request, Command):
 
 
 def _path_command(start: str, path: str, parameters: Parameters) -> bytes:
-    line = f"{start}:<{path}> {parameters}" if parameters else f"{start}:<{path}>"
+    line = f"{start}:<{path}>"
+    if parameters is not NO_PARAMETERS and parameters:
+        line = f"{line} {parameters}"
     return _text(start, line)
 
 

@@ -33,11 +33,14 @@ _STATUS_LINE: Final = re.compile(
     rb"(([245])[0-9]{2}) (\2\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2})) ([ -~]*+)"
 )
 _TEXT_LINE: Final = re.compile(rb"([0-9]{3}) ([ -~]*+)")
+# The same where a status code may stand: none does if there is no dot behind its first digit.
+_PLAIN_LINE: Final = re.compile(rb"([0-9]{3}) (?![245]\.)([ -~]*+)")
 _MARKS: Final = " \t-"  # behind the code; the peer may also have left it out
 _BARE: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 
 _SMALLEST_LIMIT: Final = 64  # room for any prefix and any character
 _EXCERPT: Final = 80
+_REMEMBERED: Final = 16
 
 
 @final
@@ -234,11 +237,12 @@ class ReplyParser:
         "_length",
         "_lines",
         "_newline",
-        "_offset",
+        "_seen",
         "enhanced",
         "max_line",
         "max_lines",
         "max_octets",
+        "offset",
     )
 
     def __init__(
@@ -261,7 +265,11 @@ class ReplyParser:
         self._bodies: list[str] = []  # ... and their texts
         self._held_size = 0
         self._code = b""
-        self._offset = 0  # of the first octet not yet read as a line
+        # A server says the same few things again and again: single lines and what they mean,
+        # without and with status codes. Bounded in number and size, and never given up.
+        self._seen: tuple[dict[bytes, Reply], dict[bytes, Reply]] = ({}, {})
+        self.offset = 0
+        """How many octets have been read as lines, from the first one given on."""
         self._error: ReplyError | None = None
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
@@ -276,11 +284,6 @@ class ReplyParser:
     def pending(self) -> bool:
         """Octets are buffered that no reply has been made of."""
         return bool(self._length or self._held or self._lines)
-
-    @property
-    def offset(self) -> int:
-        """How many octets have been read as lines, from the first one given on."""
-        return self._offset
 
     def take_rest(self) -> bytes:
         """Give away the octets behind the last reply returned, and forget them."""
@@ -297,11 +300,15 @@ class ReplyParser:
         while self._lines or self._cut_lines():
             line = self._lines.pop()
             size = len(line) + 2
-            # The common case in one match; all others take the long way to the same end.
-            simple = not self._held and size <= self.max_line
-            if simple and (reply := _read_common(line, self.enhanced)):
-                self._offset += size
-                return reply
+            if not self._held:
+                if reply := self._seen[self.enhanced].get(line):
+                    self.offset += size
+                    return reply
+                # The common case in one match; all others take the long way to the same end.
+                if size <= self.max_line and (reply := _read_common(line, self.enhanced)):
+                    self.offset += size
+                    self._remember(line, reply)
+                    return reply
             text = line.decode("utf-8", "backslashreplace")
             if not text.isprintable() or size > self.max_line:
                 if self._find_fault(line + b"\r\n"):
@@ -315,9 +322,14 @@ class ReplyParser:
             elif line[3:4] == b"-":
                 self._hold(line, body)
             else:
-                self._offset += size
+                self.offset += size
                 return self._make(int(line[:3]), body)
         return self._error
+
+    def _remember(self, line: bytes, reply: Reply) -> None:
+        seen = self._seen[self.enhanced]
+        if len(seen) < _REMEMBERED and len(line) <= _SMALLEST_LIMIT:
+            seen[line] = reply
 
     def _cut_lines(self) -> bool:
         """Cut what has come into lines; False if no line is complete."""
@@ -345,7 +357,7 @@ class ReplyParser:
         if len(self._held) == self.max_lines or self._held_size > self.max_octets:
             self._fail(ReplyErrorKind.REPLY_TOO_LONG, line)
         else:
-            self._offset += len(line) + 2
+            self.offset += len(line) + 2
 
     def _make(self, code: int, body: str) -> Reply:
         """Make the reply whose last line has come."""
@@ -378,7 +390,7 @@ class ReplyParser:
 
     def _fail(self, kind: ReplyErrorKind, line: bytes, at: int = 0) -> None:
         excerpt = line[:_EXCERPT].decode("ascii", "backslashreplace")
-        self._error = ReplyError(kind, self._offset + at, _CONTROL.sub(_escape, excerpt))
+        self._error = ReplyError(kind, self.offset + at, _CONTROL.sub(_escape, excerpt))
         self._forget()
 
     def _forget(self) -> None:
@@ -399,7 +411,10 @@ def _read_common(line: bytes, enhanced: bool) -> Reply | None:
         if found := _STATUS_LINE.fullmatch(line):
             code, status, text = found.group(1, 3, 4)
             return proven_reply(int(code), text.decode(), status.decode())
-    elif found := _TEXT_LINE.fullmatch(line):
+        found = _PLAIN_LINE.fullmatch(line)
+    else:
+        found = _TEXT_LINE.fullmatch(line)
+    if found:
         return proven_reply(int(found[1]), found[2].decode(), None)
     return None
 
