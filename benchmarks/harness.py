@@ -99,7 +99,8 @@ def _seconds_each(work: Work, count: int) -> float:
 
 
 def _calibrated(work: Work, seconds: float) -> int:
-    """How often to repeat the work so that it takes about so long; warms it up too."""
+    """How often to repeat the work so that it takes about so long."""
+    work(1)  # the first time is not typical: modules are loaded, caches filled
     count = 1
     while True:
         each = _seconds_each(work, count)

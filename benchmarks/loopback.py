@@ -73,13 +73,16 @@ def _answer(connection: socket.socket) -> None:
     connection.recv(65536)
     connection.sendall(b"250-mx.example.org\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
     in_body = False
+    tail = b""
     while data := connection.recv(65536):
         if in_body:
-            if data.endswith(b"\r\n.\r\n"):
+            tail = (tail + data)[-5:]
+            if tail == b"\r\n.\r\n":
                 in_body = False
                 connection.sendall(b"250 2.0.0 OK\r\n")
         elif data[-6:].upper() == b"DATA\r\n":
             in_body = True
+            tail = b""
             connection.sendall(b"250 2.0.0 OK\r\n" * (data.count(b"\n") - 1) + b"354 go on\r\n")
         elif data[:4].upper() == b"QUIT":
             connection.sendall(b"221 2.0.0 Bye\r\n")

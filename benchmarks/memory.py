@@ -42,10 +42,10 @@ class MemoryTransport(asyncio.Transport):
     written, as a socket's client would at best.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, make: MakeProtocol) -> None:
         super().__init__({"peername": ("192.0.2.1", 25025), "sockname": ("192.0.2.2", 25)})
         self._loop = loop
-        self._protocol = protocol
+        self._make = make
         self._steps: Iterator[Step] = iter(())
         self._ended: Callable[[Exception | None], None] = lambda _: None
         self._owed = 0
@@ -62,7 +62,11 @@ class MemoryTransport(asyncio.Transport):
         """Connect, await the greeting, make the steps and then call back."""
         self._steps, self._ended = iter(steps), ended
         self._owed = 1
-        self._loop.call_soon(self._protocol.connection_made, self)
+        self._loop.call_soon(self._connected)
+
+    def _connected(self) -> None:
+        self._protocol = self._make(self._loop)
+        self._protocol.connection_made(self)
 
     def _next(self) -> None:
         if self._paused:
@@ -153,7 +157,7 @@ class _Runner:
 
 def messages(loop: asyncio.AbstractEventLoop, make: MakeProtocol, steps: tuple[Step, ...]) -> Work:
     """Sends messages over one connection, whose greeting and EHLO are not timed."""
-    transport = MemoryTransport(loop, make(loop))
+    transport = MemoryTransport(loop, make)
     runner = _Runner(loop)
     transport.connect([Step(EHLO, 1)], runner.ended)
     runner.wait()
@@ -181,9 +185,9 @@ def connections(
             if error is not None or not left:
                 runner.ended(error)
             else:
-                MemoryTransport(loop, make(loop)).connect(steps, ended)
+                MemoryTransport(loop, make).connect(steps, ended)
 
-        MemoryTransport(loop, make(loop)).connect(steps, ended)
+        MemoryTransport(loop, make).connect(steps, ended)
         runner.wait()
 
     return work

@@ -1,12 +1,44 @@
 """smtpwire's side of the figures, written as an application would write it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, cycle, repeat
+from typing import Final
 
-from benchmarks.dialogue import Step
+from benchmarks.contents import CHUNK, chunked, content, stuffed
+from benchmarks.dialogue import BODY, DATA, EHLO, MAIL, RCPT, RECIPIENT, SENDER, Step
 from benchmarks.harness import Work
+from benchmarks.peers.scramp_server import ACCOUNT
+from smtpwire.adapters.asyncio import ServerProtocol
+from smtpwire.adapters.blocking import connect
+from smtpwire.adapters.session import Session
+from smtpwire.engine.client import ClientConnection
+from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.events import (
+    BodyChunk,
+    EndOfMessage,
+    ReplyReceived,
+    ServerEvent,
+)
+from smtpwire.engine.limits import Limits
+from smtpwire.engine.need import Need
+from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.violation import ProtocolViolation
+from smtpwire.sasl import (
+    Ask,
+    Challenge,
+    ScramSecret,
+    ServerMechanismConfig,
+    Succeeded,
+    server_mechanism,
+)
+from smtpwire.wire.address import Address
 from smtpwire.wire.body import DotDecoder
+from smtpwire.wire.command import Data, Hello, Mail, Noop, Rcpt
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import Request, replace
 
 __all__ = [
     "bdat_steps",
@@ -44,70 +76,367 @@ def decoding(chunks: list[bytes]) -> Work:
     return work
 
 
+# --- the server ---------------------------------------------------------------------------
+
+_RELAY: Final = ServerConfig.relay("mx.example.org")
+_UNLIMITED: Final = replace(_RELAY, limits=Limits(message=0, recipients=10**6, junk=10**6))
+
+
+WRITE: Final = Need.WRITE  # looked up once: on CPython 3.11 a member costs as much as a call
+
+
+class _Server:
+    """A server which accepts everything, and keeps each message until the next one."""
+
+    def __init__(self, config: ServerConfig = _RELAY, *, keep: bool = True) -> None:
+        self._conn = ServerConnection(config)
+        self._keep = keep
+        self._body: list[bytes] = []
+        self.message = b""
+        _greet(self._conn)
+        self.receive(EHLO)
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what one read gave, return what is to be written last."""
+        conn = self._conn
+        conn.receive_data(data)
+        while True:
+            item = conn.next_event()
+            match item:
+                case Need():
+                    if item is not WRITE:
+                        return conn.data_to_send()
+                    conn.data_to_send()
+                case EndOfMessage():
+                    self.message = b"".join(self._body)
+                    self._body.clear()
+                    conn.reply()
+                case Request():
+                    conn.reply()
+                case BodyChunk(octets):
+                    if self._keep:
+                        self._body.append(octets)
+
+
+def _greet(conn: ServerConnection) -> None:
+    """Answer the question which a new connection is, and wait for a command."""
+    conn.next_event()
+    conn.reply()
+    conn.next_event()
+    conn.data_to_send()
+
+
+def _accepted(replies: bytes) -> None:
+    if not replies.startswith((b"2", b"3")):
+        raise RuntimeError(f"refused: {replies[:200]!r}")
+
+
 def server_messages(steps: tuple[Step, ...]) -> Work:
-    raise NotImplementedError
+    """Send messages over one connection, whose greeting and EHLO are not timed."""
+    server = _Server(_UNLIMITED)
+    writes = [step.data for step in steps]
+
+    def work(count: int) -> None:
+        receive = server.receive
+        for _ in range(count):
+            for data in writes:
+                replies = receive(data)
+        _accepted(replies)
+
+    return work
 
 
 def server_connections(steps: tuple[Step, ...]) -> Work:
-    raise NotImplementedError
+    """Make a connection, and make the steps behind its EHLO."""
+    writes = [step.data for step in steps if step.data != EHLO]
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            receive = _Server().receive
+            for data in writes:
+                replies = receive(data)
+        _accepted(replies)
+
+    return work
 
 
 def idle_server() -> object:
-    raise NotImplementedError
-
-
-def commands_in_one_chunk(count: int) -> Work:
-    raise NotImplementedError
-
-
-def recipients(count: int) -> Work:
-    raise NotImplementedError
-
-
-def octets_while_a_reply_is_owed(count: int) -> Work:
-    raise NotImplementedError
-
-
-def continuation_lines(count: int) -> Work:
-    raise NotImplementedError
-
-
-def one_octet_deliveries(count: int) -> Work:
-    raise NotImplementedError
-
-
-def receive_and_drop(octets: int) -> None:
-    raise NotImplementedError
-
-
-def receive_and_keep(octets: int) -> None:
-    raise NotImplementedError
-
-
-def send_iterable(octets: int) -> None:
-    raise NotImplementedError
+    """A connection which has been greeted and has said EHLO."""
+    conn = ServerConnection(_RELAY)
+    _greet(conn)
+    conn.receive_data(EHLO)
+    conn.next_event()
+    conn.reply()
+    conn.next_event()
+    conn.data_to_send()
+    return conn
 
 
 def bdat_steps(body: bytes) -> tuple[Step, ...]:
-    raise NotImplementedError
+    """One message, in BDAT chunks of 64 KiB which arrive each with its command."""
+    *most, last = chunked(body)
+    return (
+        Step(MAIL + RCPT, 2),
+        *(Step(b"BDAT %d\r\n%b" % (len(chunk), chunk), 1) for chunk in most),
+        Step(b"BDAT %d LAST\r\n%b" % (len(last), last), 1),
+    )
+
+
+def _received(chunks: Iterable[bytes]) -> Work:
+    """Make a connection and receive the chunks."""
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            server = _Server(_UNLIMITED)
+            for chunk in chunks:
+                replies = server.receive(chunk)
+        _accepted(replies)
+
+    return work
+
+
+def commands_in_one_chunk(count: int) -> Work:
+    """Receive so many transactions of three commands in one chunk."""
+    return _received([(MAIL + RCPT + b"RSET\r\n") * count])
+
+
+def recipients(count: int) -> Work:
+    """Receive one message for so many recipients, its envelope in one write."""
+    return _received([*chunked(MAIL + RCPT * count + DATA), BODY])
+
+
+def octets_while_a_reply_is_owed(count: int) -> Work:
+    """Receive so many times three commands, each time by itself, before EHLO is answered."""
+
+    def work(repetitions: int) -> None:
+        for _ in range(repetitions):
+            conn = ServerConnection(_UNLIMITED)
+            _greet(conn)
+            conn.receive_data(EHLO)
+            conn.next_event()
+            for _ in range(count):
+                conn.receive_data(MAIL + RCPT + b"RSET\r\n")
+            while True:
+                match conn.next_event():
+                    case Need.DATA:
+                        break
+                    case Need.WRITE:
+                        conn.data_to_send()
+                    case Need.REPLY | Request():
+                        conn.reply()
+            _accepted(conn.data_to_send())
+
+    return work
+
+
+def one_octet_deliveries(count: int) -> Work:
+    """Receive one message of so many octets, octet by octet."""
+    message = MAIL + RCPT + DATA + stuffed(content("text", count))
+    return _received([message[index : index + 1] for index in range(len(message))])
+
+
+def _text_chunks(octets: int) -> Iterator[bytes]:
+    """The same chunk of whole lines again and again, then the end of the data."""
+    chunk = content("text", CHUNK)
+    for _ in range(octets // len(chunk)):
+        yield chunk
+    yield b".\r\n"
+
+
+def receive_and_drop(octets: int) -> None:
+    """Receive one message and drop its chunks as they come."""
+    server = _Server(_UNLIMITED, keep=False)
+    server.receive(MAIL + RCPT + DATA)
+    for chunk in _text_chunks(octets):
+        replies = server.receive(chunk)
+    _accepted(replies)
+
+
+def receive_and_keep(octets: int) -> bytes:
+    """Receive one message, keep its chunks and join them."""
+    server = _Server(_UNLIMITED)
+    server.receive(MAIL + RCPT + DATA)
+    for chunk in _text_chunks(octets):
+        replies = server.receive(chunk)
+    _accepted(replies)
+    return server.message
+
+
+# --- the client ---------------------------------------------------------------------------
+
+_CLIENT: Final = ClientConfig(hello_name="client.example.com")
+_SENDER: Final = Address.parse(SENDER)
+_RECIPIENT: Final = Address.parse(RECIPIENT)
+
+
+_HELLO: Final = (
+    b"220 mx.example.org ESMTP\r\n",
+    b"250-mx.example.org\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
+)
+_MESSAGE: Final = (b"250 OK\r\n250 OK\r\n354 go on\r\n", b"250 OK\r\n")
+
+
+class _Client:
+    """A client, and what each read of its gives behind greeting and EHLO."""
+
+    def __init__(self, replies: Iterable[bytes]) -> None:
+        self._conn = conn = ClientConnection(_CLIENT)
+        self._replies: Iterator[bytes] = chain(_HELLO, replies)
+        self.exchange()
+        conn.send(Hello("client.example.com"))
+        self.exchange()
+
+    def exchange(self) -> Need:
+        """Write what there is, read replies, until the application must act."""
+        conn = self._conn
+        while True:
+            match conn.next_event():
+                case Need.DATA:
+                    conn.data_to_send()
+                    conn.receive_data(next(self._replies))
+                case Need.WRITE:
+                    conn.data_to_send()
+                case Need() as need:
+                    conn.data_to_send()
+                    return need
+                case ReplyReceived(_, reply):
+                    self.reply = reply
+                case ProtocolViolation() as violation:
+                    raise RuntimeError(violation)
+
+    def ask(self, command: Noop) -> Reply:
+        """Send a command by itself."""
+        self._conn.send(command)
+        self.exchange()
+        return self.reply
+
+    def send(self, body: Iterable[bytes]) -> Reply:
+        """Send a message whose content comes in chunks."""
+        conn = self._conn
+        conn.send(Mail(_SENDER))
+        conn.send(Rcpt(_RECIPIENT))
+        conn.send(Data())
+        self.exchange()
+        for chunk in body:
+            conn.send_body(chunk)
+            self.exchange()
+        conn.end_body()
+        self.exchange()
+        return self.reply
+
+
+def _taken(reply: Reply) -> None:
+    if reply.code != 250:
+        raise RuntimeError(f"refused: {reply}")
 
 
 def client_messages(message: bytes) -> Work:
-    raise NotImplementedError
+    """Send the message over one connection, whose EHLO is not timed."""
+    client = _Client(cycle(_MESSAGE))
+    body = chunked(message)
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            reply = client.send(body)
+        _taken(reply)
+
+    return work
+
+
+def send_iterable(octets: int) -> None:
+    """Send one message whose content is made as it is sent."""
+    chunk = content("text", CHUNK)
+    _taken(_Client(_MESSAGE).send(chunk for _ in range(octets // len(chunk))))
+
+
+def continuation_lines(count: int) -> Work:
+    """Read a reply of so many lines, which arrive one by one."""
+
+    def work(repetitions: int) -> None:
+        for _ in range(repetitions):
+            client = _Client(chain(repeat(b"250-more\r\n", count - 1), [b"250 OK\r\n"]))
+            _taken(client.ask(Noop()))
+
+    return work
 
 
 @contextmanager
 def client_on_loopback(port: int, message: bytes) -> Iterator[Work]:
-    yield lambda _: None
+    """Send the message over one real connection."""
+    with connect("127.0.0.1", port, _CLIENT) as client:
+        client.open_session()
+
+        def work(count: int) -> None:
+            for _ in range(count):
+                result = client.send_mail(SENDER, [RECIPIENT], message)
+            if result.refused:
+                raise RuntimeError(f"refused: {result}")
+
+        yield work
+
+
+# --- the asyncio adapter ------------------------------------------------------------------
+
+
+def _plain_session(session: Session) -> Callable[[ServerEvent], None]:
+    """A handler that never waits: it accepts everything, keeps and joins each message."""
+    conn = session.conn
+    body: list[bytes] = []
+
+    def handle(event: ServerEvent) -> None:
+        match event:
+            case EndOfMessage():
+                b"".join(body)
+                body.clear()
+                conn.reply()
+            case Request():
+                conn.reply()
+            case BodyChunk(octets):
+                body.append(octets)
+
+    return handle
+
+
+def _async_session(session: Session) -> Callable[[ServerEvent], Awaitable[None]]:
+    """The same, written as a coroutine function."""
+    plain = _plain_session(session)
+
+    async def handle(event: ServerEvent) -> None:
+        plain(event)
+
+    return handle
 
 
 def protocol_with_plain_handler(loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
-    raise NotImplementedError
+    """A server's protocol for one connection."""
+    return ServerProtocol(_plain_session, _UNLIMITED)
 
 
 def protocol_with_async_handler(loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
-    raise NotImplementedError
+    """A server's protocol for one connection, whose handler is a coroutine function."""
+    return ServerProtocol(_async_session, _UNLIMITED)
+
+
+# --- SCRAM --------------------------------------------------------------------------------
+
+_SECRET: Final = ScramSecret(
+    "SCRAM-SHA-256", ACCOUNT.salt, ACCOUNT.iterations, ACCOUNT.stored_key, ACCOUNT.server_key
+)
 
 
 def scram_exchanges(count: int) -> None:
-    raise NotImplementedError
+    """Play the server's side so many times; the keys are derived already."""
+    client_first, client_final = ACCOUNT.client_first.encode(), ACCOUNT.client_final.encode()
+    config = ServerMechanismConfig(
+        scram_secret=b"salts of unknown users", nonce=lambda: ACCOUNT.server_nonce
+    )
+    for _ in range(count):
+        server = server_mechanism("SCRAM-SHA-256", config)
+        asked = server.start(client_first)
+        server.supply(_SECRET)
+        final = server.step(client_final)
+        outcome = server.step(b"")
+    if not isinstance(asked, Ask) or final != Challenge(ACCOUNT.server_final.encode()):
+        raise RuntimeError("smtpwire did not accept the proof")
+    if not isinstance(outcome, Succeeded):
+        raise TypeError(outcome)
