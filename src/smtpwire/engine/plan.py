@@ -38,7 +38,4 @@ class Plan:
         self.mechanisms = offer.get(AUTH) or ()
         bounds = [bound for bound in (offer.get(SIZE), limits.message) if bound]
         self.message = min(bounds, default=0)  # octets; 0 is no limit
-        longest = max(grammar.line_limits.values(), default=0)
-        # RFC 4954 §4: the AUTH line may be as long as any of the exchange.
-        auth = limits.sasl_line if self.mechanisms else 0
-        self.read_limit = max(grammar.command_line, longest, auth)
+        self.read_limit = max((grammar.command_line, *grammar.line_limits.values()))

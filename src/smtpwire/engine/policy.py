@@ -7,7 +7,7 @@ from typing import Final
 
 from smtpwire.engine.violation import ViolationKind
 
-__all__ = ["DEFAULT_POLICIES", "Policy"]
+__all__ = ["DEFAULT_POLICIES", "POSSIBLE_POLICIES", "Policy"]
 
 
 class Policy(Enum):
@@ -34,5 +34,24 @@ DEFAULT_POLICIES: Final[Mapping[ViolationKind, Policy]] = MappingProxyType(
         ViolationKind.TOO_MUCH: Policy.CLOSE,
     }
 )
-"""A server's policies. Three cannot be softened, since nothing is left that could go on: plaintext
-behind STARTTLS, an unreadable chunk size, too much to drop."""
+"""A server's policies."""
+
+_NOTE_OR_CLOSE: Final = frozenset({Policy.NOTE, Policy.CLOSE})
+_ANSWER_OR_CLOSE: Final = frozenset({Policy.ANSWER, Policy.CLOSE})
+_CLOSE: Final = frozenset({Policy.CLOSE})
+
+POSSIBLE_POLICIES: Final[Mapping[ViolationKind, frozenset[Policy]]] = MappingProxyType(
+    {
+        ViolationKind.EARLY_TALK: _NOTE_OR_CLOSE,
+        ViolationKind.PLAINTEXT_BEHIND_STARTTLS: _CLOSE,
+        ViolationKind.BARE_CR: _ANSWER_OR_CLOSE,
+        ViolationKind.BARE_LF: _ANSWER_OR_CLOSE,
+        ViolationKind.LINE_TOO_LONG: _ANSWER_OR_CLOSE,
+        ViolationKind.FOREIGN_PROTOCOL: _ANSWER_OR_CLOSE,
+        ViolationKind.PIPELINING: frozenset(Policy),
+        ViolationKind.CHUNK_SIZE: _CLOSE,
+        ViolationKind.TOO_MUCH: _CLOSE,
+    }
+)
+"""What a configuration may choose. A line owes an answer; where nothing is left that could go on,
+there is only the end: plaintext behind STARTTLS, an unreadable chunk size, too much to drop."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from smtpwire.wire.reply import Reply
 
-__all__ = ["DEFAULT_REPLIES", "ReplyKind"]
+__all__ = ["DEFAULT_REPLIES", "FIXED_CODES", "ReplyKind"]
 
 
 class ReplyKind(Enum):
@@ -61,6 +61,19 @@ class ReplyKind(Enum):
     # As Enum has it, but not in Python: a look-up by kind stands in the path of every command.
     __hash__ = object.__hash__
 
+
+FIXED_CODES: Final = frozenset(
+    {
+        ReplyKind.GREETING,
+        ReplyKind.HELLO,
+        ReplyKind.SEND_DATA,
+        ReplyKind.GOODBYE,
+        ReplyKind.TLS_READY,
+        ReplyKind.AUTH_OK,
+        ReplyKind.RECIPIENTS_FIRST,
+    }
+)
+"""Those whose code is the protocol's; so is every 421. Of the others the class is kept."""
 
 DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = MappingProxyType(
     {

@@ -30,7 +30,7 @@ from smtpwire.engine.policy import Policy
 from smtpwire.engine.quota import Quota
 from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted
 from smtpwire.engine.replies import ReplyKind
-from smtpwire.engine.server_config import ServerConfig, serialise
+from smtpwire.engine.server_config import ServerConfig, complete, hello_octets, serialise
 from smtpwire.engine.server_exchange import ServerExchange, challenge_line
 from smtpwire.engine.state import State
 from smtpwire.engine.stats import Stats
@@ -38,6 +38,7 @@ from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import (
+    AUTH,
     CHUNKING,
     EXPN,
     LIMITS,
@@ -162,7 +163,8 @@ class ServerConnection:
     (port 465); the profile SUBMISSIONS needs it. peer: who connected. reply_suffix: added to the
     text of every refusal the engine makes by itself, as a session id or a help URL.
 
-    Raises ValueError where the profile needs TLS and there is none.
+    Raises ValueError where the profile needs TLS and there is none, and for a suffix that no
+    reply can have.
     """
 
     __slots__ = (
@@ -235,6 +237,7 @@ class ServerConnection:
     ) -> None:
         if config.profile is Profile.SUBMISSIONS and tls is None:
             raise ValueError("this profile has TLS from the first octet: give tls= (RFC 8314 §3.3)")
+        serialise(Reply(500, reply_suffix), enhanced=False)  # raises where it cannot be sent
         self.trace: Trace | None = None
         self._traced: list[tuple[Direction, bytes]] = []
         self._config = config
@@ -393,11 +396,21 @@ class ServerConnection:
         """Replace what this session offers, while Connected or Hello is pending (for proxies).
 
         STARTTLS and AUTH are offered only where named here. Holds until TLS starts.
-        Raises LocalProtocolError at any other time.
+        Raises LocalProtocolError at any other time, and for what this service cannot offer now.
         """
         if not isinstance(self._pending, Connected | Hello):
             raise LocalProtocolError("the offer can be replaced only in Connected and Hello")
-        self._full = self._config.plan_for(Offer(extensions))
+        entries = {offered.extension.keyword: offered.extension for offered in extensions}
+        if STARTTLS.keyword in entries and not (self._config.starttls and self._tls is None):
+            raise LocalProtocolError("STARTTLS is not possible now")
+        offer = Offer(extensions)
+        mechanisms = offer.get(AUTH)
+        try:
+            self._config.check_offer(entries)
+            self._config.check_mechanisms(mechanisms or ())
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
+        self._full = self._config.plan_for(offer)
         if isinstance(self._pending, Connected):
             self._plan = self._full  # a Hello may still be refused, and then changes nothing
 
@@ -410,7 +423,7 @@ class ServerConnection:
         reply = self._text(ReplyKind.SHUTDOWN) if reply is None else reply
         if reply.code != 421:
             raise LocalProtocolError("a server shuts down with 421 (RFC 5321 §3.8)")
-        reply = self._complete(reply)
+        reply = complete(reply)
         octets = self._serialised(reply)
         if self._state is CLOSED or self._shutdown is not None:
             return
@@ -601,13 +614,15 @@ class ServerConnection:
         return reply
 
     def _octets(self, kind: ReplyKind) -> bytes:
-        if self._suffix:
+        if self._suffix or self._state is State.GREETING:
             return self._serialised(self._text(kind))
         return self._ready[kind]
 
     def _serialised(self, reply: Reply, *, utf8: bool = False) -> bytes:
+        # RFC 2034 §4: no enhanced code in what stands in the greeting's place.
+        enhanced = self._config.enhanced and self._state is not State.GREETING
         try:
-            return serialise(reply, self._config.enhanced, utf8=utf8)
+            return serialise(reply, enhanced, utf8=utf8)
         except ValueError as error:
             raise LocalProtocolError(str(error)) from error
 
@@ -778,6 +793,8 @@ class ServerConnection:
         return self._refuse_broken(kind, offset, reply)
 
     def _refuse_broken(self, kind: ViolationKind, offset: int, reply: Reply) -> Item | None:
+        if self.trace is not None:
+            self._traced.append(("received", self._shown(self._line) + b"\r\n"))
         if self._violation(kind, offset) is not Policy.CLOSE:
             self._dropped = 0
             self._step = ServerConnection._drop_line
@@ -1267,7 +1284,7 @@ class ServerConnection:
         body = self._body
         if body is None or not body.open or to is not None or len(replies) != 1:
             raise LocalProtocolError("no question is pending")
-        reply = self._complete(replies[0])
+        reply = complete(replies[0])
         if reply.code < 400:
             raise LocalProtocolError("an early verdict is 4yz or 5yz")
         self._serialised(reply)
@@ -1326,19 +1343,13 @@ class ServerConnection:
         self._serialised(reply, utf8=utf8)
         return reply
 
-    def _complete(self, reply: Reply) -> Reply:
-        """With an enhanced status code: X.0.0 where none was given (RFC 2034 §4)."""
-        if reply.enhanced is not None or reply.is_intermediate:
-            return reply
-        return Reply(reply.code, reply.text, f"{reply.severity}.0.0")
-
     def _answered(self) -> None:
         self._pending = None
         self._serial += 1
 
     def _say(self, reply: Reply, *, utf8: bool = False) -> None:
         """Queue the application's reply; the question is answered."""
-        self._write(self._serialised(self._complete(reply), utf8=utf8))
+        self._write(self._serialised(complete(reply), utf8=utf8))
         self._settle(reply)
 
     def _say_kind(self, kind: ReplyKind) -> None:
@@ -1406,7 +1417,7 @@ class ServerConnection:
             return self._full.hello if extended else self._octets(ReplyKind.HELLO)
         first = reply.lines[0] or self._config.host
         lines = self._full.offer.lines if extended else ()  # RFC 5321 §3.2: HELO gets one line
-        return serialise(Reply(reply.code, "\n".join((first, *lines))), enhanced=False)
+        return hello_octets(first, lines)
 
     def _answer_mail(self, mail: Mail, replies: Replies) -> None:
         parameters = mail.parameters
@@ -1473,7 +1484,7 @@ class ServerConnection:
         self._step = ServerConnection._read_chunk
         body.open = reply is None or reply.code < 400
         if reply is not None and not body.open:
-            body.refusal = self._complete(reply)
+            body.refusal = complete(reply)
             self._dropped = 0
         if reply is not None and reply.code == 421:
             self._say(reply)
@@ -1493,7 +1504,7 @@ class ServerConnection:
             return
         if not reply.is_positive:
             body.refused = True
-            self._fail_body(body, self._complete(reply), Aborted.REFUSED)
+            self._fail_body(body, complete(reply), Aborted.REFUSED)
             if body.last:
                 self._end_transaction()
         self._step = ServerConnection._read_command
@@ -1521,7 +1532,7 @@ class ServerConnection:
         """LMTP and PRDR: a reply a recipient, in order (RFC 2033 §4.2)."""
         if len(replies) > self._owed:
             raise LocalProtocolError(f"{self._owed} replies are owed, not {len(replies)}")
-        given = [self._complete(self._one((reply,), None, utf8=self._utf8)) for reply in replies]
+        given = [complete(self._one((reply,), None, utf8=self._utf8)) for reply in replies]
         closing = next((reply for reply in given if reply.code == 421), None)
         if closing is not None:
             given = given[: given.index(closing) + 1]
@@ -1645,15 +1656,11 @@ class ServerConnection:
         return self._begin_exchange(command)
 
     def _begin_exchange(self, command: Auth) -> Item | None:
-        try:
-            mechanism = server_mechanism(
-                command.mechanism,
-                self._mechanism_config(),
-                mechanisms=self._config.custom_mechanisms,
-            )
-        except KeyError:
-            self._refuse_kind(ReplyKind.AUTH_NO_MECHANISM)
-            return None
+        mechanism = server_mechanism(
+            command.mechanism,
+            self._mechanism_config(),
+            mechanisms=self._config.custom_mechanisms,
+        )
         self._exchange = ServerExchange(mechanism)
         self._state = self._state.commands["AUTH"]
         self._step = ServerConnection._read_response
@@ -1694,9 +1701,15 @@ class ServerConnection:
         if raw is None or len(raw) >= limit:
             if raw is not None:
                 self._input.give_back(len(raw) + 1)
-            return self._break_exchange(ReplyKind.AUTH_TOO_LONG)
+            return self._break_exchange(ViolationKind.LINE_TOO_LONG, self._input.offset)
+        start = self._input.offset - len(raw) - 1
+        bare_cr = raw.find(b"\r")
         if raw[-1:] != b"\r":
-            return self._break_exchange(ReplyKind.AUTH_MALFORMED)
+            offset = start + len(raw)
+            return self._break_exchange(ViolationKind.BARE_LF, offset)
+        if bare_cr < len(raw) - 1:
+            self._input.give_back(2)
+            return self._break_exchange(ViolationKind.BARE_CR, start + bare_cr)
         self._serial += 1
         if self.trace is not None:
             self._traced.append(("received", REDACTED + b"\r\n"))
@@ -1711,10 +1724,13 @@ class ServerConnection:
             self._exchange_step(self._running_exchange().mechanism.step(response))
         return None
 
-    def _break_exchange(self, kind: ReplyKind) -> Item | None:
-        """A line too long or without its CR ends the exchange, and is dropped up to CRLF."""
-        self._dropped = 0
-        self._end_exchange(self._text(kind))
+    def _break_exchange(self, violation: ViolationKind, offset: int) -> Item | None:
+        """A line too long or with a bare CR or LF ends the exchange; it is dropped up to CRLF."""
+        if self._violation(violation, offset) is not Policy.CLOSE:
+            self._dropped = 0
+            too_long = violation is ViolationKind.LINE_TOO_LONG
+            kind = ReplyKind.AUTH_TOO_LONG if too_long else ReplyKind.AUTH_MALFORMED
+            self._end_exchange(self._text(kind))
         if self._state is not CLOSED:
             self._step = ServerConnection._drop_line
         return None
@@ -1750,7 +1766,7 @@ class ServerConnection:
         """A default lets nobody in; whatever refuses, the mechanism plays to its end."""
         exchange = self._running_exchange()
         reply = self._one(replies, 235) if replies else self._text(ReplyKind.AUTH_FAILED)
-        exchange.verdict = self._complete(reply)
+        exchange.verdict = complete(reply)
         self._answered()
         self._exchange_step(exchange.mechanism.answer(reply.is_positive))
 
@@ -1762,12 +1778,12 @@ class ServerConnection:
         if reply.is_positive:
             raise LocalProtocolError("a SecretRequest is answered with supply(), 4yz or 5yz")
         self._answered()
-        self._end_exchange(self._complete(reply))
+        self._end_exchange(complete(reply))
 
     def _answer_authorization(self, request: AuthorizationRequest, replies: Replies) -> None:
         exchange = self._running_exchange()
         reply = self._one(replies, 235) if replies else self._text(ReplyKind.AUTH_FAILED)
-        exchange.verdict = self._complete(reply)
+        exchange.verdict = complete(reply)
         self._answered()
         if reply.is_positive:
             self._authenticated(request.authcid, request.authzid)

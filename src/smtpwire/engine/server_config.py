@@ -1,13 +1,13 @@
 """How a server is to behave, and what follows from it once for all its connections."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final, Self, final
 
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.plan import Plan, Situation
-from smtpwire.engine.policy import DEFAULT_POLICIES, Policy
-from smtpwire.engine.replies import DEFAULT_REPLIES, ReplyKind
+from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
+from smtpwire.engine.replies import DEFAULT_REPLIES, FIXED_CODES, ReplyKind
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
@@ -27,11 +27,11 @@ from smtpwire.extensions import (
     Registry,
     When,
 )
-from smtpwire.sasl import CLEARTEXT, ServerFactory
+from smtpwire.sasl import CLEARTEXT, MECHANISMS, ServerFactory
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import Leniency
 from smtpwire.wire.reply import Reply, format_reply
-from smtpwire.wire.value import field, value
+from smtpwire.wire.value import field, replace, value
 
 __all__ = ["ServerConfig"]
 
@@ -39,13 +39,8 @@ _DEFAULT_OFFER: Final = (PIPELINING, EIGHTBITMIME, ENHANCEDSTATUSCODES, CHUNKING
 _LENIENT: Final = Leniency(
     blank_after_colon=True, missing_brackets=True, odd_hello_names=True, odd_addresses=True
 )
-_UNSOFTENED: Final = frozenset(
-    {
-        ViolationKind.PLAINTEXT_BEHIND_STARTTLS,
-        ViolationKind.CHUNK_SIZE,
-        ViolationKind.TOO_MUCH,
-    }
-)
+UNWRAPPED: Final = 1 << 20
+_DERIVED: Final = frozenset({SIZE.keyword, STARTTLS.keyword, AUTH.keyword})
 
 
 @final
@@ -76,7 +71,8 @@ class ServerConfig:
     xclient_login: XCLIENT's LOGIN is believed: that peer may act as any user.
 
     Raises ValueError where fields contradict one another: an extension that the profile may not
-    offer or that lacks one it requires, a policy that cannot be.
+    offer, that lacks one it requires or its parameters, a policy or a reply that cannot be, a
+    mechanism nobody knows, SCRAM without ``scram_secret``.
     """
 
     __slots__ = ("__dict__",)  # for what follows from it, computed once
@@ -143,21 +139,37 @@ class ServerConfig:
         return cls(host=host, profile=Profile.LMTP)
 
     def __post_init__(self) -> None:
-        offered = self.entries
-        for keyword, entry in offered.items():
+        if not self.host or set(self.host) & set(" \r\n"):
+            raise ValueError(f"{self.host!r} is no host's name")
+        for kind, policy in self.policies.items():
+            if policy not in POSSIBLE_POLICIES.get(kind, ()):
+                raise ValueError(f"{policy} is not possible for {kind}")
+        for reply_kind, reply in self.replies.items():
+            _check_reply(reply_kind, reply)
+        if derived := _DERIVED & self.entries.keys():
+            raise ValueError(f"{', '.join(derived)}: offered by limits, starttls and mechanisms")
+        self.check_offer(self.entries)
+        self.check_mechanisms(self.mechanisms)
+        self.octets, self.plan(Situation())  # raise where a text or a parameter cannot be sent
+
+    def check_offer(self, entries: Mapping[str, AnyExtension]) -> None:
+        """Raise ValueError where these extensions may not be offered, or not together."""
+        for keyword, entry in entries.items():
             if self.profile not in entry.profiles:
                 raise ValueError(f"{keyword} is not for {self.profile.value} ({entry.rfc})")
             for required in entry.requires:
-                if required not in offered:
+                if required not in entries:
                     raise ValueError(f"{keyword} requires {required} ({entry.rfc})")
-        if any(name.startswith("SCRAM-") for name in self.mechanisms):
-            if len(self.scram_secret) < 16:  # else unknown users could be told from known ones
-                raise ValueError("SCRAM needs a scram_secret of 16 octets or more, kept secret")
-            if self.scram_iterations < 4096:
-                raise ValueError("scram_iterations is at least 4096 (RFC 7677 §4)")
-        softened = _UNSOFTENED & self.policies.keys()
-        if any(self.policies[kind] is not Policy.CLOSE for kind in softened):
-            raise ValueError(f"only Policy.CLOSE is possible for {softened}")
+
+    def check_mechanisms(self, names: Iterable[str]) -> None:
+        """Raise ValueError for a SASL mechanism that this service does not have."""
+        for name in names:
+            if name in self.custom_mechanisms:
+                continue
+            if name not in MECHANISMS:
+                raise ValueError(f"{name} is no mechanism known here: see custom_mechanisms")
+            if name.startswith("SCRAM-") and not self.scram_secret:
+                raise ValueError(f"{name} needs scram_secret: see sasl.ServerMechanismConfig")
 
     @cached_property
     def entries(self) -> Mapping[str, AnyExtension]:
@@ -168,7 +180,9 @@ class ServerConfig:
     @cached_property
     def texts(self) -> Mapping[ReplyKind, Reply]:
         """Every engine-made reply, by kind, as this service makes it."""
-        texts = dict(DEFAULT_REPLIES) | dict(self.replies)
+        texts = {
+            kind: complete(self.replies.get(kind, reply)) for kind, reply in DEFAULT_REPLIES.items()
+        }
         for kind in (ReplyKind.GREETING, ReplyKind.HELLO):
             text = f"{self.host} {texts[kind].text}".rstrip(" ")
             texts[kind] = Reply(texts[kind].code, text)
@@ -206,16 +220,12 @@ class ServerConfig:
         recognized = frozenset(
             verb.name.encode() for entry in entries.values() for verb in entry.verbs
         )
-        return Plan(
-            offer,
-            offer.grammar(self.leniency, recognized, self.limits.command_line),
-            self.limits,
-            serialise(self._hello(offer, self.texts[ReplyKind.HELLO]), enhanced=False),
-        )
-
-    @staticmethod
-    def _hello(offer: Offer, reply: Reply) -> Reply:
-        return Reply(reply.code, "\n".join((reply.lines[0], *offer.lines)))
+        grammar = offer.grammar(self.leniency, recognized, self.limits.command_line)
+        if AUTH in offer:  # an initial response may be as long as any of the exchange
+            limits = {**grammar.line_limits, b"AUTH": self.limits.sasl_line}
+            grammar = replace(grammar, line_limits=limits)
+        hello = hello_octets(self.texts[ReplyKind.HELLO].lines[0], offer.lines)
+        return Plan(offer, grammar, self.limits, hello)
 
     @cached_property
     def _plans(self) -> dict[Situation, Plan]:
@@ -228,8 +238,7 @@ class ServerConfig:
             for keyword, entry in self.entries.items()
             if self._now(entry, situation)
         ]
-        if SIZE.keyword not in self.entries:
-            offered.append(SIZE(self.limits.message))
+        offered.append(SIZE(self.limits.message))
         if self.starttls and not situation.tls:
             offered.append(STARTTLS(True))
         mechanisms = self._mechanisms(situation)
@@ -255,8 +264,33 @@ class ServerConfig:
         )
 
 
+def complete(reply: Reply) -> Reply:
+    """With an enhanced status code: X.0.0 where none was given (RFC 2034 §4)."""
+    if reply.enhanced is not None or reply.is_intermediate:
+        return reply
+    return Reply(reply.code, reply.text, f"{reply.severity}.0.0")
+
+
+def hello_octets(first: str, lines: tuple[str, ...]) -> bytes:
+    """The reply to EHLO. No line is wrapped: what is left of it would be another keyword."""
+    return format_reply(Reply(250, "\n".join((first, *lines))), limit=UNWRAPPED)
+
+
 def serialise(reply: Reply, enhanced: bool, *, utf8: bool = False) -> bytes:
     """A reply's octets; ``enhanced``: the service has ENHANCEDSTATUSCODES (RFC 2034 §4)."""
     if not enhanced and reply.enhanced is not None:
         reply = Reply(reply.code, reply.text)
     return format_reply(reply, utf8=utf8)
+
+
+def _check_reply(kind: ReplyKind, reply: Reply) -> None:
+    """What a reply decides stays as it is, whatever its words."""
+    default = DEFAULT_REPLIES[kind]
+    if kind in FIXED_CODES or default.code == 421:
+        fits = reply.code == default.code
+    elif default.is_positive:
+        fits = reply.is_positive
+    else:
+        fits = reply.code >= 400 and reply.code != 421
+    if not fits:
+        raise ValueError(f"{reply.code} is no reply for {kind}")
