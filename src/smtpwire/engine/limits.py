@@ -42,7 +42,7 @@ class Limits:
     swallow: int = 100 * 1024 * 1024
     """Octets of a refused body, or of an over-long line, read and dropped; beyond: 421."""
     trailing: int = 64 * 1024
-    """Octets kept unparsed for the TLS layer or after the end; the rest is dropped."""
+    """Octets kept unparsed for the TLS layer; the rest is dropped."""
     reply_line: int = 4096
     """A reply line the client takes (RFC 5321 §4.5.3.1.5 says 512); beyond: fatal."""
     reply_lines: int = 512
