@@ -2,17 +2,17 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
-from functools import partial
-from math import inf
+from collections.abc import AsyncIterator, Awaitable, Callable
 from socket import socket
-from types import TracebackType, coroutine
-from typing import Final, Self, TypeVar, Unpack, cast, final
+from typing import Final, TypeVar, cast, final
 
+from smtpwire.adapters.client import AsyncClient, dialled
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
+    Steps,
     TlsConfig,
+    attended,
     check_tls,
     client_tls,
     logger,
@@ -22,31 +22,14 @@ from smtpwire.adapters.session import (
 )
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.events import ServerEvent
+from smtpwire.engine.events import Closed, CloseReason, ServerEvent
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
-from smtpwire.engine.timeouts import Timeout
 from smtpwire.extensions import Profile
-from smtpwire.operations import (
-    Operation,
-    Recipient,
-    Sender,
-    SendOptions,
-    SendResult,
-    Stage,
-    TlsFailed,
-    open_session,
-    quit,
-    reset,
-    send_mail,
-    verify,
-)
-from smtpwire.sasl import ChoicePolicy, Credentials
-from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import replace
+from smtpwire.operations import Operation, Stage, TlsFailed
 
 __all__ = ["Client", "Server", "ServerProtocol", "connect", "start_server"]
 
@@ -55,10 +38,10 @@ R = TypeVar("R")
 LINGER: Final = 10.0
 """Seconds for the peer to take the last reply and to close, before it is cut off."""
 
+# Bound once: an attribute of an enum costs as much as a small function on CPython 3.11.
 DATA: Final = Need.DATA
 WRITE: Final = Need.WRITE
 TLS: Final = Need.TLS
-_Steps = Generator[object, object, None]
 
 
 @final
@@ -66,7 +49,7 @@ class ServerProtocol(asyncio.Protocol):
     """One connection of a server, and its session: ``conn``, ``flush()``, ``close()``.
 
     For ``loop.create_server(lambda: ServerProtocol(session, config))``; :func:`start_server`
-    does that and more. ``open_sessions``: a set in which the connection stands while it is open.
+    does that and more. ``sessions``: a set in which the connection stands while it is open.
     """
 
     conn: ServerConnection
@@ -76,25 +59,20 @@ class ServerProtocol(asyncio.Protocol):
         session: SessionFactory,
         config: ServerConfig,
         tls: TlsConfig | None = None,
-        open_sessions: "set[ServerProtocol] | None" = None,
+        sessions: "set[ServerProtocol] | None" = None,
     ) -> None:
-        self._session = session
-        self._config = config
-        self._tls = tls
-        self._open_sessions = set() if open_sessions is None else open_sessions
+        self._session, self._config, self._tls = session, config, tls
+        self._sessions = set() if sessions is None else sessions
         self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[None] | None = None
-        self._suspended: tuple[ServerEvent, _Steps, object] | None = None
-        self._woken: asyncio.Future[None] | None = None
+        self._deadline = Deadline(self._loop.time)
+        self._reading = self._writable = True
         self._busy = False  # a handler is suspended, or a handshake under way
-        self._upgrading: asyncio.Task[None] | None = None
-        self._early = b""
-        self._writable = True
-        self._reading = True
-        self._ended = False
-        self._timeout: Timeout | None = None
-        self._deadline = inf
-        self._timer: asyncio.TimerHandle | None = None
+        self._ended = False  # the engine's CLOSE was obeyed
+        self._lost = False  # the transport is gone
+        self._under_tls: bytes | None = None  # what comes while a handshake is under way
+        self._task: asyncio.Task[None] | None = None
+        self._suspended: tuple[ServerEvent, Steps, object] | None = None
+        self._woken: asyncio.Future[None] | None = None
 
     # -- what the loop calls
 
@@ -106,19 +84,20 @@ class ServerProtocol(asyncio.Protocol):
             tls=tls_info(tls, self._tls) if tls and self._tls else None,
             peer=peer_at(transport.get_extra_info("peername")),
         )
-        self._open_sessions.add(self)
+        self._sessions.add(self)
         try:
             self._handler = self._session(self)
         except Exception:
             logger.exception("no handler for %r", self.conn.peer)
+            self._handler = lambda event: None
             self.close()
+        self._keep_time()
         self._pump()
 
     def data_received(self, data: bytes) -> None:
-        if self._upgrading is not None:
-            # The first octets under TLS may be there before the task knows of its success.
-            self._early += data
-        elif not self._ended:  # after it, what comes is dropped
+        if self._under_tls is not None:
+            self._under_tls += data  # it has succeeded, and its task does not know yet
+        elif not self._ended:
             self.conn.receive_data(data)
             self._pump()
 
@@ -127,8 +106,7 @@ class ServerProtocol(asyncio.Protocol):
         self._pump()
         if self._ended:
             self._transport.close()
-        # Whoever half-closes still reads the answers; TLS has no half-close.
-        return self.conn.tls is None
+        return self.conn.tls is None  # who half-closes still reads; TLS has no half-close
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -138,12 +116,12 @@ class ServerProtocol(asyncio.Protocol):
         self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended = self._writable = True
+        self._lost = self._writable = True
+        self._sessions.discard(self)
         if exc is None:
             self.conn.receive_data(b"")
         else:
             self.conn.abort(str(exc))
-        self._forget()
         self._pump()
 
     # -- the session
@@ -151,7 +129,7 @@ class ServerProtocol(asyncio.Protocol):
     def flush(self) -> None:
         """Send what is queued; the adapter does so itself whenever a handler suspends."""
         octets = self.conn.data_to_send()
-        if octets and not self._ended:
+        if octets and not self._lost:
             self._transport.write(octets)
 
     def close(self) -> None:
@@ -169,81 +147,64 @@ class ServerProtocol(asyncio.Protocol):
     def _pump(self) -> None:
         """Pull and handle events until somebody else has to act."""
         conn = self.conn
+        event: ServerEvent | None = None
         while not self._busy and self._writable:
             item = conn.next_event()
             if not isinstance(item, Need):
+                event = item
                 self._handle(item)
                 continue
             self.flush()
             if item is WRITE:
                 continue
             if item is TLS:
-                self._busy = True
-                self._upgrading = self._loop.create_task(self._upgrade())
+                self._busy, self._under_tls = True, b""
+                self._upgrade_task = self._loop.create_task(self._upgrade())
             elif item is not DATA:
-                self._end()
+                self._end(event)
             break
-        self._watch()
-
-    def _watch(self) -> None:
-        """Read and keep time as the engine says."""
-        conn = self.conn
         if conn.wants_data is not self._reading and not self._ended:
             self._reading = not self._reading
             if self._reading:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
-        timeout = None if self._busy or self._ended else conn.timeout
-        if timeout != self._timeout:
-            self._timeout = timeout
-            self._deadline = inf if timeout is None else self._loop.time() + timeout.seconds
-            self._keep_time()
 
     def _keep_time(self) -> None:
-        """Have a timer that expires no later than the deadline; one that is early is renewed."""
-        if self._timer is not None and self._timer.when() > self._deadline:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None and self._deadline < inf:
-            self._timer = self._loop.call_at(self._deadline, self._expired)
-
-    def _expired(self) -> None:
-        self._timer = None
-        if self._deadline > self._loop.time():
-            self._keep_time()
-        else:
+        """Look now and then whether the peer is too slow: a twentieth late, and nearly free."""
+        timeout = None if self._busy else self.conn.timeout
+        if self._deadline.left(timeout) == 0:
             self._writable = True  # nobody waits for the peer to read any longer
             self.conn.timed_out()
             self._pump()
+        if not self._ended:
+            seconds = self._config.timeouts.command if timeout is None else timeout.seconds
+            self._timer = self._loop.call_later(seconds / 20, self._keep_time)
 
     async def _upgrade(self) -> None:
         self._transport = await shake_hands(self, self._transport, self.conn, self._tls)
-        self._upgrading = None
-        self._busy = False
         self._reading = True
-        if self._early:
-            self.conn.receive_data(self._early)
+        self._busy = False
+        received, self._under_tls = self._under_tls, None
+        if received:
+            self.conn.receive_data(received)
         self._pump()
 
-    def _end(self) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        if self._timer is not None:
+    def _end(self, event: ServerEvent | None) -> None:
+        """Close; where the peer may still talk, half, lest a reset overtake the last reply."""
+        if not self._ended:
+            self._ended = True
             self._timer.cancel()
-        self._timer = self._loop.call_later(LINGER, self._transport.abort)
-        if self._transport.can_write_eof() and not self.conn.eof_received:
-            self._transport.write_eof()
-        else:
-            self._transport.close()
-
-    def _forget(self) -> None:
-        self._open_sessions.discard(self)
-        if self._timer is not None:
+            self._timer = self._loop.call_later(LINGER, self._transport.abort)
+            done = isinstance(event, Closed) and event.reason is CloseReason.QUIT
+            if done or self.conn.eof_received or not self._transport.can_write_eof():
+                self._transport.close()
+            else:
+                self._transport.write_eof()
+        if self._lost:
             self._timer.cancel()
-        if self._task is not None and not self._busy:
-            self._task.cancel()
+            if self._task is not None:
+                self._task.cancel()
 
     # -- handlers
 
@@ -261,21 +222,20 @@ class ServerProtocol(asyncio.Protocol):
     def _suspends(self, event: ServerEvent, waiting: Awaitable[None]) -> bool:
         """Run a handler up to where it suspends, if it does: then the session's task goes on.
 
-        Most never do, and a task with its turn of the loop costs more than all else here. The
-        handler sees the session's task as the current one from the start, as it must for
-        ``asyncio.timeout()`` and the like.
+        Most never do, and a turn of the loop for each would cost more than all else here. From the
+        start the handler sees that task as the current one, as ``asyncio.timeout()`` must.
         """
         if self._task is None:
             self._task = self._loop.create_task(self._go_on())
         steps = waiting.__await__()
         outer = asyncio.current_task()
-        _switch_task(self._loop, outer, self._task)
+        switch_task(self._loop, outer, self._task)
         try:
             self._suspended = event, steps, next(steps)
         except StopIteration:
             return False
         finally:
-            _switch_task(self._loop, self._task, outer)
+            switch_task(self._loop, self._task, outer)
         self._busy = True
         if self._woken is not None:
             self._woken.set_result(None)
@@ -291,42 +251,24 @@ class ServerProtocol(asyncio.Protocol):
             self._suspended = self._woken = None
             error: Exception | None = None
             try:
-                await self._remaining(steps, waiting)
+                await attended(steps, waiting, self.flush)
             except asyncio.CancelledError:
-                self.close()
                 self._busy = False
+                self.close()
                 raise
             except Exception as raised:
                 error = raised
-            if error is not None or self.conn.pending is not None:
-                settle(self.conn, self._config, event, error)
+            settle(self.conn, self._config, event, error)
             self._busy = False
             self._pump()
 
-    @coroutine
-    def _remaining(self, steps: _Steps, waiting: object) -> _Steps:
-        """What is left of a handler, with what is queued sent wherever it suspends."""
-        while True:
-            self.flush()
-            self._watch()
-            try:
-                value = yield waiting
-            except BaseException as error:
-                resume: Callable[[], object] = partial(steps.throw, error)
-            else:
-                resume = partial(steps.send, value)
-            try:
-                waiting = resume()
-            except StopIteration:
-                return
 
-
-def _switch_task(
+def switch_task(
     loop: asyncio.AbstractEventLoop,
     left: "asyncio.Task[None] | None",
     entered: "asyncio.Task[None] | None",
 ) -> None:
-    """Change which task is the current one (the documented way of tasks of one's own)."""
+    """Change the current task, by the functions documented for tasks of one's own."""
     if left is not None:
         asyncio.tasks._leave_task(loop, left)
     if entered is not None:
@@ -341,10 +283,10 @@ async def shake_hands(
     server_name: str | None = None,
 ) -> asyncio.Transport:
     """TLS after STARTTLS, told to the engine; as a server where no ``server_name`` is given."""
+    timeout = conn.timeout
     try:
         if tls is None:
             raise OSError("no TLS is configured")
-        timeout = conn.timeout
         upgraded = await asyncio.get_running_loop().start_tls(
             transport,
             protocol,
@@ -366,7 +308,7 @@ async def shake_hands(
 
 @final
 class Server:
-    """A listening server: ``sockets``, ``sessions``, and ``shutdown()``."""
+    """A listening server: its ``sockets`` and open ``sessions``."""
 
     def __init__(self, listener: asyncio.Server, sessions: set[ServerProtocol]) -> None:
         self._listener = listener
@@ -424,17 +366,11 @@ async def start_server(
 
 
 @final
-class Client(asyncio.Protocol):
-    """A client; :func:`connect` makes one. An asynchronous context manager that quits.
-
-    Every method raises SessionError as the operation of its name does.
-    """
-
-    conn: ClientConnection
+class Client(AsyncClient, asyncio.Protocol):
+    """A client; :func:`connect` makes one."""
 
     def __init__(self, config: ClientConfig, tls: TlsConfig) -> None:
-        self._config = config
-        self._tls = tls
+        self._config, self._tls = config, tls
         self._loop = asyncio.get_running_loop()
         self._lost = self._loop.create_future()
         self._deadline = Deadline(self._loop.time)
@@ -517,77 +453,31 @@ class Client(asyncio.Protocol):
         except StopIteration as stop:
             result: R = stop.value
             return result
-        except Exception:
+        except BaseException as error:
             operation.close()
-            raise
-        except BaseException:  # cancelled: nobody knows what has been said
-            self.conn.abort("cancelled")
+            if not isinstance(error, Exception):  # cancelled: nobody knows what has been said
+                self.conn.abort("cancelled")
             raise
         finally:
             if not self._lost.done():
                 self._transport.write(self.conn.data_to_send())
             if self.conn.state is State.CLOSED:
-                self.close()
+                self._transport.close()
 
-    async def open_session(
-        self, credentials: Credentials | None = None, *, policy: ChoicePolicy | None = None
-    ) -> None:
-        """Greeting, EHLO, TLS by ``config.security``, authentication."""
-        await self.run(open_session(self.conn, credentials, policy=policy))
-
-    async def send_mail(
-        self,
-        sender: Sender,
-        recipients: Iterable[Recipient],
-        content: bytes | Iterable[bytes] | AsyncIterable[bytes],
-        **options: Unpack[SendOptions],
-    ) -> SendResult:
-        """Send a message: see :func:`smtpwire.operations.send_mail`."""
-        if isinstance(content, AsyncIterable):
-            operation = send_mail(self.conn, sender, recipients, None, **options)
-            return await self.run(operation, aiter(content))
-        return await self.run(send_mail(self.conn, sender, recipients, content, **options))
-
-    async def verify(self, argument: str) -> Reply:
-        """VRFY."""
-        return await self.run(verify(self.conn, argument))
-
-    async def reset(self) -> Reply:
-        """RSET."""
-        return await self.run(reset(self.conn))
-
-    async def quit(self) -> Reply | None:
-        """QUIT, and close."""
-        reply = await self.run(quit(self.conn))
-        self.close()
-        await asyncio.wait([self._lost], timeout=1)
-        return reply
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close without a word."""
         self.conn.abort("closed by the application")
         self._transport.close()
         if self.conn.tls is not None:
             self._transport.abort()  # close_notify is out; no answer to it is waited for
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.quit()
+        await asyncio.wait([self._lost], timeout=1)
 
 
 async def connect(
     host: str, port: int = 25, config: ClientConfig | None = None, *, tls: TlsConfig | None = None
 ) -> Client:
     """Connect. Raises OSError, or TlsFailed where TLS is there from the first octet."""
-    config = config or ClientConfig()
-    config = replace(config, host=config.host or host, port=config.port or port)
+    config = dialled(config, host, port)
     tls = tls or client_tls(config.security)
     implicit = config.security is Security.IMPLICIT
     try:

@@ -9,6 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self, TypeVar, Unpack, final
 
+from smtpwire.adapters.client import dialled
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
@@ -46,7 +47,6 @@ from smtpwire.operations import (
 )
 from smtpwire.sasl import ChoicePolicy, Credentials
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import replace
 
 __all__ = ["Client", "Server", "ServerSession", "connect"]
 
@@ -416,8 +416,7 @@ def connect(
     timeout: float = 30.0,
 ) -> Client:
     """Connect; ``timeout`` in seconds is for this alone. Raises OSError; TlsFailed at port 465."""
-    config = config or ClientConfig()
-    config = replace(config, host=config.host or host, port=config.port or port)
+    config = dialled(config, host, port)
     sock = socket.create_connection((host, port), timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Client(sock, config, tls=tls)

@@ -2,8 +2,10 @@
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import suppress
+from functools import partial
+from types import coroutine
 from typing import Any, Final, Protocol, TypeAlias, final
 
 from smtpwire.engine.errors import LocalProtocolError
@@ -12,6 +14,7 @@ from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import PeerCertificate, TlsInfo
 from smtpwire.extensions import Profile
@@ -33,7 +36,9 @@ __all__ = [
     "Handler",
     "Session",
     "SessionFactory",
+    "Steps",
     "TlsConfig",
+    "attended",
     "check_tls",
     "client_tls",
     "logger",
@@ -83,7 +88,9 @@ def settle(
     error: Exception | None = None,
 ) -> None:
     """After a handler: log what went wrong and answer what it left unanswered."""
-    if error is not None:
+    if isinstance(error, LocalProtocolError) and conn.state is State.CLOSED:
+        logger.info("the connection ended before %r was answered", event)
+    elif error is not None:
         logger.error("handler failed at %r", event, exc_info=error)
     elif conn.pending is not None:
         logger.error("handler left %r unanswered", event)
@@ -94,6 +101,30 @@ def settle(
     elif error is not None and isinstance(event, BodyChunk):
         with suppress(LocalProtocolError):  # the verdict has been given already
             conn.reply(config.texts[ReplyKind.TROUBLE])
+
+
+Steps: TypeAlias = Generator[object, object, None]
+
+
+@coroutine
+def attended(steps: Steps, waiting: object, suspended: Callable[[], object]) -> Steps:
+    """Go on with a coroutine that has been run up to where it gave ``waiting``.
+
+    ``suspended`` is called whenever it suspends, the first time included.
+    """
+    resume: Callable[[], object]
+    while True:
+        suspended()
+        try:
+            value = yield waiting
+        except BaseException as error:
+            resume = partial(steps.throw, error)
+        else:
+            resume = partial(steps.send, value)
+        try:
+            waiting = resume()
+        except StopIteration:
+            return
 
 
 @final
