@@ -1,7 +1,7 @@
 """Plays a dialogue with a server, under every split of what the client sends.
 
 A transcript is text: ``C:`` a client's line, ``S:`` a server's, each with CRLF; ``C|`` octets
-without a line end. Python's escapes stand for other octets. ``play()`` holds the dialogue three
+without a line end. What the server says first stands in front. Python's escapes stand for other octets. ``play()`` holds the dialogue three
 times: line by line, where each reply must come in its place; and the client's octets all at once,
 one at a time and cut in two at every place, where everything that is told must stay the same but
 violations that only say how it arrived.
@@ -97,9 +97,7 @@ class Session:
             if isinstance(item, Need):
                 assert self.conn.next_event() is item, "a Need stays until somebody acts"
                 self.need = item
-                if item is Need.REPLY or not (octets := self.conn.data_to_send()):
-                    octets = self.conn.data_to_send() if item is Need.REPLY else b""
-                sent += octets
+                sent += self.conn.data_to_send()
                 if item is not Need.WRITE:
                     self.sent += sent
                     return sent
@@ -120,6 +118,10 @@ class Session:
         """Let octets arrive; give what was sent."""
         self.conn.receive_data(octets)
         return self.run()
+
+    def at(self, need: Need) -> bool:
+        """Whether this is the Need it stopped at."""
+        return self.need is need
 
     def end(self) -> bytes:
         """Let the stream end; give what was sent."""
@@ -209,11 +211,12 @@ def play(make: Callable[[], Session], transcript: str) -> Session:
     turns = parse(transcript)
     by_line = make()
     for client, server in turns:
-        assert by_line.feed(client) == server, client
+        assert (by_line.feed(client) if client else by_line.run()) == server, client
     check_brackets(by_line.events)
     stream = b"".join(client for client, _ in turns)
     for chunks in every_split(stream):
         cut = make()
+        cut.run()
         feed_all(cut, chunks)
         assert seen(cut) == seen(by_line), chunks
     return by_line
