@@ -116,6 +116,7 @@ class Session:
 
     def feed(self, octets: bytes) -> bytes:
         """Let octets arrive; give what was sent."""
+        assert octets, "this would be the end of the stream"
         self.conn.receive_data(octets)
         return self.run()
 
@@ -125,7 +126,8 @@ class Session:
 
     def end(self) -> bytes:
         """Let the stream end; give what was sent."""
-        return self.feed(b"")
+        self.conn.receive_data(b"")
+        return self.run()
 
     def arrivals(self, *kinds: ViolationKind) -> list[ViolationKind]:
         """The violations of these kinds that were told."""

@@ -1,0 +1,920 @@
+"""The message: DATA and BDAT give the same chunks, and every bracket that opens is closed once."""
+
+import itertools
+from typing import Final
+
+import pytest
+from tests.engine.transcript import (
+    LMTP,
+    RELAY,
+    Session,
+    answers,
+    by_default,
+    feed_all,
+    play,
+    session,
+    wait,
+)
+
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import (
+    Aborted,
+    BodyChunk,
+    Closed,
+    CloseReason,
+    EndOfMessage,
+    MessageAborted,
+    ServerEvent,
+)
+from smtpwire.engine.need import Need
+from smtpwire.engine.policy import Policy
+from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.state import State
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
+from smtpwire.extensions import BINARYMIME, BURL, PIPELINING, Burl
+from smtpwire.testing import every_split
+from smtpwire.wire.body import LineEndings
+from smtpwire.wire.command import Bdat, Data, Mail, Rset
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import Request, replace
+
+ENVELOPE: Final = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
+
+
+def in_transaction(config: ServerConfig = RELAY) -> Session:
+    made = session(config)
+    made.feed(ENVELOPE)
+    made.events.clear()
+    made.sent = b""
+    return made
+
+
+def ends(made: Session) -> list[ServerEvent]:
+    """What closed messages and the connection."""
+    return [e for e in made.events if isinstance(e, EndOfMessage | MessageAborted | Closed)]
+
+
+def told(made: Session, *kinds: type[ServerEvent]) -> list[ServerEvent]:
+    return [event for event in made.events if isinstance(event, kinds)]
+
+
+# -- DATA
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [
+        (r"C| .\r\n", b""),
+        (r"C| hello\r\n.\r\n", b"hello\r\n"),
+        (r"C| ..\r\n.\r\n", b".\r\n"),
+        (r"C| ..hidden\r\n...\r\n.\r\n", b".hidden\r\n..\r\n"),
+        (r"C| .hidden\r\n.\r\n", b"hidden\r\n"),
+        (r"C| \r\n\r\n.\r\n", b"\r\n\r\n"),
+        (r"C| \xff\x00\x80\r\n.\r\n", b"\xff\x00\x80\r\n"),
+    ],
+)
+def test_content(body: str, content: bytes) -> None:
+    made = play(
+        in_transaction,
+        rf"""
+        C: DATA
+        S: 354 Go ahead
+        {body}
+        S: 250 2.0.0 Message accepted
+        C: NOOP
+        S: 250 2.0.0 OK
+        """,
+    )
+    assert made.content == content
+    [end] = ends(made)
+    assert isinstance(end, EndOfMessage)
+    assert (end.size, end.canonical) == (len(content), True)
+    assert [str(path) for path in end.envelope.forward_paths] == ["c@d.example"]
+    assert str(end.envelope.reverse_path) == "a@b.example"
+
+
+def test_the_next_transaction_may_follow_in_the_same_group() -> None:
+    made = play(
+        in_transaction,
+        r"""
+        C: DATA
+        S: 354 Go ahead
+        C: one
+        C: .
+        S: 250 2.0.0 Message accepted
+        C: MAIL FROM:<>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<Postmaster>
+        S: 250 2.1.5 Recipient OK
+        C: DATA
+        S: 354 Go ahead
+        C: two
+        C: .
+        S: 250 2.0.0 Message accepted
+        """,
+    )
+    assert [e.data for e in made.events if isinstance(e, BodyChunk)] == [b"one\r\n", b"two\r\n"]
+
+
+def test_no_recipients_no_data() -> None:
+    made = play(
+        session,
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: DATA
+        S: 503 5.5.1 No recipients
+        C: BDAT 6
+        C| QUIT\r\n
+        S: 503 5.5.1 No recipients
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        """,
+    )
+    assert not told(made, Data)
+
+
+def test_a_refused_data_leaves_the_transaction() -> None:
+    play(
+        lambda: session(answer=answers({Data: Reply(451, "Not now")})),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: DATA
+        S: 451 4.0.0 Not now
+        C: MAIL FROM:<x@y.example>
+        S: 503 5.5.1 Bad sequence of commands
+        C: RSET
+        S: 250 2.0.0 OK
+        """,
+    )
+
+
+# -- bare line ends and smuggling
+
+LOOKALIKES: Final = tuple(
+    before + b"." + after
+    for before, after in itertools.product((b"\r", b"\n", b"\r\n", b"\0", b""), repeat=2)
+    if (before, after) != (b"\r\n", b"\r\n")
+)
+SMUGGLED: Final = (
+    b"MAIL FROM:<smuggled@e.example>\r\nRCPT TO:<victim@e.example>\r\nDATA\r\nspam\r\n"
+)
+
+
+@pytest.mark.parametrize("line_endings", LineEndings)
+@pytest.mark.parametrize("lookalike", LOOKALIKES, ids=repr)
+def test_what_looks_like_the_end_of_data_is_content(
+    lookalike: bytes, line_endings: LineEndings
+) -> None:
+    config = replace(RELAY, line_endings=line_endings)
+    stream = b"one" + lookalike + SMUGGLED + b".\r\n"
+    first: list[object] = []
+    for chunks in every_split(stream):
+        made = in_transaction(config)
+        made.feed(b"DATA\r\n")
+        feed_all(made, chunks)
+        assert not told(made, Mail), chunks
+        assert made.conn.state is State.READY
+        assert len(ends(made)) == 1
+        assert made.sent.count(b"\r\n") == 2, "354 and one reply"
+        first = first or [made.events, made.sent]
+        assert [made.events, made.sent] == first
+
+
+@pytest.mark.parametrize("before", [b"\r", b"\n", b"\0", b""], ids=repr)
+@pytest.mark.parametrize("line_endings", LineEndings)
+def test_a_lookalike_at_the_very_beginning(before: bytes, line_endings: LineEndings) -> None:
+    made = in_transaction(replace(RELAY, line_endings=line_endings))
+    made.feed(b"DATA\r\n" + before + b".\r\n" + SMUGGLED)
+    if before == b"":  # CRLF of the command and the dot: an empty message
+        assert told(made, Mail)
+    else:
+        assert not told(made, Mail)
+
+
+def test_what_came_by_bdat_bare_is_marked() -> None:
+    made = in_transaction()
+    made.feed(b"BDAT 13 LAST\r\none\n.\nMAIL x\r")
+    [end] = ends(made)
+    assert isinstance(end, EndOfMessage)
+    assert not end.canonical
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "offset"),
+    [
+        (b"one\ntwo", ViolationKind.BARE_LF, 3),
+        (b"one\rtwo", ViolationKind.BARE_CR, 3),
+        (b"a\r\nb\r\r\nc", ViolationKind.BARE_CR, 4),
+        (b"\n", ViolationKind.BARE_LF, 0),
+    ],
+)
+def test_a_bare_line_end_is_refused_at_the_true_end(
+    body: bytes, kind: ViolationKind, offset: int
+) -> None:
+    def make() -> Session:
+        made = in_transaction()
+        made.feed(b"DATA\r\n")
+        made.events.clear()
+        return made
+
+    start = make().conn.stats.octets_received
+    for chunks in every_split(body + b"\r\nMAIL FROM:<>\r\n.\r\nNOOP\r\n"):
+        made = make()
+        feed_all(made, chunks)
+        assert told(made, ProtocolViolation) == [ProtocolViolation(kind, start + offset, False)]
+        assert ends(made) == [
+            MessageAborted(Aborted.CONTENT, Reply(554, "Bare CR or LF in the message", "5.6.0"))
+        ]
+        assert made.content == body[:offset]
+        assert made.sent == (
+            b"354 Go ahead\r\n554 5.6.0 Bare CR or LF in the message\r\n250 2.0.0 OK\r\n"
+        )
+
+
+def test_a_bare_line_end_may_end_the_connection() -> None:
+    config = replace(RELAY, policies={ViolationKind.BARE_LF: Policy.CLOSE})
+    made = in_transaction(config)
+    assert made.feed(b"DATA\r\none\ntwo\r\n.\r\n") == (
+        b"354 Go ahead\r\n421 4.7.0 Protocol violation\r\n"
+    )
+    reply = Reply(421, "Protocol violation", "4.7.0")
+    assert ends(made) == [
+        MessageAborted(Aborted.CLOSED, reply),
+        Closed(CloseReason.VIOLATION, reply),
+    ]
+
+
+def test_normalise_and_preserve() -> None:
+    for policy, content, canonical in (
+        (LineEndings.NORMALISE, b"a\r\n\r\nb\r\n\r\n", True),
+        (LineEndings.PRESERVE, b"a\r\rb\n\r\n", False),
+    ):
+        made = play(
+            lambda policy=policy: in_transaction(replace(RELAY, line_endings=policy)),  # type: ignore[misc]
+            r"""
+            C: DATA
+            S: 354 Go ahead
+            C| a\r\rb\n\r\n.\r\n
+            S: 250 2.0.0 Message accepted
+            """,
+        )
+        assert made.content == content
+        [end] = ends(made)
+        assert isinstance(end, EndOfMessage)
+        assert end.canonical is canonical
+
+
+# -- BDAT
+
+
+def test_chunks() -> None:
+    made = play(
+        in_transaction,
+        r"""
+        C: BDAT 7
+        C| one\r\n.\r
+        S: 250 2.0.0 Octets received
+        C: bdat 0
+        S: 250 2.0.0 Octets received
+        C: BDAT 3 last
+        C| \nQ\n
+        S: 250 2.0.0 Message accepted
+        """,
+    )
+    assert made.content == b"one\r\n.\r\nQ\n"
+    [data, *_] = made.events
+    assert data == Data(chunking=True)
+    [end] = ends(made)
+    assert isinstance(end, EndOfMessage)
+    assert (end.size, end.canonical) == (10, False)
+
+
+def test_an_empty_message_by_bdat() -> None:
+    made = play(
+        in_transaction,
+        r"""
+        C: BDAT 0 LAST
+        S: 250 2.0.0 Message accepted
+        C: BDAT 0 LAST
+        S: 503 5.5.1 Bad sequence of commands
+        """,
+    )
+    [end] = ends(made)
+    assert isinstance(end, EndOfMessage)
+    assert (end.size, end.canonical) == (0, True)
+
+
+def test_canonical_needs_the_check() -> None:
+    made = in_transaction(replace(RELAY, check_chunks=False))
+    made.feed(b"BDAT 3 LAST\r\nabc")
+    [end] = ends(made)
+    assert isinstance(end, EndOfMessage)
+    assert not end.canonical
+
+
+def test_between_chunks_no_mail_rcpt_and_data() -> None:
+    made = play(
+        in_transaction,
+        r"""
+        C: BDAT 3
+        C| abc
+        S: 250 2.0.0 Octets received
+        C: MAIL FROM:<>
+        S: 503 5.5.1 Bad sequence of commands
+        C: RCPT TO:<c@d.example>
+        S: 503 5.5.1 Bad sequence of commands
+        C: DATA
+        S: 503 5.5.1 Bad sequence of commands
+        C: STARTTLS
+        S: 502 5.5.1 TLS not available
+        C: NOOP
+        S: 250 2.0.0 OK
+        C: BDAT 0 LAST
+        S: 250 2.0.0 Message accepted
+        """,
+    )
+    assert made.content == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("line", "reply", "reason", "events"),
+    [
+        ("RSET", "250 2.0.0 OK", Aborted.RESET, [Rset()]),
+        ("QUIT", "221 2.0.0 Goodbye", Aborted.CLOSED, []),
+    ],
+)
+def test_what_ends_a_message_between_chunks(
+    line: str, reply: str, reason: Aborted, events: list[ServerEvent]
+) -> None:
+    made = play(
+        in_transaction,
+        rf"""
+        C: BDAT 3
+        C| abc
+        S: 250 2.0.0 Octets received
+        C: {line}
+        S: {reply}
+        """,
+    )
+    assert isinstance(ends(made)[0], MessageAborted)
+    assert ends(made)[0].reason is reason  # type: ignore[union-attr]
+    if events:
+        assert made.events[-1:] == events
+        assert made.conn.state is State.READY
+        assert made.conn.envelope is None
+
+
+def test_ehlo_between_chunks_is_a_reset() -> None:
+    made = in_transaction()
+    made.feed(b"BDAT 3\r\nabcEHLO c.example\r\n")
+    assert ends(made) == [MessageAborted(Aborted.RESET)]
+    assert made.conn.state is State.READY
+
+
+def test_data_refused_is_the_answer_to_the_chunk() -> None:
+    made = play(
+        lambda: session(answer=answers({Data: Reply(552, "No room")})),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: BDAT 6
+        C| QUIT\r\n
+        S: 552 5.0.0 No room
+        C: BDAT 6
+        C| QUIT\r\n
+        S: 503 5.5.1 The transaction has failed, send RSET
+        C: BDAT 0 LAST
+        S: 503 5.5.1 The transaction has failed, send RSET
+        C: DATA
+        S: 503 5.5.1 Bad sequence of commands
+        C: RSET
+        S: 250 2.0.0 OK
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        """,
+    )
+    assert not ends(made), "nothing was opened"
+
+
+def test_data_refused_at_the_only_chunk() -> None:
+    play(
+        lambda: session(answer=answers({Data: Reply(552, "No room")})),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: BDAT 6 LAST
+        C| QUIT\r\n
+        S: 552 5.0.0 No room
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        """,
+    )
+
+
+@pytest.mark.parametrize("go_on", [Reply(354, "x"), Reply(250, "x"), None])
+def test_go_on_sends_nothing_for_a_chunk(go_on: Reply | None) -> None:
+    made = in_transaction()
+    made.answer = answers({Data: () if go_on is None else go_on})
+    assert made.feed(b"BDAT 3\r\n") == b""
+    assert made.feed(b"abc") == b"250 2.0.0 Octets received\r\n"
+
+
+@pytest.mark.parametrize(
+    "argument", ["", "x", "-1", "1 LATE", "1LAST", "1_0", "9" * 21, "+1", "0x1", "1 LAST LAST"]
+)
+def test_a_chunk_that_cannot_be_framed_ends_the_connection(argument: str) -> None:
+    made = play(
+        in_transaction,
+        rf"""
+        C: BDAT 3
+        C| abc
+        S: 250 2.0.0 Octets received
+        C: BDAT {argument}
+        S: 501 5.5.4 Expected BDAT size [LAST]
+        S: 421 4.7.0 Protocol violation
+        C: MAIL FROM:<smuggled@e.example>
+        """,
+    )
+    assert [e.kind for e in made.events if isinstance(e, ProtocolViolation)] == [
+        ViolationKind.CHUNK_SIZE
+    ]
+    reply = Reply(421, "Protocol violation", "4.7.0")
+    assert ends(made) == [
+        MessageAborted(Aborted.CLOSED, reply),
+        Closed(CloseReason.VIOLATION, reply),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"BDAT 6\n",
+        b"BDAT\r 6\r\n",
+        b"BDAT 6" + b" " * 1600 + b"\r\n",
+        b"BDAT 6" + b" " * 600 + b"\r\n",
+        b" BDAT 6\r\n",
+        b"BDAT\t6\r\n",
+        b"BDAT6\r\n",
+    ],
+    ids=["LF", "CR", "too long to be read", "too long", "blank before", "tab", "no blank"],
+)
+def test_nor_can_one_whose_line_is_broken(line: bytes) -> None:
+    for chunks in every_split(line + b"QUIT\r\n\r\n") if len(line) < 99 else [[line, b"QUIT\r\n"]]:
+        made = in_transaction()
+        feed_all(made, chunks)
+        assert made.closed is not None
+        assert made.closed.reason is CloseReason.VIOLATION
+        assert ViolationKind.CHUNK_SIZE in made.arrivals(ViolationKind.CHUNK_SIZE)
+        assert made.sent.endswith(b"421 4.7.0 Protocol violation\r\n")
+
+
+@pytest.mark.parametrize(
+    ("config", "reply"),
+    [
+        (replace(RELAY, offer=(PIPELINING,)), b"502 Command not implemented\r\n"),
+        (RELAY, b"503 5.5.1 Bad sequence of commands\r\n"),
+        (
+            replace(RELAY, require_auth=True),
+            b"530 5.7.0 Authentication required\r\n",
+        ),
+        (
+            replace(RELAY, require_tls=True),
+            b"530 5.7.0 Must issue a STARTTLS command first\r\n",
+        ),
+    ],
+    ids=["not offered", "out of sequence", "no AUTH", "no TLS"],
+)
+def test_whatever_refuses_it_a_chunk_is_never_read_as_commands(
+    config: ServerConfig, reply: bytes
+) -> None:
+    for chunks in every_split(b"BDAT 12\r\nMAIL FROM:<>NOOP\r\n"):
+        made = session(config)
+        feed_all(made, chunks)
+        assert made.sent.startswith(reply + b"250 "), chunks
+        assert not told(made, Mail)
+
+
+def test_before_hello_too() -> None:
+    made = session(hello=None)
+    assert made.feed(b"BDAT 6\r\nQUIT\r\n") == b"503 5.5.1 Bad sequence of commands\r\n"
+
+
+def test_after_helo_there_is_no_chunking() -> None:
+    made = session(hello="HELO c.example")
+    assert made.feed(b"BDAT 6\r\nQUIT\r\n") == b"502 5.5.1 Command not implemented\r\n"
+
+
+def test_binarymime_needs_bdat() -> None:
+    play(
+        lambda: session(replace(RELAY, offer=(*RELAY.offer, BINARYMIME))),
+        r"""
+        C: MAIL FROM:<a@b.example> BODY=BINARYMIME
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: DATA
+        S: 503 5.5.1 Bad sequence of commands
+        C: BDAT 3 LAST
+        C| a\0\n
+        S: 250 2.0.0 Message accepted
+        """,
+    )
+
+
+def test_bdat_knows_no_go_on_twice() -> None:
+    """Data is asked at the first chunk, and not before; the chunk waits for the answer."""
+    made = in_transaction()
+    made.answer = wait
+    assert made.feed(b"BDAT 3\r\nabcBDAT 0 LAST\r\n") == b""
+    assert made.conn.pending == Data(chunking=True)
+    made.conn.reply()
+    made.answer = by_default
+    assert made.run() == b"250 2.0.0 Octets received\r\n250 2.0.0 Message accepted\r\n"
+    assert len(told(made, Data)) == 1
+
+
+# -- LMTP and BDAT (RFC 2033 §4.3)
+
+
+def test_last_owes_nothing_without_a_recipient() -> None:
+    play(
+        lambda: session(LMTP, hello="LHLO c"),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: BDAT 3
+        C| abc
+        S: 503 5.5.1 No recipients
+        C: BDAT 3 LAST
+        C| abc
+        C: RSET
+        S: 250 2.0.0 OK
+        C: BDAT 3 LAST
+        C| abc
+        C: NOOP
+        S: 250 2.0.0 OK
+        """,
+    )
+
+
+def test_last_owes_a_reply_a_recipient_also_where_the_transaction_has_failed() -> None:
+    play(
+        lambda: session(LMTP, answers({Data: Reply(452, "No room")}), hello="LHLO c"),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: RCPT TO:<e@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: BDAT 3
+        C| abc
+        S: 452 4.0.0 No room
+        C: BDAT 3 LAST
+        C| abc
+        S: 503 5.5.1 The transaction has failed, send RSET
+        S: 503 5.5.1 The transaction has failed, send RSET
+        C: RSET
+        S: 250 2.0.0 OK
+        """,
+    )
+
+
+def test_lmtp_by_bdat() -> None:
+    play(
+        lambda: session(LMTP, hello="LHLO c"),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: RCPT TO:<e@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: BDAT 3
+        C| abc
+        S: 250 2.0.0 Octets received
+        C: BDAT 0 LAST
+        S: 250 2.0.0 Message accepted
+        S: 250 2.0.0 Message accepted
+        """,
+    )
+
+
+# -- early verdicts
+
+
+def verdict(made: Session, reply: Reply) -> None:
+    made.conn.reply(reply)
+    made.run()
+
+
+def test_an_early_verdict_on_data_is_said_at_the_end() -> None:
+    made = in_transaction()
+    made.feed(b"DATA\r\nspam\r\n")
+    verdict(made, Reply(550, "Spam", "5.7.1"))
+    assert ends(made) == [MessageAborted(Aborted.REFUSED, Reply(550, "Spam", "5.7.1"))]
+    assert made.feed(b"more\n spam\r\nMAIL FROM:<>\r\n") == b""
+    assert made.feed(b".\r\nNOOP\r\n") == b"550 5.7.1 Spam\r\n250 2.0.0 OK\r\n"
+    assert made.content == b"spam"
+    assert made.conn.stats.messages == 0
+
+
+def test_in_a_chunk_it_is_said_at_the_end_of_the_chunk() -> None:
+    made = in_transaction()
+    made.feed(b"BDAT 8\r\nspam")
+    verdict(made, Reply(450, "Spam"))
+    assert made.feed(b"more") == b"450 4.0.0 Spam\r\n"
+    assert made.feed(b"BDAT 4\r\nmoreBDAT 4 LAST\r\nmore") == (
+        b"503 5.5.1 The transaction has failed, send RSET\r\n" * 2
+    )
+    assert made.feed(b"RSET\r\n") == b"250 2.0.0 OK\r\n"
+    assert len(ends(made)) == 1
+
+
+def test_between_chunks_it_is_said_to_the_next_one() -> None:
+    made = in_transaction()
+    made.feed(b"BDAT 4\r\nspam")
+    verdict(made, Reply(550, "Spam"))
+    assert made.feed(b"BDAT 4\r\nmore") == b"550 5.0.0 Spam\r\n"
+    assert made.feed(b"BDAT 4\r\nmore") == b"503 5.5.1 The transaction has failed, send RSET\r\n"
+
+
+def test_between_chunks_it_is_said_to_the_last_one() -> None:
+    made = in_transaction()
+    made.feed(b"BDAT 4\r\nspam")
+    verdict(made, Reply(550, "Spam"))
+    assert made.feed(b"BDAT 4 LAST\r\nmore") == b"550 5.0.0 Spam\r\n"
+    assert made.conn.state is State.READY
+
+
+def test_lmtp_says_it_for_all_recipients() -> None:
+    made = session(LMTP, hello="LHLO c")
+    made.feed(ENVELOPE + b"RCPT TO:<e@d.example>\r\nDATA\r\nspam\r\n")
+    verdict(made, Reply(550, "Spam"))
+    assert made.feed(b".\r\n") == b"550 5.0.0 Spam\r\n" * 2
+
+
+def test_an_early_421_is_said_at_once() -> None:
+    for start in (b"DATA\r\nspam\r\n", b"BDAT 9\r\nspam"):
+        made = in_transaction()
+        made.feed(start)
+        made.sent = b""
+        verdict(made, Reply(421, "Enough"))
+        assert made.sent == b"421 4.0.0 Enough\r\n"
+        assert ends(made) == [
+            MessageAborted(Aborted.REFUSED, Reply(421, "Enough", "4.0.0")),
+            Closed(CloseReason.SHUTDOWN, Reply(421, "Enough", "4.0.0")),
+        ]
+
+
+def test_a_verdict_while_a_chunk_is_handled() -> None:
+    """As an adapter gives it whose handler has failed."""
+
+    def handle(made: Session) -> None:
+        while not isinstance(item := made.conn.next_event(), Need):
+            made.events.append(item)
+            if isinstance(item, BodyChunk):
+                made.conn.reply(Reply(451, "Failed", "4.3.0"))
+            elif isinstance(item, Request):
+                made.conn.reply()
+
+    made = in_transaction()
+    made.conn.receive_data(b"DATA\r\none\r\n.\r\nNOOP\r\n")
+    for _ in range(3):
+        handle(made)
+        made.sent += made.conn.data_to_send()
+    assert made.sent == b"354 Go ahead\r\n451 4.3.0 Failed\r\n250 2.0.0 OK\r\n"
+
+
+# -- BURL (RFC 4468)
+
+SUBMISSION: Final = replace(
+    ServerConfig.submission("mx.example"),
+    require_auth=False,
+    offer=(*RELAY.offer, BURL(("imap",))),
+)
+URL: Final = "imap://h.example/INBOX;uid=1"
+FETCHED: Final = Reply(250, "Fetched")
+
+
+def submitting(**given: Reply) -> Session:
+    burl = given.get("burl", FETCHED)
+    made = session(
+        SUBMISSION, answers({Burl: burl, **({Data: given["data"]} if "data" in given else {})})
+    )
+    made.feed(ENVELOPE)
+    made.events.clear()
+    made.sent = b""
+    return made
+
+
+def test_burl_and_bdat_mix() -> None:
+    made = play(
+        submitting,
+        rf"""
+        C: BDAT 3
+        C| abc
+        S: 250 2.0.0 Octets received
+        C: BURL {URL}
+        S: 250 2.0.0 Fetched
+        C: BURL {URL} LAST
+        S: 250 2.0.0 Message accepted
+        """,
+    )
+    assert len(told(made, Data)) == 1
+    assert told(made, Burl) == [Burl(URL), Burl(URL, last=True)]
+
+
+def test_burl_alone() -> None:
+    made = play(
+        submitting,
+        rf"""
+        C: BURL {URL} LAST
+        S: 250 2.0.0 Message accepted
+        C: BURL {URL} LAST
+        S: 503 5.5.1 Bad sequence of commands
+        """,
+    )
+    assert made.events[:2] == [Data(chunking=True), Burl(URL, last=True)]
+
+
+def test_burl_first_then_bdat() -> None:
+    play(
+        submitting,
+        rf"""
+        C: BURL {URL}
+        S: 250 2.0.0 Fetched
+        C: BDAT 3 LAST
+        C| abc
+        S: 250 2.0.0 Message accepted
+        """,
+    )
+
+
+@pytest.mark.parametrize("last", ["", " LAST"])
+def test_a_url_that_cannot_be_fetched(last: str) -> None:
+    made = play(
+        lambda: submitting(burl=Reply(554, "No such URL", "5.6.6")),
+        rf"""
+        C: BURL {URL}{last}
+        S: 554 5.6.6 No such URL
+        C: NOOP
+        S: 250 2.0.0 OK
+        """,
+    )
+    assert ends(made) == [MessageAborted(Aborted.REFUSED, Reply(554, "No such URL", "5.6.6"))]
+    assert made.conn.state is (State.READY if last else State.CHUNKS)
+
+
+def test_after_a_failed_url_all_is_refused() -> None:
+    play(
+        lambda: submitting(burl=Reply(554, "No such URL", "5.6.6")),
+        rf"""
+        C: BURL {URL}
+        S: 554 5.6.6 No such URL
+        C: BURL {URL} LAST
+        S: 503 5.5.1 The transaction has failed, send RSET
+        C: BDAT 3 LAST
+        C| abc
+        S: 503 5.5.1 The transaction has failed, send RSET
+        C: RSET
+        S: 250 2.0.0 OK
+        """,
+    )
+
+
+@pytest.mark.parametrize("last", ["", " LAST"])
+def test_data_refused_for_a_url(last: str) -> None:
+    made = play(
+        lambda: submitting(data=Reply(552, "No room")),
+        rf"""
+        C: BURL {URL}{last}
+        S: 552 5.0.0 No room
+        C: NOOP
+        S: 250 2.0.0 OK
+        """,
+    )
+    assert not told(made, Burl, MessageAborted)
+    assert made.conn.state is (State.READY if last else State.CHUNKS)
+
+
+def test_an_early_verdict_before_a_url() -> None:
+    made = submitting()
+    made.feed(b"BDAT 3\r\nabc")
+    verdict(made, Reply(550, "Spam"))
+    assert made.feed(f"BURL {URL}\r\n".encode()) == b"550 5.0.0 Spam\r\n"
+
+
+def test_421_to_a_url_is_the_last_word() -> None:
+    made = submitting(burl=Reply(421, "Enough"))
+    assert made.feed(f"BURL {URL} LAST\r\n".encode()) == b"421 4.0.0 Enough\r\n"
+    assert [type(event) for event in ends(made)] == [MessageAborted, Closed]
+
+
+def test_burl_is_no_chunk_of_a_transaction_without_recipients() -> None:
+    made = session(SUBMISSION)
+    made.feed(b"MAIL FROM:<a@b.example>\r\n")
+    assert made.feed(f"BURL {URL}\r\n".encode()) == b"503 5.5.1 Bad sequence of commands\r\n"
+
+
+def test_a_shutdown_before_the_url_is_asked_for() -> None:
+    made = submitting()
+    made.answer = wait
+    made.feed(f"BURL {URL}\r\n".encode())
+    made.conn.shutdown()
+    made.conn.reply()
+    assert made.run() == b"421 4.3.2 Service shutting down\r\n"
+    assert not told(made, Burl)
+    assert [type(event) for event in ends(made)] == [MessageAborted, Closed]
+
+
+# -- shutdown, time-out, abort, end of stream in a body
+
+
+@pytest.mark.parametrize("start", [b"DATA\r\nab", b"BDAT 9\r\nab", b"BDAT 2\r\nab"], ids=repr)
+@pytest.mark.parametrize(
+    ("end", "reason", "sent"),
+    [
+        ("shutdown", Aborted.SHUTDOWN, b"421 4.3.2 Service shutting down\r\n"),
+        ("timed_out", Aborted.TIMEOUT, b"421 4.4.2 Timeout\r\n"),
+        ("abort", Aborted.CLOSED, b""),
+        ("end", Aborted.CLOSED, b""),
+    ],
+)
+def test_a_body_that_is_cut_off(start: bytes, end: str, reason: Aborted, sent: bytes) -> None:
+    made = in_transaction()
+    made.feed(start)
+    made.sent = b""
+    if end == "end":
+        made.end()
+    else:
+        getattr(made.conn, end)()
+    made.run()
+    assert made.sent == sent
+    aborted, closed = ends(made)
+    assert isinstance(aborted, MessageAborted)
+    assert isinstance(closed, Closed)
+    assert aborted.reason is reason
+    assert aborted.reply == closed.reply
+
+
+def test_a_refused_body_that_is_cut_off_is_aborted_once() -> None:
+    made = in_transaction()
+    made.feed(b"DATA\r\none\ntwo")
+    made.end()
+    assert [type(event) for event in ends(made)] == [MessageAborted, Closed]
+
+
+def test_a_shutdown_with_data_pending() -> None:
+    made = in_transaction()
+    made.answer = wait
+    made.feed(b"DATA\r\n")
+    made.conn.shutdown()
+    made.conn.reply()
+    assert made.run() == b"354 Go ahead\r\n421 4.3.2 Service shutting down\r\n"
+    assert [type(event) for event in ends(made)] == [MessageAborted, Closed]
+
+
+@pytest.mark.parametrize("refusal", [Reply(550, "No"), Reply(421, "No")])
+def test_a_shutdown_with_a_refused_chunk_pending(refusal: Reply) -> None:
+    made = in_transaction()
+    made.answer = wait
+    made.feed(b"BDAT 9\r\nab")
+    made.conn.shutdown()
+    made.conn.reply(refusal)
+    assert made.run().startswith(b"421 ")
+    assert [type(event) for event in ends(made)] == [Closed]
+
+
+def test_content_after_the_end_is_not_lost() -> None:
+    made = in_transaction()
+    made.answer = wait
+    made.feed(b"DATA\r\n")
+    made.conn.reply()
+    made.answer = answers({EndOfMessage: wait})
+    made.feed(b"one\r\n.\r\nMAIL FROM:<x@y.example>\r\n")
+    assert made.at(Need.REPLY)
+    with pytest.raises(LocalProtocolError):
+        made.conn.reply(Reply(354))
+    made.conn.reply()
+    assert made.run() == b"250 2.0.0 Message accepted\r\n250 2.1.0 Sender OK\r\n"
+
+
+def test_bdat_is_no_event_of_its_own() -> None:
+    made = in_transaction()
+    made.feed(b"BDAT 3\r\nabc")
+    assert not any(isinstance(event, Bdat) for event in made.events)
+
+
+def test_one_engine_for_two_connections() -> None:
+    one, two = ServerConnection(RELAY), ServerConnection(RELAY)
+    assert one.next_event() == two.next_event()
