@@ -16,6 +16,7 @@ from smtpwire.engine.events import (
     ReplyReceived,
     Unanswered,
 )
+from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
@@ -124,6 +125,17 @@ def test_octets_which_come_while_tls_is_due_are_kept_apart() -> None:
     assert d.need() is Need.COMMAND
 
 
+def test_little_is_kept_of_what_comes_while_tls_is_due() -> None:
+    d = Dialogue()
+    d.connect(ClientConfig(limits=Limits(trailing=5)))
+    d.greeted("STARTTLS")
+    d.send(StartTls())
+    d.receive("220 go")
+    for octets in (b"abc", memoryview(b"defg"), b"h"):
+        d.conn.receive_data(octets)
+    assert d.conn.trailing_data == b"abcde"
+
+
 def test_starttls_needs_its_extension() -> None:
     d = Dialogue()
     d.greeted("SIZE")
@@ -191,7 +203,7 @@ def _early(d: Dialogue, keyword: str = "PIPECONNECT") -> None:
 def test_a_flight_before_the_greeting(d: Dialogue) -> None:
     _early(d)
     assert d.send(Hello("c.example"), Mail(ALICE), Rcpt(BOB), Data()).count(b"\r\n") == 4
-    assert d.conn.extensions.keywords == ()
+    assert len(d.conn.extensions) == 0
     events = d.receive("220 mx", "250-mx", "250-PIPELINING", "250 PIPECONNECT")
     assert events[0] == Greeting(Reply(220, "mx"))
     assert d.conn.extensions.keywords == ("PIPELINING", "PIPECONNECT")

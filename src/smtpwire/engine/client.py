@@ -68,6 +68,7 @@ from smtpwire.sasl import CLEARTEXT, ClientMechanism, SaslError
 from smtpwire.wire.body import BareLineEnding, DotEncoder
 from smtpwire.wire.command import (
     COMMAND_LINE,
+    NO_PARAMETERS,
     Auth,
     Bdat,
     Command,
@@ -123,10 +124,6 @@ _VIOLATIONS: Final[Mapping[ReplyErrorKind, ViolationKind]] = {
     ReplyErrorKind.BARE_LF: ViolationKind.BARE_LF,
     ReplyErrorKind.BARE_CR: ViolationKind.BARE_CR,
 }
-_BODY_KINDS: Final = frozenset({CHUNK, LAST, DOT})
-"""These have octets of the body, which the window is not for."""
-_INTERMEDIATE: Final = frozenset({DATA, AUTH, RESPONSE, DOT, LAST, BURL_LAST})
-"""Who can have a 3yz."""
 _PRDR_FIRST: Final = 353
 _NO_OFFER: Final = Offer()
 
@@ -163,10 +160,13 @@ class ClientConnection:
         "_exchange",
         "_failed_authentications",
         "_flight",
+        "_guarded",
         "_held",
         "_hopeful",
         "_identity",
         "_initial",
+        "_limits",
+        "_lmtp",
         "_mail",
         "_mails_sent",
         "_messages",
@@ -181,7 +181,8 @@ class ClientConnection:
         "_peer",
         "_place",
         "_planned",
-        "_planned_mail",
+        "_planned_parameters",
+        "_prdr",
         "_rcpts_sent",
         "_received",
         "_refusal",
@@ -211,8 +212,11 @@ class ClientConnection:
         self.trace: Trace | None = None
         """Called with the direction and the octets, secrets redacted, after they took effect."""
         self._config = config
+        self._limits = config.limits
         self._peer = Peer() if peer is None else peer
         self._tls = tls
+        self._guarded = tls is None and config.security in (Security.STARTTLS, Security.IMPLICIT)
+        self._lmtp = config.lmtp
         # -- what came in
         self._parser = self._new_parser()
         self._received = 0  # octets given to this parser
@@ -244,11 +248,12 @@ class ClientConnection:
         self._identity: Identity | None = None
         # -- the transaction
         self._mail: Mail | None = None
+        self._prdr = False
         self._accepted: list[Rcpt] = []
         self._answered = -1  # of the replies a recipient after the data; -1: none has come
         self._must_reset = False
         self._transaction = 0  # the number of the one being queued
-        self._planned_mail: Mail | None = None
+        self._planned_parameters = NO_PARAMETERS  # of its MAIL
         self._hopeful = 0  # recipients of it accepted or not yet answered
         self._rcpts_sent = 0
         self._domains: set[str] = set()
@@ -285,10 +290,12 @@ class ClientConnection:
         if not size:
             self._eof = True
             return
-        if self._place is IN_TLS or self._place is IN_CLOSED:
+        if self._place is IN_TLS or self._reversed:
             self._trail(data)
             return
-        if self._received - self._parser.offset >= self._config.limits.backlog:
+        if self._place is IN_CLOSED:
+            return
+        if self._received - self._parser.offset >= self._limits.backlog:
             raise LocalProtocolError("the backlog is full: read only while wants_data is True")
         self._received += size
         self._octets_received += size
@@ -307,14 +314,15 @@ class ClientConnection:
         """Everything that may be written now, in order; it is handed out once."""
         if self._held:
             self._release()
-        if not self._out:
+        out = self._out
+        if not out:
             return b""
         while self._traced:
             direction, octets = self._traced.popleft()
             if self.trace is not None:
                 self.trace(direction, octets)
-        octets = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
+        octets = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
         self._out_size = 0
         self._octets_sent += len(octets)
         return octets
@@ -330,34 +338,14 @@ class ClientConnection:
         """
         if self._blocked is not None or self._refusal is not None or self._must_reset:
             self._check_not_blocked(command)
-        # The most frequent first.
         if isinstance(command, Rcpt):
             self._queue_rcpt(command)
         elif isinstance(command, Mail):
             self._queue_mail(command)
         elif isinstance(command, Data):
             self._queue_data(command)
-        elif isinstance(command, Rset):
-            self._queue_rset(command)
-        elif isinstance(command, Hello):
-            self._queue_hello(command)
-        elif isinstance(command, Quit):
-            self._queue_quit(command)
-        elif isinstance(command, StartTls):
-            self._queue_starttls(command)
-        elif isinstance(command, Noop | Help):
-            self._queue_other(command)
-        elif isinstance(command, Vrfy | Expn):
-            self._queue_query(command)
-        elif isinstance(command, Burl):
-            self._queue_burl(command)
-        elif isinstance(command, Auth | Bdat | EndOfData):
-            name = type(command).__name__
-            raise LocalProtocolError(
-                f"{name} is not sent as such: see authenticate(), send_body() and end_body()"
-            )
         else:
-            self._queue_extension(command)
+            self._queue_rare(command)
         return command
 
     def send_body(self, chunk: bytes | bytearray | memoryview) -> None:
@@ -462,6 +450,7 @@ class ClientConnection:
         if self._place is not IN_TLS:
             raise LocalProtocolError("no TLS handshake was asked for")
         self._tls = tls
+        self._guarded = False
         self._before_tls = self._terms.offer
         self._parser = self._new_parser()
         self._received = self._start = 0
@@ -491,21 +480,19 @@ class ClientConnection:
     def reverse(self, config: "ServerConfig") -> "ServerConnection":
         """After an accepted ATRN: the engine of the opposite role, for the same connection.
 
-        This one has ended then, and must not be used (RFC 2645 §5.3).
-        Raises LocalProtocolError otherwise.
+        This one has ended, ``Closed(REVERSED)`` (RFC 2645 §5.3).
+        Raises LocalProtocolError at any other time.
         """
+        if not self._reversed:
+            raise LocalProtocolError("roles are reversed after an accepted ATRN only")
         from smtpwire.engine.server import ServerConnection
 
-        if not self._reversed or self._place is IN_CLOSED:
-            raise LocalProtocolError("roles are reversed after an accepted ATRN only")
+        self._reversed = False
         server = ServerConnection(config, tls=self._tls, peer=self._peer)
-        rest = self._parser.take_rest()
-        if rest:
-            server.receive_data(rest)
+        if self._trailing:
+            server.receive_data(self._trailing)
         if self._eof:
             server.receive_data(b"")
-        self._place = self._planned = IN_CLOSED
-        self._step = self._closed
         return server
 
     # -- read-only
@@ -570,7 +557,7 @@ class ClientConnection:
         the end."""
         if self._place is IN_TLS or self._place is IN_CLOSED or self._eof:
             return False
-        return self._received - self._parser.offset < self._config.limits.backlog
+        return self._received - self._parser.offset < self._limits.backlog
 
     @property
     def reusable(self) -> bool:
@@ -579,7 +566,7 @@ class ClientConnection:
             self._place is IN_READY
             and self._planned is IN_READY
             and not (self._events or self._flight or self._held or self._out)
-            and not (self._eof or self._reversed or self._parser.pending)
+            and not (self._eof or self._received != self._start)
         )
 
     @property
@@ -653,8 +640,7 @@ class ClientConnection:
             raise LocalProtocolError("a chunk was refused: Rset is needed (RFC 3030 §2)")
 
     def _check_security(self, verb: str) -> None:
-        security = self._config.security
-        if self._tls is None and security in (Security.STARTTLS, Security.IMPLICIT):
+        if self._guarded:
             raise LocalProtocolError(f"{verb} before TLS: ClientConfig.security forbids it")
 
     def _line(self, command: Command) -> bytes:
@@ -672,7 +658,7 @@ class ClientConnection:
             self._blocked = command
 
     def _queue_hello(self, command: Hello) -> None:
-        if self._config.lmtp is not (command.verb == "LHLO"):
+        if self._lmtp is not (command.verb == "LHLO"):
             raise LocalProtocolError(f"{command.verb} is not of this protocol (RFC 2033 §4.1)")
         if self._planned is IN_GREETING:
             target = IN_READY  # it is written when the greeting has come
@@ -688,30 +674,31 @@ class ClientConnection:
     def _queue_mail(self, command: Mail) -> None:
         if self._planned is not IN_READY:
             raise self._out_of_order("MAIL")
+        self._check_security("MAIL")
+        line = self._line(command)
         terms = self._terms
         parameters = command.parameters
-        if self._config.security is not Security.NONE:
-            self._check_security("MAIL")
-        if parameters:
+        if parameters is not NO_PARAMETERS:
             terms.check_mail(parameters)
             self._check_requiretls(command)
-        address = command.address
-        utf8 = p.SMTPUTF8 in parameters
-        if address is not None and address.needs_smtputf8 and not utf8:
-            raise LocalProtocolError(f"{address} needs the SMTPUTF8 parameter (RFC 6531 §3.4)")
-        line = self._line(command)
+        if not line.isascii() and p.SMTPUTF8 not in parameters:
+            raise LocalProtocolError("MAIL beyond ASCII needs SMTPUTF8 (RFC 6531 §3.4)")
         if len(line) > COMMAND_LINE - 2:
             terms.check_line("MAIL", line)
-        limit = terms.limits.mailmax
-        if limit is not None and self._mails_sent >= limit:
-            raise LocalProtocolError(f"the server takes {limit} MAIL commands (RFC 9422 §4.1)")
+        if terms.limited:
+            self._check_mailmax()
         self._mails_sent += 1
         self._transaction += 1
-        self._planned_mail = command
+        self._planned_parameters = parameters
         self._hopeful = 0
         self._rcpts_sent = 0
         self._held.append((command, MAIL, line + b"\r\n", self._transaction))
         self._planned = IN_MAIL
+
+    def _check_mailmax(self) -> None:
+        limit = self._terms.limits.mailmax
+        if limit is not None and self._mails_sent >= limit:
+            raise LocalProtocolError(f"the server takes {limit} MAIL commands (RFC 9422 §4.1)")
 
     def _check_requiretls(self, command: Mail) -> None:
         if p.REQUIRETLS not in command.parameters:
@@ -724,30 +711,29 @@ class ClientConnection:
     def _queue_rcpt(self, command: Rcpt) -> None:
         if self._planned is not IN_MAIL and self._planned is not IN_RCPT:
             raise self._out_of_order("RCPT")
-        terms = self._terms
-        if command.parameters:
-            terms.check_rcpt(command.parameters)
-        if command.address.needs_smtputf8 and not self._is_utf8():
-            raise LocalProtocolError(
-                f"{command.address} needs SMTPUTF8 in its MAIL command (RFC 6531 §3.4)"
-            )
         line = self._line(command)
+        terms = self._terms
+        if command.parameters is not NO_PARAMETERS:
+            terms.check_rcpt(command.parameters)
+        if not line.isascii() and p.SMTPUTF8 not in self._planned_parameters:
+            raise LocalProtocolError("RCPT beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.4)")
         if len(line) > COMMAND_LINE - 2:
             terms.check_line("RCPT", line)
-        limits = terms.limits
+        if terms.limited:
+            self._check_rcptmax(command)
+        self._rcpts_sent += 1
+        self._hopeful += 1
+        self._held.append((command, RCPT, line + b"\r\n", self._transaction))
+        self._planned = IN_RCPT
+
+    def _check_rcptmax(self, command: Rcpt) -> None:
+        limits = self._terms.limits
         if limits.rcptmax is not None and self._rcpts_sent >= limits.rcptmax:
             raise LocalProtocolError(
                 f"the server takes {limits.rcptmax} RCPT commands a transaction (RFC 9422 §4.2)"
             )
         if limits.rcptdomainmax is not None:
             self._count_domain(command.address.domain, limits.rcptdomainmax)
-        self._rcpts_sent += 1
-        self._hopeful += 1
-        self._held.append((command, RCPT, line + b"\r\n", self._transaction))
-        self._planned = IN_RCPT
-
-    def _is_utf8(self) -> bool:
-        return self._planned_mail is not None and p.SMTPUTF8 in self._planned_mail.parameters
 
     def _count_domain(self, domain: str, most: int) -> None:
         if domain not in self._domains and len(self._domains) >= most:
@@ -760,12 +746,7 @@ class ClientConnection:
             return
         if self._planned is not IN_RCPT:
             raise self._out_of_order("DATA")
-        mail = self._planned_mail
-        if (
-            mail is not None
-            and mail.parameters
-            and mail.parameters.get(p.BODY) is p.Body.BINARYMIME
-        ):
+        if self._planned_parameters.get(p.BODY) is p.Body.BINARYMIME:
             raise LocalProtocolError("BODY=BINARYMIME needs Data(chunking=True) (RFC 3030 §3)")
         self._held.append((command, DATA, b"DATA\r\n", self._transaction))
         self._planned = IN_DATA
@@ -811,6 +792,30 @@ class ClientConnection:
         line = self._line(command)
         self._terms.check_line(verb, line)
         self._queue(command, OTHER, line, target)
+
+    def _queue_rare(self, command: Command) -> None:
+        match command:
+            case Rset():
+                self._queue_rset(command)
+            case Hello():
+                self._queue_hello(command)
+            case Quit():
+                self._queue_quit(command)
+            case StartTls():
+                self._queue_starttls(command)
+            case Noop() | Help():
+                self._queue_other(command)
+            case Vrfy() | Expn():
+                self._queue_query(command)
+            case Burl():
+                self._queue_burl(command)
+            case Auth() | Bdat() | EndOfData():
+                name = type(command).__name__
+                raise LocalProtocolError(
+                    f"{name} is not sent as such: see authenticate(), send_body() and end_body()"
+                )
+            case _:
+                self._queue_extension(command)
 
     def _queue_extension(self, command: Command) -> None:
         line = self._line(command)
@@ -879,45 +884,49 @@ class ClientConnection:
         """Hand over to ``data_to_send`` what may be written now."""
         if self._place is IN_GREETING and not self._early:
             return  # RFC 5321 §4.3.1
-        held = self._held
-        flight = self._flight
+        held, flight, out = self._held, self._flight, self._out
         while held:
             command, kind, octets, transaction = held[0]
             if flight:
                 if not self._may_follow(kind, octets):
                     return
-            elif kind is OPEN or (kind is DATA and not self._accepted):
-                return  # next_event() opens the body, or drops the command
+            elif kind.gated and not self._is_in_turn(kind):
+                return
             else:
                 self._serial += 1
             held.popleft()
-            size = 0 if kind in _BODY_KINDS else len(octets)
+            size = len(octets) if kind.counted else 0
             flight.append((command, kind, transaction, self._received, size))
             self._window += size
             self._commands += 1
-            self._out.append(octets)
+            out.append(octets)
             if self.trace is not None:
                 self._traced.append(("sent", _shown(kind, octets)))
 
+    def _is_in_turn(self, kind: Kind) -> bool:
+        """Whether a body may begin now: else next_event() opens it, or drops its command."""
+        return kind is DATA and bool(self._accepted)
+
     def _may_follow(self, kind: Kind, octets: bytes) -> bool:
         """Whether this may be written before the replies to what is in flight have come."""
-        last = self._flight[-1][1]
-        if not self._terms.pipelining or last.name not in kind.behind:
+        flight = self._flight
+        last = flight[-1][1]
+        if last.name not in kind.behind or not self._terms.pipelining:
             return False
-        if kind is LAST and self._config.lmtp:  # RFC 2033 §4.3: it has a reply a recipient
+        if kind is LAST and self._lmtp:  # RFC 2033 §4.3: it has a reply a recipient
             return False
         if last is HELLO and not self._early:
             return False
-        limits = self._config.limits
-        size = 0 if kind in _BODY_KINDS else len(octets)
-        return len(self._flight) < limits.in_flight and self._window + size <= limits.flight
+        limits = self._limits
+        if len(flight) >= limits.in_flight:
+            return False
+        return not kind.counted or self._window + len(octets) <= limits.flight
 
     # -- reading
 
     def _read(self) -> Item:
-        parser = self._parser
-        if parser.pending:
-            reply = parser.next_reply()
+        if self._received != self._start:
+            reply = self._parser.next_reply()
             if isinstance(reply, Reply):
                 return self._take(reply)
             if reply is not None:
@@ -935,33 +944,36 @@ class ClientConnection:
         self._serial += 1
         flight = self._flight
         code = reply.code
-        if not 200 <= code < 600:  # RFC 5321 §4.2: there is no such class
+        # RFC 5321 §4.2 knows no other classes. What started to come before the command was handed
+        # out is no reply to it.
+        if not 200 <= code < 600:
             return self._violation(ViolationKind.WRONG_REPLY)
-        if self._place is IN_GREETING:
-            return self._take_greeting(reply)
-        # What started to come before the command was handed out is no reply to it.
-        if not flight or flight[0][3] > start:
+        if not flight or flight[0][3] > start or self._place is IN_GREETING:
             return self._unasked(reply)
         command, kind, transaction, _, size = flight[0]
-        if (code == 421 or code == 221) and kind is not QUIT:
+        if code >= 300:
+            if code == 421 and kind is not QUIT:
+                return self._service_closing(reply)
+            if code < 400 and not kind.intermediate:
+                return self._violation(ViolationKind.WRONG_REPLY)
+        elif code == 221 and kind is not QUIT:
             return self._service_closing(reply)
-        if 300 <= code < 400 and kind not in _INTERMEDIATE:
-            return self._violation(ViolationKind.WRONG_REPLY)
         flight.popleft()
         self._window -= size
         event = _REPLIES[kind](self, command, transaction, reply)
         return self._read() if event is None else event
 
     def _need(self) -> Item:
-        if self._held and not self._flight and (event := self._next_in_turn()):
+        held = self._held
+        if held and not self._flight and held[0][1].gated and (event := self._next_in_turn()):
             return event
-        if self._out_size >= self._config.limits.output:
+        if self._out_size >= self._limits.output:
             return NEED_WRITE
         if self._encoder is not None or self._chunking:
-            if self._out_size or (self._held and self._can_release()):
+            if self._out_size or (held and self._can_release()):
                 return NEED_WRITE
-            return NEED_DATA if self._held else NEED_BODY
-        if self._flight or self._held or self._place is IN_GREETING or self._parser.pending:
+            return NEED_DATA if held else NEED_BODY
+        if self._flight or held or self._received != self._start or self._place is IN_GREETING:
             return NEED_DATA
         return NEED_COMMAND
 
@@ -972,8 +984,6 @@ class ClientConnection:
     def _next_in_turn(self) -> ClientEvent | None:
         """With all replies in: open the body in chunks, or drop a body without recipients."""
         command, kind, _, _ = self._held[0]
-        if kind is not OPEN and kind is not DATA:
-            return None
         if not self._accepted or (kind is OPEN and self._planned is not IN_CHUNKS):
             self._held.popleft()
             self._replan()
@@ -1053,6 +1063,8 @@ class ClientConnection:
         if reply.code < 300 and isinstance(command, Mail):
             self._mail = command
             self._place = IN_MAIL
+            parameters = command.parameters
+            self._prdr = parameters is not NO_PARAMETERS and p.PRDR in parameters
         else:
             self._drop_held(None, transaction)
             self._replan()
@@ -1077,7 +1089,7 @@ class ClientConnection:
         elif self._accepted:
             self._place = IN_DATA
             self._encoder = DotEncoder()
-        elif self._config.lmtp:  # RFC 2033 §4.2: 503 was due, and a dot would get no answer
+        elif self._lmtp:  # RFC 2033 §4.2: 503 was due, and a dot would get no answer
             self._violate(ViolationKind.WRONG_REPLY)
         else:  # RFC 2920 §3.1
             self._place = IN_DATA
@@ -1096,14 +1108,11 @@ class ClientConnection:
     def _message_reply(
         self, command: Command, kind: Kind, transaction: int, reply: Reply
     ) -> ClientEvent | None:
-        prdr = self._has_prdr()
-        if reply.is_intermediate and not (
-            prdr and reply.code == _PRDR_FIRST and self._answered < 0
-        ):
+        if self._lmtp or self._prdr:
+            return self._recipient_reply(command, kind, transaction, reply)
+        if reply.is_intermediate:
             self._restore(command, kind, transaction)
             return self._violation(ViolationKind.WRONG_REPLY)
-        if self._config.lmtp or (prdr and (reply.is_intermediate or self._answered >= 0)):
-            return self._recipient_reply(command, kind, transaction, reply)
         self._message_ended(kind, reply)
         return ReplyReceived(command, reply)
 
@@ -1111,25 +1120,31 @@ class ClientConnection:
         self, command: Command, kind: Kind, transaction: int, reply: Reply
     ) -> ClientEvent | None:
         """One of the replies a recipient (RFC 2033 §4.2); PRDR has one before and one after."""
-        if reply.is_intermediate:  # 353: they follow
-            self._answered = 0
+        if reply.is_intermediate:
             self._restore(command, kind, transaction)
+            if self._lmtp or reply.code != _PRDR_FIRST or self._answered >= 0:
+                return self._violation(ViolationKind.WRONG_REPLY)
+            self._answered = 0
             return None
+        if not self._per_recipient():  # PRDR without 353: it counts for all
+            self._message_ended(kind, reply)
+            return ReplyReceived(command, reply)
         index = max(self._answered, 0)
-        recipient = self._accepted[index] if index < len(self._accepted) else None
         self._answered = index + 1
-        if recipient is None or (self._config.lmtp and index + 1 == len(self._accepted)):
+        recipient = self._accepted[index] if index < len(self._accepted) else None
+        if recipient is None or (self._lmtp and self._answered == len(self._accepted)):
             self._message_ended(DOT, reply)
         else:
             self._restore(command, kind, transaction)
         return ReplyReceived(command, reply, recipient)
 
     def _message_ended(self, kind: Kind, reply: Reply) -> None:
-        if reply.is_positive:
-            self._messages += 1
         self._forget_transaction()
-        if kind is LAST and not reply.is_positive:
-            self._chunk_refused()  # RFC 3030 §2: the state is indeterminate
+        if reply.code < 300:
+            self._messages += 1
+            self._place = IN_READY
+        elif kind is LAST:  # RFC 3030 §2: the state is indeterminate
+            self._chunk_refused()
         else:
             self._place = IN_READY
 
@@ -1172,7 +1187,7 @@ class ClientConnection:
         self._blocked = None
         if not reply.is_positive:
             self._replan()
-        elif self._parser.pending:  # RFC 3207 §4: it may be anybody's
+        elif self._received != self._start:  # RFC 3207 §4: it may be anybody's
             self._violate(ViolationKind.PLAINTEXT_BEHIND_STARTTLS)
         else:
             self._blocked = command
@@ -1188,9 +1203,7 @@ class ClientConnection:
             return self._violation(ViolationKind.WRONG_REPLY)
         if reply.is_intermediate:
             self._place = IN_AUTH
-            self._parser.max_line = max(
-                self._config.limits.reply_line, self._config.limits.sasl_line
-            )
+            self._parser.max_line = max(self._limits.reply_line, self._limits.sasl_line)
             initial, self._initial = self._initial, None
             response = exchange.respond(initial, reply.text)
             if response is not None:
@@ -1202,7 +1215,7 @@ class ClientConnection:
         else:
             self._failed_authentications += 1
         self._exchange = self._initial = self._blocked = None
-        self._parser.max_line = self._config.limits.reply_line
+        self._parser.max_line = self._limits.reply_line
         self._place = self._planned = IN_READY
         return AuthenticationEnded(exchange.auth, reply, outcome)
 
@@ -1215,14 +1228,18 @@ class ClientConnection:
             if reply.is_positive:  # the session starts anew, and 220 is its greeting
                 self._forget_session()
         elif isinstance(command, Atrn):
-            self._reversed = reply.is_positive
-            if not self._reversed:
-                self._blocked = None
+            self._blocked = None
+            if reply.is_positive:
+                self._reversed = True
+                self._trail(self._parser.take_rest())
+                self._end(CloseReason.REVERSED, reply)
         return ReplyReceived(command, reply)
 
     # -- what nobody asked for, and the end
 
     def _unasked(self, reply: Reply) -> ClientEvent:
+        if self._place is IN_GREETING:
+            return self._take_greeting(reply)
         if self._place is IN_DATA or (self._place is IN_CHUNKS and self._body_unfinished()):
             return self._verdict(reply)
         if reply.code != 421:
@@ -1242,7 +1259,7 @@ class ClientConnection:
             end = self._flight.popleft()[0]
         elif self._held and self._held[0][1] in (DOT, LAST):
             end = self._held.popleft()[0]
-        recipients: list[Rcpt | None] = [*self._accepted] if self._config.lmtp else [None]
+        recipients: list[Rcpt | None] = [*self._accepted] if self._lmtp else [None]
         self._events.extend(ReplyReceived(end, reply, recipient) for recipient in recipients)
         if reply.code == 421:
             self._events.append(ServiceClosing(reply))
@@ -1272,7 +1289,7 @@ class ClientConnection:
             index = max(self._answered, 0)
             self._answered = index + 1
             if index < len(self._accepted):
-                if self._config.lmtp and index + 1 == len(self._accepted):
+                if self._lmtp and index + 1 == len(self._accepted):
                     self._flight.popleft()
                 return self._accepted[index]
         self._flight.popleft()
@@ -1346,7 +1363,7 @@ class ClientConnection:
     # -- helpers
 
     def _new_parser(self) -> ReplyParser:
-        limits = self._config.limits
+        limits = self._limits
         # Status codes are read whether or not they were offered: the text that looks like one, of
         # the right class on every line, is one; and the greeting comes before any offer.
         return ReplyParser(
@@ -1392,20 +1409,16 @@ class ClientConnection:
         self._answered = -1
         self._must_reset = False
 
-    def _has_prdr(self) -> bool:
-        mail = self._mail
-        return mail is not None and bool(mail.parameters) and p.PRDR in mail.parameters
-
     def _per_recipient(self) -> bool:
-        return self._config.lmtp or (self._has_prdr() and self._answered >= 0)
+        return self._lmtp or (self._prdr and self._answered >= 0)
 
     def _unanswered_recipients(self) -> list[Rcpt | None]:
         """Whose reply after the data is still to come; None is PRDR's final one."""
-        final = [] if self._config.lmtp else [None]
+        final = [] if self._lmtp else [None]
         return [*self._accepted[max(self._answered, 0) :], *final]
 
     def _trail(self, data: bytes | bytearray | memoryview) -> None:
-        room = self._config.limits.trailing - len(self._trailing)
+        room = self._limits.trailing - len(self._trailing)
         if room > 0:
             self._trailing += bytes(data[:room])
 

@@ -40,10 +40,21 @@ class Kind:
     ``word`` is its name in the table of transitions. ``behind`` names the kinds it may be written
     behind while their replies are still to come; behind all others it waits. ``timeout`` picks the
     figure for its reply. ``blocking``: nothing may be queued behind it, since what may follow
-    depends on its reply.
+    depends on its reply. ``gated``: it waits for what the recipients' replies were.
+    ``intermediate``: it can have a 3yz. ``counted``: its octets take up room in the window; those
+    of a body do not.
     """
 
-    __slots__ = ("behind", "blocking", "name", "timeout", "word")
+    __slots__ = (
+        "behind",
+        "blocking",
+        "counted",
+        "gated",
+        "intermediate",
+        "name",
+        "timeout",
+        "word",
+    )
 
     def __init__(
         self,
@@ -53,12 +64,18 @@ class Kind:
         behind: frozenset[str] = frozenset(),
         *,
         blocking: bool = False,
+        gated: bool = False,
+        intermediate: bool = False,
+        counted: bool = True,
     ) -> None:
         self.name = name
         self.word = word
         self.timeout = timeout
         self.behind = behind
         self.blocking = blocking
+        self.gated = gated
+        self.intermediate = intermediate
+        self.counted = counted
 
     def __repr__(self) -> str:
         return f"Kind({self.name})"
@@ -76,21 +93,36 @@ _AFTER_A_BODY: Final = frozenset({"dot", "chunk", "last chunk"})
 HELLO: Final = Kind("hello", "EHLO", _command, _GROUP, blocking=True)
 MAIL: Final = Kind("MAIL", "MAIL", lambda t: t.mail, _GROUP | {"dot", "hello"})
 RCPT: Final = Kind("RCPT", "RCPT", lambda t: t.rcpt, _GROUP)
-DATA: Final = Kind("DATA", "DATA", lambda t: t.data, _GROUP)
-OPEN: Final = Kind("body in chunks", "BDAT", lambda t: t.block)
+DATA: Final = Kind("DATA", "DATA", lambda t: t.data, _GROUP, gated=True, intermediate=True)
+OPEN: Final = Kind("body in chunks", "BDAT", lambda t: t.block, gated=True)
 """``Data(chunking=True)``: never written; the body is open when nothing is in flight (RFC 3030 §2:
 "after all MAIL and RCPT responses are collected and processed")."""
-CHUNK: Final = Kind("chunk", "BDAT", lambda t: t.block, frozenset({"chunk"}))
-LAST: Final = Kind("last chunk", "BDAT LAST", lambda t: t.end_of_data, frozenset({"chunk"}))
-DOT: Final = Kind("dot", "(end of data)", lambda t: t.end_of_data)
+CHUNK: Final = Kind("chunk", "BDAT", lambda t: t.block, frozenset({"chunk"}), counted=False)
+LAST: Final = Kind(
+    "last chunk",
+    "BDAT LAST",
+    lambda t: t.end_of_data,
+    frozenset({"chunk"}),
+    intermediate=True,
+    counted=False,
+)
+DOT: Final = Kind(
+    "dot",
+    "(end of data)",
+    lambda t: t.end_of_data,
+    intermediate=True,
+    counted=False,
+)
 # RFC 4468 §3.2: BURL and BDAT mix, and the whole transaction may go in one group.
 BURL: Final = Kind("chunk", "BURL", lambda t: t.block, _GROUP | {"chunk"})
-BURL_LAST: Final = Kind("last chunk", "BURL LAST", lambda t: t.end_of_data, _GROUP | {"chunk"})
+BURL_LAST: Final = Kind(
+    "last chunk", "BURL LAST", lambda t: t.end_of_data, _GROUP | {"chunk"}, intermediate=True
+)
 RSET: Final = Kind("RSET", "RSET", _command, _GROUP | _AFTER_A_BODY)
 QUIT: Final = Kind("QUIT", "QUIT", lambda t: t.quit, _GROUP | _AFTER_A_BODY, blocking=True)
 STARTTLS: Final = Kind("STARTTLS", "STARTTLS", _command, _GROUP, blocking=True)
-AUTH: Final = Kind("AUTH", "AUTH", _command, _GROUP, blocking=True)
-RESPONSE: Final = Kind("response", "AUTH", _command, blocking=True)
+AUTH: Final = Kind("AUTH", "AUTH", _command, _GROUP, blocking=True, intermediate=True)
+RESPONSE: Final = Kind("response", "AUTH", _command, blocking=True, intermediate=True)
 """A line of a SASL exchange."""
 OTHER: Final = Kind("other", "NOOP", _command, _GROUP)
 """NOOP, HELP, VRFY, EXPN, and verbs of extensions: last in a group."""

@@ -27,6 +27,7 @@ class Terms:
         "_mail",
         "_rcpt",
         "_registry",
+        "limited",
         "limits",
         "mechanisms",
         "offer",
@@ -38,6 +39,7 @@ class Terms:
         self.pipelining = "PIPELINING" in offer
         self.mechanisms = offer.get(AUTH) or ()
         self.limits = offer.get(LIMITS) or _UNLIMITED
+        self.limited = self.limits != _UNLIMITED
         self._registry = registry
         self._mail = offer.mail
         self._rcpt = offer.rcpt

@@ -1,0 +1,137 @@
+"""Verbs of extensions on the client: ETRN, XCLIENT, XFORWARD, ATRN with its swap, private ones."""
+
+from typing import Final
+
+import pytest
+from tests.engine.client_dialogue import ALICE, BOB, VERIFIED, Dialogue, answered, scenario
+
+from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import Closed, CloseReason, Connected
+from smtpwire.engine.need import Need
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.state import State
+from smtpwire.extensions import REGISTRY, Extension, flag, no_parameter
+from smtpwire.extensions.atrn import Atrn
+from smtpwire.extensions.etrn import Etrn
+from smtpwire.extensions.xclient import XClient
+from smtpwire.extensions.xforward import XForward
+from smtpwire.sasl import ClientMechanismConfig, Password, client_mechanism
+from smtpwire.testing import drain
+from smtpwire.wire.command import ExtensionCommand, Hello, Mail, Noop, Rcpt, Verb
+from smtpwire.wire.reply import Reply
+
+
+@scenario
+def test_etrn(d: Dialogue) -> None:
+    d.greeted("ETRN")
+    assert d.send(Etrn("example.com")) == b"ETRN example.com\r\n"
+    assert answered(d.receive("250 queuing started")) == [(Etrn, 250)]
+    d.send(Mail(ALICE))
+    with pytest.raises(LocalProtocolError, match="ETRN is out of order"):
+        d.conn.send(Etrn("example.com"))
+    d.receive("250 OK")
+
+
+def test_verbs_need_their_extension() -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    for command in (Etrn("example.com"), XClient(name="x"), Atrn()):
+        with pytest.raises(LocalProtocolError, match="which the server does not offer"):
+            d.conn.send(command)
+
+
+@scenario
+def test_xclient_starts_the_session_anew(d: Dialogue) -> None:
+    d.greeted("XCLIENT NAME ADDR", "SIZE 5")
+    xclient = XClient(name="spike.example.com", address="192.0.2.1")
+    assert d.send(xclient) == b"XCLIENT NAME=spike.example.com ADDR=192.0.2.1\r\n"
+    with pytest.raises(LocalProtocolError, match="behind XClient"):
+        d.conn.send(Noop())
+    assert answered(d.receive("220 mx.example.com ESMTP")) == [(XClient, 220)]
+    assert d.conn.state is State.HELLO
+    assert d.conn.extensions.keywords == ()
+    d.hello("SIZE 5")
+
+
+@scenario
+def test_xclient_refused(d: Dialogue) -> None:
+    d.greeted("XCLIENT NAME ADDR")
+    d.send(XClient(name="spike.example.com"))
+    d.receive("550 insufficient authorization")
+    assert d.conn.state is State.READY
+    d.send(Mail(ALICE))
+    d.receive("250 OK")
+
+
+@scenario
+def test_xforward(d: Dialogue) -> None:
+    d.greeted("XFORWARD NAME ADDR")
+    assert d.send(XForward(name="spike.example.com")) == b"XFORWARD NAME=spike.example.com\r\n"
+    d.receive("250 OK")
+
+
+@scenario
+def test_atrn_swaps_the_roles(d: Dialogue) -> None:
+    d.connect(tls=VERIFIED)
+    d.greeted("ATRN", "AUTH PLAIN")
+    plain = client_mechanism("PLAIN", Password("user", "pass"), ClientMechanismConfig())
+    d.commands.append(d.conn.authenticate(plain))
+    d.flush()
+    d.receive("235 OK")
+    with pytest.raises(LocalProtocolError, match="accepted ATRN only"):
+        d.conn.reverse(ServerConfig.relay("example.org"))
+    assert d.send(Atrn(("example.org",))) == b"ATRN example.org\r\n"
+    reply = Reply(250, "now reversing")
+    assert d.receive("250 now reversing")[1:] == [Closed(CloseReason.REVERSED, reply)]
+    assert d.need() is Need.CLOSE
+    d.conn.receive_data(b"EHLO mx.example.com\r\n")
+    server = d.conn.reverse(ServerConfig.relay("example.org"))
+    assert server.tls is VERIFIED
+    assert isinstance(drain(server)[0][-1], Connected)
+    server.reply()
+    assert server.data_to_send().startswith(b"220 ")
+    assert [type(event) for event in drain(server)[0]][-1] is Hello
+    with pytest.raises(LocalProtocolError, match="accepted ATRN only"):
+        d.conn.reverse(ServerConfig.relay("example.org"))
+
+
+@scenario
+def test_atrn_and_the_end_of_the_stream(d: Dialogue) -> None:
+    d.greeted("ATRN")
+    d.send(Atrn())
+    d.receive("250 now reversing")
+    d.conn.receive_data(b"")
+    server = d.conn.reverse(ServerConfig.relay("example.org"))
+    assert server.eof_received
+
+
+@scenario
+def test_atrn_refused(d: Dialogue) -> None:
+    d.greeted("ATRN")
+    d.send(Atrn())
+    assert answered(d.receive("453 you have no mail")) == [(Atrn, 453)]
+    d.send(Noop())
+    d.receive("250 OK")
+
+
+def _text(argument: str) -> str:
+    return argument
+
+
+GROUPED: Final = Verb("XNOTE", _text, _text, last_in_group=False)
+LAST: Final = Verb("XASK", _text, _text)
+MINE: Final = Extension("XMINE", "none", "mine", flag, no_parameter, verbs=(GROUPED, LAST))
+
+
+@scenario
+def test_a_private_extension_says_where_its_verbs_may_stand(d: Dialogue) -> None:
+    d.connect(ClientConfig(registry=REGISTRY.__add__((MINE,))))
+    d.greeted("XMINE", "PIPELINING")
+    assert d.send(Mail(ALICE), GROUPED("a"), Rcpt(BOB), LAST("b"), Rcpt(BOB)) == (
+        b"MAIL FROM:<alice@example.com>\r\nXNOTE a\r\nRCPT TO:<bob@example.org>\r\nXASK b\r\n"
+    )
+    events = d.receive("250 OK", "250 noted", "250 OK", "299 answer")
+    assert answered(events)[1::2] == [(ExtensionCommand, 250), (ExtensionCommand, 299)]
+    assert d.flush() == b"RCPT TO:<bob@example.org>\r\n"
+    d.receive("250 OK")
