@@ -49,7 +49,7 @@ class Exchange:
         """
         if initial is not None:
             return encode_response(initial)
-        data = decode_base64(challenge.encode())
+        data = decode_base64(challenge.strip(" \t").encode())  # blanks around it are met
         if data is None:  # RFC 4954 §4: a client cancels
             return self._cancel(AuthenticationOutcome.MECHANISM_REFUSED)
         try:
