@@ -1,0 +1,103 @@
+"""What holds of every session, however it went."""
+
+from collections.abc import Iterable, Sequence
+
+from smtpwire.engine.events import (
+    AuthenticationEnded,
+    BodyChunk,
+    ClientEvent,
+    Closed,
+    EndOfData,
+    EndOfMessage,
+    MessageAborted,
+    ReplyReceived,
+    ServerEvent,
+    Unanswered,
+)
+from smtpwire.wire.command import Command, Data
+from smtpwire.wire.reply import Reply, ReplyParser
+
+__all__ = [
+    "check_commands_end",
+    "check_one_end",
+    "check_own_words",
+    "check_server_brackets",
+    "replies_of",
+]
+
+
+def check_own_words(text: str) -> None:
+    """What we say of a peer's mistake is plain text of our own, fit for a reply or a log."""
+    assert text.isascii()
+    assert text.isprintable()
+
+
+def replies_of(octets: bytes) -> list[Reply]:
+    """What a client reads; the stream has nothing but replies, and no bare CR or LF."""
+    parser = ReplyParser(max_line=20_000, max_lines=200, max_octets=1 << 20)
+    parser.receive_data(octets)
+    replies: list[Reply] = []
+    while (reply := parser.next_reply()) is not None:
+        assert isinstance(reply, Reply), reply
+        replies.append(reply)
+    assert not parser.pending
+    return replies
+
+
+def check_one_end(events: Sequence[ServerEvent | ClientEvent]) -> None:
+    """Exactly one Closed, and nothing after it."""
+    closed = [event for event in events if isinstance(event, Closed)]
+    assert len(closed) == 1, events
+    assert events[-1] is closed[0], events
+
+
+def check_server_brackets(events: Iterable[ServerEvent]) -> None:
+    """Every body that was begun ends once, and its octets come inside."""
+    begun: Data | None = None
+    inside = False
+    size = 0
+    for event in events:
+        match event:
+            case Data():
+                assert not inside
+                begun, size = event, 0
+            case BodyChunk(data):
+                assert begun is not None
+                inside = True
+                size += len(data)
+            case EndOfMessage():
+                assert begun is not None
+                assert event.size == size
+                assert event.envelope.recipients
+                inside, begun = False, None
+            case MessageAborted():
+                assert begun is not None
+                inside, begun = False, None
+            case _:
+                pass
+    assert not inside
+
+
+def check_commands_end(
+    events: Sequence[ClientEvent], commands: Iterable[Command], bodies: Iterable[Command]
+) -> None:
+    """Every command that was taken ends once; the end of the data once a recipient in LMTP.
+
+    ``bodies`` are those that open a body in chunks, which end silently where it was opened.
+    """
+    ends: dict[int, int] = {}
+    for event in events:
+        match event:
+            case ReplyReceived(command) | Unanswered(command):
+                ends[id(command)] = ends.get(id(command), 0) + 1
+            case AuthenticationEnded(auth):
+                ends[id(auth)] = ends.get(id(auth), 0) + 1
+            case _:
+                pass
+    for command in commands:
+        count = ends.pop(id(command), 0)
+        assert count == 1 or (count and isinstance(command, EndOfData)), (command, count, events)
+    for command in bodies:
+        assert ends.pop(id(command), 0) <= 1, (command, events)
+    # What else ends is the lone dot of the engine's own, and a refusal in the middle of a body.
+    assert all(count == 1 or count <= 100 for count in ends.values())

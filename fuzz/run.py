@@ -1,0 +1,124 @@
+"""Run the fuzz targets: ``python fuzz/run.py [--seconds N] [--target NAME]``.
+
+Each target runs for N seconds (60) in a process of its own, from the hand-made corpus and what was
+ever found; what libFuzzer collects on the way is kept outside the repository. A finding is saved
+into ``fuzz/regressions`` and the exit code is 1. Needs atheris: ``pip install -e '.[fuzz]'``.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FUZZ: Final = ROOT / "fuzz"
+SECONDS: Final = 60
+LONGEST: Final = 4096
+SLOWEST: Final = 20
+
+_EXECUTIONS: Final = re.compile(r"stat::number_of_executed_units: +(\d+)|^#(\d+)\t", re.MULTILINE)
+_COVERAGE: Final = re.compile(r" ft: (\d+)")
+_EXCEPTION: Final = re.compile(r"^(?:\w+\.)*([A-Z]\w+)(?::|$)", re.MULTILINE)
+
+
+class Result(NamedTuple):
+    """What one target did."""
+
+    target: str
+    executions: int
+    features: int
+    findings: list[Path]
+    trouble: str = ""
+
+
+def main(arguments: list[str]) -> int:
+    sys.path.insert(0, str(ROOT))
+    from fuzz.targets import TARGETS
+
+    parser = argparse.ArgumentParser(description="Fuzz smtpwire.")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="a target (default: 60)")
+    parser.add_argument("--target", choices=TARGETS, help="only this one")
+    options = parser.parse_args(arguments)
+    if importlib.util.find_spec("atheris") is None:
+        print("atheris is missing: pip install -e '.[fuzz]'", file=sys.stderr)
+        return 2
+    targets = (options.target,) if options.target else TARGETS
+    results = []
+    for target in targets:
+        results.append(run(target, options.seconds))
+        show(results[-1])
+    print(f"\n{'target':14}{'executions':>12}{'features':>10}{'findings':>10}")
+    for result in results:
+        print(
+            f"{result.target:14}{result.executions:12,}{result.features:10,}"
+            f"{len(result.findings):10}"
+        )
+    return 1 if any(result.findings or result.trouble for result in results) else 0
+
+
+def show(result: Result) -> None:
+    print(f"{result.target}: {result.executions:,} executions, {len(result.findings)} findings")
+    for finding in result.findings:
+        print(f"  {finding.relative_to(ROOT)}")
+    if result.trouble:
+        print(result.trouble)
+    sys.stdout.flush()
+
+
+def run(target: str, seconds: int) -> Result:
+    """Run one target, and save what it finds."""
+    known = [FUZZ / "corpus" / target, FUZZ / "regressions" / target]
+    seeds = [str(folder) for folder in known if folder.is_dir()]
+    collected = Path(tempfile.gettempdir()) / "smtpwire-fuzz" / target
+    collected.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            *(sys.executable, "-m", "fuzz.harness", target),
+            f"-max_total_time={seconds}",
+            f"-artifact_prefix={folder}{os.sep}",
+            f"-dict={FUZZ / 'smtp.dict'}",
+            f"-max_len={LONGEST}",
+            f"-timeout={SLOWEST}",
+            "-rss_limit_mb=2048",
+            "-print_final_stats=1",
+            str(collected),
+            *seeds,
+        ]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
+        output = done.stdout + done.stderr
+        raised = traceback(done.stdout)
+        findings = [save(target, path, raised) for path in sorted(Path(folder).iterdir())]
+    executions = max((int(one or other) for one, other in _EXECUTIONS.findall(output)), default=0)
+    features = max(map(int, _COVERAGE.findall(output)), default=0)
+    failed = done.returncode != 0 or not executions
+    trouble = (raised or done.stderr[-2000:]) if failed else ""
+    return Result(target, executions, features, findings, trouble)
+
+
+def save(target: str, artifact: Path, raised: str) -> Path:
+    """Keep a finding under a name that says what it was; a better one is given by hand."""
+    octets = artifact.read_bytes()
+    what = artifact.name.partition("-")[0]  # crash, timeout, oom
+    if what == "crash" and (named := _EXCEPTION.findall(raised)):
+        what = named[-1].lower()
+    name = f"{what}-{hashlib.sha256(octets).hexdigest()[:12]}"
+    path = FUZZ / "regressions" / target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(octets)
+    return path
+
+
+def traceback(output: str) -> str:
+    """The Python traceback that atheris shows, if there is one."""
+    start = output.find("Traceback (most recent call last)")
+    return output[start:].strip() if start >= 0 else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

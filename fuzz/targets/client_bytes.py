@@ -1,0 +1,287 @@
+"""A client that is sent any octets, in any cut, by an application that goes on as an input says.
+
+Input: the client, how it is cut, seed of the cuts; then parts between record separators. A part's
+first octet is what the application does before the rest of the part arrives.
+"""
+
+import re
+from typing import Final, final
+
+from fuzz.choices import Choices, cut
+from fuzz.dialogue import SEPARATOR, client
+from fuzz.oracles import check_commands_end, check_one_end
+from smtpwire.engine.client import ClientConnection
+from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import ClientEvent
+from smtpwire.engine.limits import Limits
+from smtpwire.engine.need import Need
+from smtpwire.extensions import parameters as p
+from smtpwire.extensions.etrn import Etrn
+from smtpwire.sasl import MECHANISMS, SaslError
+from smtpwire.testing import SIMULATED_TLS
+from smtpwire.wire.address import Address
+from smtpwire.wire.command import (
+    Command,
+    Data,
+    Hello,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    Vrfy,
+)
+from smtpwire.wire.parameter import Parameters
+from smtpwire.wire.value import replace
+
+_SMALL: Final = Limits(
+    backlog=512,
+    output=256,
+    trailing=32,
+    reply_line=128,
+    reply_lines=6,
+    reply=400,
+    flight=120,
+    in_flight=4,
+    sasl_line=256,
+)
+_RELAY: Final = ClientConfig(
+    hello_name="client.example.org", cleartext_authentication_without_verified_tls=True
+)
+_CONFIGS: Final = (
+    _RELAY,
+    replace(_RELAY, limits=_SMALL, chunk_size=8),
+    replace(_RELAY, lmtp=True),
+    replace(_RELAY, lmtp=True, limits=_SMALL, chunk_size=8),
+)
+_ALICE: Final = Address("alice", "example.com")
+_BOB: Final = Address("bob", "example.org")
+_BODY: Final = b"one\r\n.two\r\n\r\n..\r\nlast"
+_BDAT: Final = re.compile(rb"BDAT ([0-9]{1,20})(?: LAST)?\r\n")
+_LINE: Final = re.compile(rb"[^\r\n]*\r\n")
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    config = _CONFIGS[choices.below(len(_CONFIGS))]
+    mode, seed = choices.octet(), choices.octet()
+    parts = choices.rest().split(SEPARATOR)
+    whole = Session(config)
+    divided = Session(config)
+    for part in parts:
+        whole.do(part[:1])
+        whole.receive([part[1:]] if part[1:] else [])
+        divided.do(part[:1])
+        divided.receive(cut(part[1:], mode, seed))
+    whole.end()
+    divided.end()
+    whole.check()
+    divided.check()
+    assert whole.events == divided.events, (whole.events, divided.events)
+    assert whole.sent == divided.sent
+
+
+@final
+class Session:
+    """One connection, its adapter and its application."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self.conn = ClientConnection(config)
+        self.events: list[ClientEvent] = []
+        self.sent = bytearray()
+        self._config = config
+        self._commands: list[Command] = []
+        self._opened: list[Command] = []  # of those the bodies in chunks, which may end silently
+        self._need: Need = Need.DATA
+        self._body: list[bytes] = []
+        self._calls = 0
+        self._received = 0
+        self._reads = 0
+        self._actions = 0
+        self._pull()
+        self._flush()
+
+    # -- the adapter
+
+    def receive(self, parts: list[bytes]) -> None:
+        """What arrives before anything more is written."""
+        for part in parts:
+            if not self.conn.wants_data and self._need is not Need.TLS:
+                break
+            self._reads += 1
+            self._received += len(part)
+            try:
+                self.conn.receive_data(part)
+            except LocalProtocolError:
+                raise AssertionError("wants_data was True") from None
+            self._pull()
+        self._flush()
+        self._pull()
+        self._flush()
+
+    def _pull(self) -> None:
+        while True:
+            self._calls += 1
+            item = self.conn.next_event()
+            if isinstance(item, Need):
+                assert self.conn.next_event() is item
+                self._need = item
+                return
+            self.events.append(item)
+            assert len(repr(item)) < 100_000
+
+    def _flush(self) -> None:
+        for _ in range(3):
+            octets = self.conn.data_to_send()
+            self.sent += octets
+            limits = self._config.limits
+            assert len(octets) <= limits.output + limits.flight + self._config.chunk_size + 4096
+            if self._need is not Need.WRITE:
+                return
+            self._pull()
+
+    def end(self) -> None:
+        """The server closes, and nobody goes on."""
+        if self._need is Need.TLS:
+            self.conn.tls_failed("no handshake")
+        self.conn.receive_data(b"")
+        self.conn.receive_data(b"")
+        self._pull()
+        self._flush()
+        if self._need is not Need.CLOSE:
+            assert self._need is Need.COMMAND, self._need  # after ATRN
+            self.conn.abort()
+            self._pull()
+        assert self._need is Need.CLOSE
+
+    # -- the application
+
+    def do(self, action: bytes) -> None:
+        """One step of the application; one that is not legal now changes nothing."""
+        self._actions += 1
+        before = self.conn.state, self.conn.replies_owed, len(self.events)
+        try:
+            self._act(action)
+        except LocalProtocolError:
+            assert before == (self.conn.state, self.conn.replies_owed, len(self.events))
+        self._pull()
+        self._flush()
+        self._pull()
+
+    def _send(self, command: Command) -> None:
+        self._commands.append(self.conn.send(command))
+
+    def _act(self, action: bytes) -> None:
+        conn = self.conn
+        match action:
+            case b"E":
+                self._send(Hello("client.example.org", "LHLO" if self._config.lmtp else "EHLO"))
+            case b"H":
+                self._send(Hello("client.example.org", "HELO"))
+            case b"M":
+                self._send(Mail(_ALICE))
+            case b"P":
+                self._send(Mail(_ALICE, Parameters(p.SIZE(100), p.BODY(p.Body.EIGHTBITMIME))))
+            case b"p":
+                self._send(Mail(None, Parameters(p.PRDR(True))))
+            case b"R":
+                self._send(Rcpt(_BOB))
+            case b"D":
+                self._send(Data())
+            case b"C":
+                self._opened.append(conn.send(Data(chunking=True)))
+            case b"B":
+                conn.send_body(_BODY)
+            case b"b":
+                conn.send_body(b"\r\n.\r\nMAIL FROM:<smuggled@example.com>\r\n")
+            case b"l":
+                conn.send_body(b"a bare\nLF")
+            case b".":
+                self._commands.append(conn.end_body())
+            case b"S":
+                self._send(Rset())
+            case b"N":
+                self._send(Noop())
+            case b"h":
+                self._send(Help("topic"))
+            case b"V":
+                self._send(Vrfy("bob"))
+            case b"T":
+                self._send(StartTls())
+            case b"t":
+                self._need_tls()
+                conn.tls_started(SIMULATED_TLS)
+            case b"f":
+                self._need_tls()
+                conn.tls_failed("the handshake failed")
+            case b"Q":
+                self._send(Quit())
+            case b"x":
+                self._send(Etrn("example.org"))
+            case b"0" | b"1" | b"2" | b"3" | b"4" | b"5" | b"6" | b"7" | b"8" | b"9":
+                self._authenticate(MECHANISMS[-1 - int(action)])
+            case b"m":  # a whole transaction at once
+                for command in (Mail(_ALICE), Rcpt(_BOB), Rcpt(_ALICE), Data()):
+                    self._send(command)
+            case b"~":
+                conn.timed_out()
+            case b"!":
+                conn.abort("the transport is lost")
+            case b"$":
+                conn.receive_data(b"")
+            case b"\n":
+                self._send(Noop("injected\r\nMAIL FROM:<smuggled@example.com>"))
+            case _:
+                pass
+
+    def _need_tls(self) -> None:
+        if self._need is not Need.TLS:
+            raise LocalProtocolError("no handshake is due")
+
+    def _authenticate(self, name: str) -> None:
+        try:
+            mechanism = client(name, "correct-horse", "")
+        except SaslError as error:
+            raise LocalProtocolError(str(error)) from error
+        self._commands.append(self.conn.authenticate(mechanism))
+
+    # -- the oracles
+
+    def check(self) -> None:
+        """What holds of every session, when it is over."""
+        check_one_end(self.events)
+        assert self.conn.next_event() is Need.CLOSE
+        assert self.conn.data_to_send() == b""
+        assert not self.conn.wants_data
+        assert not self.conn.reusable
+        assert self.conn.replies_owed == 0
+        assert len(self.conn.trailing_data) <= self._config.limits.trailing
+        steps = self._received + self._reads + self._actions
+        assert self._calls <= 8 * steps + 4 * len(self._commands) + 16
+        check_commands_end(self.events, self._commands, self._opened)
+        self._check_sent()
+        assert "correct-horse" not in repr(self.events)
+
+    def _check_sent(self) -> None:
+        """Lines and chunks, with nothing between and no bare CR or LF in a line."""
+        octets = bytes(self.sent)
+        at = 0
+        content = b""
+        while at < len(octets):
+            if match := _BDAT.match(octets, at):
+                at = match.end() + int(match[1])
+                content += octets[match.end() : at]
+                assert at <= len(octets)
+                continue
+            line = _LINE.match(octets, at)
+            if line is None:  # a body that was given up inside a line
+                tail = octets[at:]
+                assert _BODY.endswith(tail), tail
+                break
+            at = line.end()
+        before = content.find(b"smuggled")
+        assert b"\r\n.\r\nMAIL FROM:<smuggled" not in octets or before >= 0
+        assert b"injected" not in octets

@@ -1,0 +1,476 @@
+"""A server that is sent any octets, in any cut, by an application that answers as an input says.
+
+Input: the service, the application, how it is cut, seed of the cuts; then what the client sends.
+"""
+
+import re
+from typing import Final, final
+
+from fuzz.choices import Choices, cut
+from fuzz.oracles import check_one_end, check_server_brackets, replies_of
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import (
+    BodyChunk,
+    EndOfMessage,
+    MessageAborted,
+    Peer,
+    ServerEvent,
+)
+from smtpwire.engine.limits import Limits
+from smtpwire.engine.need import Need
+from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.state import State
+from smtpwire.engine.tls import TlsInfo
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
+from smtpwire.extensions import (
+    ATRN,
+    BINARYMIME,
+    BURL,
+    CHUNKING,
+    DSN,
+    EIGHTBITMIME,
+    ENHANCEDSTATUSCODES,
+    ETRN,
+    EXPN,
+    PIPELINING,
+    PRDR,
+    SMTPUTF8,
+    XCLIENT,
+    XFORWARD,
+    Profile,
+)
+from smtpwire.sasl import (
+    MECHANISMS,
+    AnonymousLogin,
+    AuthorizationRequest,
+    ExternalLogin,
+    PasswordLogin,
+    PlainPassword,
+    SecretRequest,
+    ServerFactory,
+    ServerMechanism,
+    ServerMechanismConfig,
+    TokenLogin,
+    server_mechanism,
+)
+from smtpwire.testing import SIMULATED_TLS
+from smtpwire.wire.body import LineEndings
+from smtpwire.wire.command import Data, StartTls
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import Request, replace
+
+_NAMES: Final = tuple(name for name in MECHANISMS if not name.endswith("-PLUS"))
+
+
+def _predictable(name: str) -> ServerFactory:
+    """A mechanism whose challenges are always the same, so that two runs can be compared."""
+
+    def make(config: ServerMechanismConfig) -> ServerMechanism:
+        return server_mechanism(name, replace(config, nonce=lambda: "s0"))
+
+    return make
+
+
+_ADDRESS: Final = "192.0.2.1"
+_PEER: Final = Peer(_ADDRESS, 4711)
+_SMALL: Final = Limits(
+    command_line=128,
+    sasl_line=256,
+    message=200,
+    recipients=3,
+    refused_recipients=3,
+    errors=5,
+    junk=8,
+    authentications=3,
+    backlog=2048,
+    output=300,
+    swallow=400,
+    trailing=32,
+)
+_OFFER: Final = (PIPELINING, EIGHTBITMIME, ENHANCEDSTATUSCODES, CHUNKING, BINARYMIME, SMTPUTF8)
+_RELAY: Final = ServerConfig(
+    host="mx.example.org",
+    offer=(*_OFFER, DSN, ETRN, EXPN, PRDR),
+    starttls=True,
+)
+_SUBMISSION: Final = ServerConfig(
+    host="mx.example.org",
+    profile=Profile.SUBMISSION,
+    offer=(*_OFFER, DSN),
+    leniency=ServerConfig.submission("mx").leniency,
+    starttls=True,
+    require_auth=True,
+    mechanisms=_NAMES,
+    custom_mechanisms={name: _predictable(name) for name in _NAMES},
+    cleartext_without_tls=True,
+    scram_secret=b"shared by all processes",
+    stores_passwords=False,
+)
+_CONFIGS: Final = (
+    _RELAY,
+    replace(_RELAY, limits=_SMALL),
+    _SUBMISSION,
+    replace(_SUBMISSION, limits=_SMALL, require_tls=True),
+    ServerConfig.lmtp("mx.example.org"),
+    replace(ServerConfig.lmtp("mx.example.org"), limits=_SMALL),
+    replace(_RELAY, line_endings=LineEndings.NORMALISE, offer=(*_OFFER, PRDR)),
+    replace(_RELAY, line_endings=LineEndings.PRESERVE, offer=(PIPELINING,), check_chunks=False),
+    replace(_RELAY, proxy=frozenset({_ADDRESS}), limits=_SMALL),
+    replace(
+        _RELAY,
+        offer=(*_OFFER, XCLIENT, XFORWARD, ATRN),
+        mechanisms=("PLAIN",),
+        cleartext_without_tls=True,
+        xclient=frozenset({_ADDRESS}),
+        xforward=frozenset({_ADDRESS}),
+        xclient_login=True,
+    ),
+    replace(_SUBMISSION, offer=(*_OFFER, BURL), require_auth=False, mechanisms=("PLAIN",)),
+)
+_UNDER_TLS: Final = b"EHLO under.tls.example\r\nQUIT\r\n"
+_WORDS: Final = ("default", "default", "positive", "450", "550", "421", "late", "wrong")
+_ONE_REPLY: Final = frozenset({State.HELLO, State.READY, State.MAIL, State.RCPT, State.CHUNKS})
+_BDAT: Final = re.compile(rb"BDAT +([0-9]{1,20})( +LAST)?[ \t]*\r\n", re.IGNORECASE)
+_PARTS_MOST: Final = 2000
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    config = _CONFIGS[choices.below(len(_CONFIGS))]
+    behaviour = choices.octet()
+    mode, seed = choices.octet(), choices.octet()
+    octets = choices.rest()
+    whole = Session(config, behaviour)
+    whole.run([octets] if octets else [])
+    whole.check()
+    divided = Session(config, behaviour)
+    divided.run(cut(octets, mode, seed))
+    divided.check()
+    if not behaviour & (INTERRUPTED | EARLY_VERDICT):
+        _check_same(whole, divided)
+        _check_replies_counted(config, behaviour, octets)
+
+
+INTERRUPTED: Final = 128
+"""Somewhere the application shuts down, aborts or lets the time pass."""
+EARLY_VERDICT: Final = 64
+"""It refuses a message while its body comes."""
+
+
+@final
+class Session:
+    """One connection, its adapter and its application."""
+
+    def __init__(self, config: ServerConfig, behaviour: int) -> None:
+        self.conn = ServerConnection(config, peer=_PEER)
+        self.events: list[ServerEvent] = []
+        self.sent = bytearray()
+        self.before_tls = len(self.sent)
+        """What had been sent when STARTTLS was asked."""
+        self.need: Need = Need.DATA
+        self._config = config
+        self._behaviour = behaviour
+        self._calls = 0
+        self._received = 0
+        self._parts = 0
+        self._questions = 0
+        self._tls_events: int | None = None
+
+    def run(self, parts: list[bytes]) -> None:
+        """Everything that is sent, and the end of the stream."""
+        self.pull()
+        for part in parts:
+            self.feed(part)
+        self.end()
+
+    def end(self) -> None:
+        """The client closes; twice, since that is allowed."""
+        if self.need is Need.TLS:
+            self.conn.tls_failed("no handshake")
+        self.conn.receive_data(b"")
+        self.conn.receive_data(b"")
+        self.pull()
+        assert self.need is Need.CLOSE
+
+    def feed(self, part: bytes) -> None:
+        """Octets arrive; when TLS begins, what comes behind is TLS's."""
+        self._parts += 1
+        if self.need is Need.TLS:
+            self.conn.receive_data(part)
+            assert self.conn.next_event() is Need.TLS
+            self._start_tls()
+            return
+        if self.need is Need.CLOSE or self._tls_events is not None:
+            return
+        for start in range(0, len(part), self._config.limits.backlog):
+            piece = part[start : start + self._config.limits.backlog]
+            self._received += len(piece)
+            self.conn.receive_data(piece)
+            self.pull()
+            if self.need is not Need.DATA:
+                return
+
+    def waits(self) -> Need:
+        """For whom the session waits."""
+        return self.need
+
+    def pull(self) -> None:
+        """Take events and answer, up to where the peer or the adapter must act."""
+        while True:
+            self._calls += 1
+            item = self.conn.next_event()
+            if isinstance(item, Need):
+                assert self.conn.next_event() is item  # it stays
+                self._flush()
+                self.need = item
+                if item is Need.WRITE:
+                    continue
+                assert item is not Need.REPLY
+                return
+            self._take(item)
+
+    def _flush(self) -> None:
+        octets = self.conn.data_to_send()
+        self.sent += octets
+        recipients = self._config.limits.recipients
+        assert len(octets) <= self._config.limits.output + 2048 + 100 * min(recipients, 200)
+
+    def _take(self, event: ServerEvent) -> None:
+        self.events.append(event)
+        assert len(repr(event)) < 20_000
+        if isinstance(event, BodyChunk):
+            assert event.data
+            if self._behaviour & EARLY_VERDICT:
+                self._try_reply(Reply(552, "Too large"))
+        elif isinstance(event, Request):
+            assert self.conn.pending is event
+            if isinstance(event, StartTls):
+                self.sent += self.conn.data_to_send()
+                self.before_tls = len(self.sent)
+            self._interrupt()
+            if self.conn.pending is event:
+                self._answer(event)
+
+    # -- the application
+
+    def _word(self) -> str:
+        """What it decides; the same however the octets are cut, since it counts questions."""
+        self._questions += 1
+        state = (self._behaviour & 63) * self._questions
+        return "default" if not self._behaviour & 63 else _WORDS[(state ^ state >> 3) % len(_WORDS)]
+
+    def _interrupt(self) -> None:
+        if not self._behaviour & INTERRUPTED or self._questions != self._behaviour & 7:
+            return
+        match self._behaviour >> 3 & 3:
+            case 0:
+                self.conn.shutdown()
+            case 1:
+                self.conn.abort("the handler was cancelled")
+            case 2:
+                self.conn.shutdown(Reply(421, "Later", "4.3.2"))
+            case _:
+                try:
+                    self.conn.timed_out()
+                except LocalProtocolError:
+                    assert self.conn.timeout is None  # none runs while a question is pending
+
+    def _try_reply(self, *replies: Reply) -> None:
+        """An answer that may be illegal here; then nothing has changed."""
+        pending = self.conn.pending
+        try:
+            self.conn.reply(*replies)
+        except LocalProtocolError:
+            assert self.conn.pending is pending
+
+    def _answer(self, question: Request) -> None:
+        word = self._word()
+        match question:
+            case SecretRequest() if word != "450":
+                secret = PlainPassword("pass") if question.authcid == "user" else None
+                self.conn.supply(secret, to=question)
+                return
+            case PasswordLogin("user", "pass"):
+                self.conn.reply(Reply(235, "Welcome"))
+                return
+            case PasswordLogin() | TokenLogin() | ExternalLogin() | AnonymousLogin():
+                positive = 235
+            case AuthorizationRequest():
+                positive = 235
+            case Data(chunking):
+                positive = 250 if chunking else 354
+            case _:
+                positive = 250
+        match word:
+            case "positive":
+                self._try_reply(Reply(positive, "Fine"))
+                if self.conn.pending is question:
+                    self._try_reply(Reply(220, "Fine"))
+            case "450" | "550" | "421":
+                self._try_reply(Reply(int(word), "Refused\nbecause"))
+            case "wrong":
+                for reply in (Reply(354, "?"), Reply(250, "\u00e9"), Reply(251, "?", "2.9.9")):
+                    if self.conn.pending is question:
+                        self._try_reply(reply)
+            case _:
+                pass
+        while self.conn.pending is question:
+            self.conn.reply(to=question)
+
+    # -- TLS
+
+    def _start_tls(self) -> None:
+        """What came in plaintext never counts: a fresh session follows."""
+        self._tls_events = len(self.events)
+        assert len(self.conn.trailing_data) <= self._config.limits.trailing
+        tls = TlsInfo("TLSv1.3") if self._behaviour & 1 else SIMULATED_TLS
+        self.conn.tls_started(tls)
+        assert self.conn.identity is None
+        assert self.conn.envelope is None
+        assert self.conn.hello is None
+        self.need = Need.DATA
+        self.conn.receive_data(_UNDER_TLS)
+        self._received += len(_UNDER_TLS)
+        self.pull()
+        for event in self.events[self._tls_events :]:
+            assert "under.tls.example" in repr(event) or type(event).__name__ in _AFTER_TLS
+
+    # -- the oracles
+
+    def check(self) -> None:
+        """What holds of every session, when it is over."""
+        check_one_end(self.events)
+        assert self.conn.pending is None
+        assert self.conn.data_to_send() == b""
+        assert self.conn.next_event() is Need.CLOSE
+        assert not self.conn.wants_data
+        assert self.conn.timeout is None
+        # Linear: so many steps an octet, an answer and a read.
+        assert self._calls <= 4 * (self._received + self._questions) + 4 * self._parts + 16
+        assert len(self.events) <= 3 * self._received + 16
+        check_server_brackets(self.events)
+        replies = replies_of(bytes(self.sent))
+        assert self.conn.stats.octets_sent == len(self.sent)
+        assert len(replies) <= self.conn.stats.replies
+
+
+_AFTER_TLS: Final = frozenset(
+    {"Quit", "Closed", "Hello", "InvalidCommand", "MessageAborted", "ProtocolViolation"}
+)
+
+
+# -- split invariance
+
+
+def _told(session: Session) -> tuple[list[ServerEvent], bytes]:
+    """What a session told and sent, as far as it may not depend on the cut.
+
+    Pipelining is a matter of what arrives together. How much content of a message that fails is
+    handed on, too. And what stands behind STARTTLS is an attack, or TLS's, as it arrives.
+    """
+    told: list[ServerEvent] = []
+    body = bytearray()
+    for event in session.events:
+        match event:
+            case BodyChunk(data):
+                body += data
+                continue
+            case EndOfMessage():
+                told.append(BodyChunk(bytes(body)))
+                body.clear()
+            case MessageAborted():
+                body.clear()
+            case ProtocolViolation(ViolationKind.PIPELINING):
+                continue
+            case StartTls():
+                told.append(event)
+                return told, bytes(session.sent[: session.before_tls])
+            case _:
+                pass
+        told.append(event)
+    return told, bytes(session.sent)
+
+
+def _check_same(one: Session, other: Session) -> None:
+    events, sent = _told(one)
+    other_events, other_sent = _told(other)
+    if ends := [at for told in (events, other_events) for at in _too_much(told)]:
+        # What is dropped is bounded to within what is read at once.
+        assert events[: min(ends)] == other_events[: min(ends)], (events, other_events)
+        return
+    assert events == other_events, (events, other_events)
+    assert sent == other_sent, (sent, other_sent)
+
+
+def _too_much(events: list[ServerEvent]) -> list[int]:
+    """Where a session ended because there was too much to drop."""
+    kind = ViolationKind.TOO_MUCH
+    return [at for at, event in enumerate(events) if getattr(event, "kind", None) is kind]
+
+
+# -- replies counted
+
+
+def _check_replies_counted(config: ServerConfig, behaviour: int, octets: bytes) -> None:
+    """In lock-step every command, every chunk and every body is answered, and nothing else."""
+    session = Session(config, behaviour)
+    session.pull()
+    if config.proxy:
+        return
+    before = len(session.sent)
+    chunk: bytes = b""  # the line of the chunk that comes
+    clean = True
+    for _ in range(_PARTS_MOST):
+        if session.waits() is not Need.DATA or not octets:
+            break
+        unit, known, chunk = _next_unit(session.conn.state, octets, chunk, config)
+        octets = octets[len(unit) :]
+        accepted = _recipients(session)
+        session.feed(unit)
+        replies = replies_of(bytes(session.sent[before:]))
+        before = len(session.sent)
+        count = len(replies)
+        going = session.waits() is Need.DATA
+        if not going and count and replies[-1].code in (421, 221):
+            count = 1
+        most = 1 if known != "body" else max(1, accepted + 2)
+        assert count <= most, (unit, replies)
+        if clean and known == "line" and going:
+            assert count == 1, (unit, replies)
+        if known == "body" and accepted and going:
+            assert count in (1, accepted, accepted + 2), (unit, replies)
+        clean = known == "body" or unit.endswith(b"\r\n")
+        if known == "other" and not unit.endswith(b"\r\n"):
+            return
+    session.end()
+
+
+def _recipients(session: Session) -> int:
+    envelope = session.conn.envelope
+    return 0 if envelope is None else len(envelope.recipients)
+
+
+def _next_unit(
+    state: State, octets: bytes, chunk: bytes, config: ServerConfig
+) -> tuple[bytes, str, bytes]:
+    """What a client would send before it waits for a reply, what it is, and the chunk it opens."""
+    if chunk:
+        match = _BDAT.fullmatch(chunk)
+        assert match is not None
+        size = int(match[1])
+        if size:
+            return octets[:size], "other" if len(octets) < size else "body", b""
+    if state is State.DATA:
+        end = (b"\r\n" + octets).find(b"\r\n.\r\n")
+        if end < 0:
+            return octets, "other", b""
+        return octets[: end + 3], "body", b""
+    line = octets[: octets.find(b"\n") + 1] or octets
+    whole = line.endswith(b"\r\n") and line.count(b"\r") == 1
+    if not whole or len(line) > config.limits.command_line or len(line) > 200:
+        return line, "other", b""
+    match = _BDAT.fullmatch(line)
+    if match is not None and state in _ONE_REPLY and int(match[1]):
+        return line, "other", line
+    return line, "line" if match is None else "body", b""
