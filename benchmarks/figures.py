@@ -100,7 +100,7 @@ def _connections(effort: Effort) -> Measured:
 
 
 def _idle(effort: Effort) -> Measured:
-    return retained_memory(ours.idle_server, effort, 1000, KIB)
+    return retained_memory(ours.idle_server, 1000, KIB)
 
 
 def _decoding(kind: str) -> Measure:
@@ -144,15 +144,15 @@ def _receive_messages(count: int) -> Work:
 
 
 def _memory_dropped(effort: Effort) -> Measured:
-    return peak_memory(lambda: ours.receive_and_drop(50 * MIB), effort, MIB)
+    return peak_memory(lambda: ours.receive_and_drop(50 * MIB), MIB)
 
 
 def _memory_kept(effort: Effort) -> Measured:
-    return peak_memory(lambda: ours.receive_and_keep(50 * MIB), effort, 50 * MIB)
+    return peak_memory(lambda: ours.receive_and_keep(50 * MIB), 50 * MIB)
 
 
 def _memory_sending(effort: Effort) -> Measured:
-    return peak_memory(lambda: ours.send_iterable(50 * MIB), effort, MIB)
+    return peak_memory(lambda: ours.send_iterable(50 * MIB), MIB)
 
 
 def _bdat(effort: Effort) -> Measured:

@@ -30,6 +30,8 @@ __all__ = [
 KIB = 1024
 MIB = 1024 * 1024
 
+_MEMORY_ROUNDS = 7  # what is allocated hardly varies
+
 Work = Callable[[int], object]
 """Does a piece of work so many times."""
 
@@ -52,9 +54,9 @@ class Effort:
 
 
 FULL = Effort(
-    rounds=11,
-    section_seconds=0.12,
-    loopback_seconds=0.6,
+    rounds=21,
+    section_seconds=0.06,
+    loopback_seconds=0.4,
     body_octets=25 * MIB,
     slow_body_octets=8 * MIB,
 )
@@ -168,11 +170,11 @@ def extremes(works: dict[str, Work], effort: Effort) -> Measured:
     )
 
 
-def peak_memory(work: Callable[[], object], effort: Effort, unit: int) -> Measured:
+def peak_memory(work: Callable[[], object], unit: int) -> Measured:
     """The most that was allocated at once while the work was done, in units of octets."""
     work()
     rounds = []
-    for _ in range(effort.rounds):
+    for _ in range(_MEMORY_ROUNDS):
         gc.collect()
         tracemalloc.start()
         work()
@@ -181,11 +183,11 @@ def peak_memory(work: Callable[[], object], effort: Effort, unit: int) -> Measur
     return Measured(tuple(rounds))
 
 
-def retained_memory(make: Callable[[], object], effort: Effort, count: int, unit: int) -> Measured:
+def retained_memory(make: Callable[[], object], count: int, unit: int) -> Measured:
     """What one of many made objects keeps allocated, in units of octets."""
     make()
     rounds = []
-    for _ in range(effort.rounds):
+    for _ in range(_MEMORY_ROUNDS):
         gc.collect()
         kept: list[object] = [None] * count
         tracemalloc.start()
