@@ -9,7 +9,7 @@ from smtpwire.extensions import DSN, SMTPUTF8, Offer, parameters
 from smtpwire.extensions.parameters import Notify, Orcpt, Ret
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import Mail, Rcpt
-from smtpwire.wire.parameter import Parameters
+from smtpwire.wire.parameter import Parameter, Parameters
 
 PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126))
 
@@ -196,3 +196,11 @@ def test_every_utf_8_orcpt_comes_back_in_both_forms(address: str) -> None:
 def test_the_lines_may_be_longer() -> None:
     # RFC 3461 §5.4 (a): RCPT lines of at least 1036 octets; RFC 3885 §2
     assert Offer([DSN(True)]).line_limits() == {"MAIL": 628, "RCPT": 1048}
+
+
+@pytest.mark.parametrize("parameter", [parameters.ORCPT, parameters.ORCPT_UNITEXT])
+def test_an_address_labelled_utf_8_that_is_empty_can_be_passed_on(
+    parameter: Parameter[Orcpt],
+) -> None:
+    # RFC 6533 §3: not of that type, and to be copied without alteration
+    assert comes_back(parameter, Orcpt("utf-8", "")).raw == "utf-8;"

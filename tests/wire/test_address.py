@@ -396,3 +396,11 @@ def test_fragments_serve_in_larger_patterns() -> None:
 def test_fragments_are_linear(pattern: bytes) -> None:
     hostile = b'"' + b"\\a" * 100_000 if pattern == QUOTED_STRING else b"a-" * 100_000
     assert re.fullmatch(pattern + rb"!", hostile) is None
+
+
+def test_an_address_literal_cannot_end_the_path_it_stands_in() -> None:
+    # Legal by RFC 5321 §4.1.3, yet whoever reads the path takes the first > for its end.
+    with pytest.raises(ValueError, match="neither a domain nor an address literal"):
+        Address("a", "[tag:>x]")
+    with pytest.raises(PathError):
+        parse_path(b"a@[tag:>x]")

@@ -115,13 +115,17 @@ def _parse_orcpt(raw: str | None) -> Orcpt:
 
 
 def _format_orcpt(orcpt: Orcpt) -> str:
-    utf8 = ascii_upper(orcpt.address_type) == "UTF-8"
-    encoded = encode_utf8_address(orcpt.address) if utf8 else encode_xtext(orcpt.address)
+    encoded = encode_utf8_address(orcpt.address) if _is_utf8(orcpt) else encode_xtext(orcpt.address)
     return f"{orcpt.address_type};{encoded}"
 
 
+def _is_utf8(orcpt: Orcpt) -> bool:
+    # No address at all is none of that type, only labelled so.
+    return ascii_upper(orcpt.address_type) == "UTF-8" and orcpt.address != ""
+
+
 def _format_orcpt_unitext(orcpt: Orcpt) -> str:
-    if ascii_upper(orcpt.address_type) != "UTF-8":
+    if not _is_utf8(orcpt):
         return _format_orcpt(orcpt)
     return f"{orcpt.address_type};{encode_unitext_address(orcpt.address)}"
 

@@ -57,8 +57,11 @@ QUOTED_STRING: Final = _quoted_string(_QTEXT)
 DOMAIN: Final = _domain(_LET_DIG)
 """A domain of letters, digits and hyphens, each label at most 63 octets; no underscore."""
 
-LITERAL: Final = rb"\[[!-Z^-~]++\]"
-"""The outer form of an address literal; what is inside is checked apart."""
+LITERAL: Final = rb"\[[!-=?-Z^-~]++\]"
+"""The outer form of an address literal; what is inside is checked apart.
+
+A ``>`` would be legal in one (RFC 5321 §4.1.3), yet it ends the path for whoever reads it.
+"""
 
 
 def _path(dot_string: bytes, quoted_string: bytes, domain: bytes) -> bytes:
