@@ -70,7 +70,11 @@ class Dovecot(ServerPeer):
         account = f"user:{{PLAIN}}{PASSWORD}:{nobody.pw_uid}:{nobody.pw_gid}::{home}::\n"
         (self.directory / "passwd").write_text(account)
         self.configure("dovecot-oauth.conf", "oauth.conf")
-        configuration = self.configure("dovecot.conf", "dovecot.conf")
+        configuration = self.configure(
+            "dovecot.conf",
+            "dovecot.conf",
+            {"relay_ssl": "starttls" if self.relay.tls == "encrypt" else "no"},
+        )
         return Process(self.directory, [find("dovecot") or "", "-F", "-c", str(configuration)])
 
     def delivered(self) -> list[Delivered]:

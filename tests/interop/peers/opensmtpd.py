@@ -32,13 +32,15 @@ class OpenSmtpd(ServerPeer):
         shutil.chown(self.directory / "secrets", "root", "opensmtpd")
         (self.directory / "secrets").chmod(0o640)
         authenticate = bool(self.relay.mechanism)
+        options = ["tls no-verify"] if self.relay.tls != "none" else []
+        options += ["auth <secrets>"] if authenticate else []
         configuration = self.configure(
             "opensmtpd.conf",
             "smtpd.conf",
             {
                 "relay_scheme": _SCHEMES[self.relay.tls],
                 "relay_auth": "user@" if authenticate else "",
-                "relay_secrets": "auth <secrets>" if authenticate else "",
+                "relay_options": " ".join(options),
             },
         )
         # Its paths are compiled in; the mount points stay empty outside its namespace.

@@ -75,6 +75,10 @@ REQUIREMENTS = {
     "smtp-server": Requirement(SCRIPT, ("node",), (_NODE / "smtp-server",)),
     "haraka": Requirement(SCRIPT, ("node",), (_NODE / "Haraka",)),
     "aiosmtpd": Requirement(PIP, modules=("aiosmtpd",)),
+    "aiosmtpd-tests": Requirement(
+        'pip install -e ".[interop]" "setuptools<81"',
+        modules=("aiosmtpd", "pytest_mock", "pkg_resources"),
+    ),
     "chasquid": Requirement(SCRIPT, files=(PEERS / "chasquid/usr/bin/chasquid",)),
     "opensmtpd": Requirement(
         SCRIPT, ("openssl", *_NAMESPACE), (PEERS / "opensmtpd/usr/sbin/smtpd",), root=True

@@ -56,15 +56,14 @@ class Sendmail(ServerPeer):
         )
 
     def _make_configuration(self, macros: Path) -> None:
-        options = {
-            "none": "CLIENT_OPTIONS(`Family=inet, M=S')dnl\n",
-            "may": "",
-            "encrypt": "",
-        }
+        no_tls = "CLIENT_OPTIONS(`Family=inet, M=S')dnl\n"
         source = self.configure(
             "sendmail.mc",
             "sendmail.mc",
-            {"directory": _MOUNTED, "client_options": options[self.relay.tls]},
+            {
+                "directory": _MOUNTED,
+                "client_options": no_tls if self.relay.tls == "none" else "",
+            },
         )
         made = subprocess.run(
             ["m4", f"-D_CF_DIR_={macros}/", str(macros / "m4/cf.m4"), str(source)],

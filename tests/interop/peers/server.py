@@ -59,6 +59,7 @@ class Relay:
     smtp: int = 1
     lmtp: int = 1
     tls: Literal["none", "may", "encrypt"] = "may"
+    """STARTTLS never, where offered, always. Sendmail cannot insist, Dovecot takes may for none."""
     mechanism: str = ""
     """The SASL mechanism to use; empty: no authentication."""
     user: str = "user"
