@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.interop.peers.certificates import Authority
 from tests.interop.peers.mailbox import read_maildir
 from tests.interop.peers.process import Process
-from tests.interop.peers.requirements import find
+from tests.interop.peers.requirements import find, require
 from tests.interop.peers.server import PASSWORD, Delivered, Relay, ServerPeer
 from tests.interop.peers.smtp_sink import SmtpSink
 
@@ -49,6 +49,7 @@ class Dovecot(ServerPeer):
         self._sink = None if relay else SmtpSink(authority)
 
     def start(self) -> None:
+        require(self.name)
         if self._sink is not None:
             self._sink.start()
             self.relay = Relay(smtp=self._sink.ports["smtp"])
