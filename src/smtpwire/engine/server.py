@@ -169,6 +169,8 @@ class ServerConnection:
 
     __slots__ = (
         "_auth_failures",
+        "_backlog",
+        "_binary",
         "_body",
         "_burl",
         "_commands",
@@ -251,6 +253,7 @@ class ServerConnection:
         self._output: list[bytes] = []
         self._output_size = 0
         self._output_limit = config.limits.output
+        self._backlog = config.limits.backlog
         self._must_flush = False
         # where the session is
         self._state = State.GREETING
@@ -273,6 +276,7 @@ class ServerConnection:
         self._body: IncomingBody | None = None
         self._lmtp = config.profile is Profile.LMTP
         self._prdr = False
+        self._binary = False
         self._quota: Quota | None = None
         self._owed = 0
         self._given: list[Reply] = []
@@ -318,12 +322,12 @@ class ServerConnection:
         if self._state is HANDSHAKE:
             self._octets_behind_starttls(data)
             return
-        if self._input.waiting >= self._config.limits.backlog:
+        waiting = self._input.waiting
+        if waiting >= self._backlog:
             raise LocalProtocolError("the backlog is full: read only while wants_data is True")
         self._octets_received += len(data)
-        early = not self._greeted and not self._input.waiting
         self._input.feed(data)
-        if early:
+        if not self._greeted and not waiting:
             self._early_talk()
 
     def next_event(self) -> Item:
@@ -556,7 +560,7 @@ class ServerConnection:
             return False
         if isinstance(self._pending, StartTls):
             return False
-        return self._input.waiting < self._config.limits.backlog
+        return self._input.waiting < self._backlog
 
     @property
     def reusable(self) -> bool:
@@ -748,7 +752,7 @@ class ServerConnection:
         raw = self._input.take_to_lf()
         if raw is None or len(raw) >= self._plan.read_limit:
             return self._no_line(raw)
-        if raw.find(b"\r") != len(raw) - 1:
+        if not raw or raw.find(b"\r") != len(raw) - 1:
             return self._broken_line(raw)
         self._serial += 1
         self._commands += 1
@@ -843,9 +847,11 @@ class ServerConnection:
 
     def _shown(self, line: bytes) -> bytes:
         """A line as an event or a trace may show it."""
-        if self._redact and line.partition(b" ")[0].upper() not in VERBS:
-            return REDACTED  # an unknown line behind a refused AUTH may be its response
-        return redacted(line)
+        if looks_like_auth(line):
+            return redacted(line)
+        # An unknown line behind a refused AUTH may be its response.
+        hidden = self._redact and line.partition(b" ")[0].upper() not in VERBS
+        return REDACTED if hidden else line
 
     def _refuse_line(self, error: CommandError) -> Item | None:
         offset = self._input.offset - len(self._line) - 2
@@ -1019,9 +1025,10 @@ class ServerConnection:
         if self._state is State.MAIL:  # RFC 5321 §3.3, RFC 2033 §4.2
             self._refuse_kind(ReplyKind.NO_RECIPIENTS)
             return None
-        if self._forbidden(command, "DATA"):
+        allowed = self._unhindered and "DATA" in self._state.commands and not self._input.waiting
+        if not allowed and self._forbidden(command, "DATA"):
             return None
-        if self._mail is not None and self._mail.parameters.get(p.BODY) is Body.BINARYMIME:
+        if self._binary:
             self._refuse_kind(ReplyKind.BAD_SEQUENCE)  # RFC 3030 §3
             return None
         return self._ask(command)
@@ -1427,7 +1434,10 @@ class ServerConnection:
             self._state = self._state.commands["MAIL"]
             self._mail = mail
             self._utf8 = utf8
-            self._prdr = parameters is not NO_PARAMETERS and p.PRDR in parameters
+            self._prdr = self._binary = False
+            if parameters is not NO_PARAMETERS:
+                self._prdr = p.PRDR in parameters
+                self._binary = parameters.get(p.BODY) is Body.BINARYMIME
         if reply is None:
             self._say_kind(SENDER_OK)
         else:

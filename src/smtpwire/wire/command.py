@@ -380,6 +380,9 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
     plain = _PLAIN.fullmatch(line)
     if plain is not None and len(line) < _SURELY_SHORT:
         return _plain_command(plain)
+    make = _WITHOUT_ARGUMENT.get(line)
+    if make is not None:
+        return make()
     if line[-1:] in (b" ", b"\t"):
         line = line.rstrip(b" \t")  # RFC 5321 §4.1.1: tolerate trailing white space
     verb, _, argument = line.partition(b" ")
@@ -590,6 +593,14 @@ def _extension_command(verb: AnyVerb, argument: bytes, utf8: bool) -> Command:
 
 
 _NEVER_IMPLEMENTED: Final = frozenset({b"SEND", b"SOML", b"SAML", b"TURN"})  # RFC 5321 App. F.6
+
+# As they are mostly written; anything else is parsed.
+_WITHOUT_ARGUMENT: Final[Mapping[bytes, Callable[[], Command]]] = {
+    b"DATA": Data,
+    b"RSET": Rset,
+    b"NOOP": Noop,
+    b"QUIT": Quit,
+}
 
 _PARSERS: Final[Mapping[bytes, "Callable[[bytes, Grammar, bool], Command]"]] = {
     b"EHLO": _hello("EHLO"),
