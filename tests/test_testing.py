@@ -3,7 +3,6 @@
 import pytest
 
 from smtpwire.engine.client import ClientConnection
-from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Closed, CloseReason, EndOfMessage, ServerEvent
 from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection
@@ -147,7 +146,7 @@ def test_what_comes_after_the_end_is_dropped() -> None:
 
 def test_a_side_that_wants_no_data_is_given_none() -> None:
     client, server = _pair()
-    pair = ConnectionPair(client, server)
+    pair = ConnectionPair(client, server, client_tls=None)
     pair.settle()
     client.send(Hello("c.example"))
     pair.settle()
@@ -157,7 +156,27 @@ def test_a_side_that_wants_no_data_is_given_none() -> None:
     pair.deliver_to_server()
     pair.pull_server()
     assert pair.deliver_to_server() is False
-    assert list(pair.to_server) == [b"x"]
-    client.receive_data(b"")
+    assert pair.deliver_to_client() is True
+    pair.pull_client()
+    pair.to_client.append(b"x")
     assert pair.deliver_to_client() is False
-    assert ClientConfig().lmtp is False
+    assert (list(pair.to_client), list(pair.to_server)) == ([b"x"], [b"x"])
+
+
+def test_a_server_that_has_to_write_first() -> None:
+    server = ServerConnection(replace(CONFIG, limits=replace(CONFIG.limits, output=10)))
+    pair = ConnectionPair(ClientConnection(), server)
+    pair.settle()
+    pair.to_server.append(b"NOOP\r\n" * 20)
+    pair.deliver_to_server()
+    pair.pull_server()
+    assert len(pair.to_client) > 1
+
+
+def test_the_end_of_one_side_is_told_to_the_other() -> None:
+    client, server = _pair()
+    pair = ConnectionPair(client, server)
+    pair.settle()
+    server.abort()
+    pair.settle()
+    assert pair.client_events[-1] == Closed(CloseReason.EOF)

@@ -755,6 +755,12 @@ def test_limits_of_the_server_are_kept() -> None:
     assert d.send(Mail(ALICE)), "a new offer replaces the old"
 
 
+def test_limits_that_are_not_told_are_none() -> None:
+    d = _ready("LIMITS MAILMAX=9")
+    d.envelope(BOB, CAROL)
+    assert d.conn.state is State.RCPT
+
+
 def test_at_most_so_many_commands_in_flight() -> None:
     d = _ready("PIPELINING", config=ClientConfig(limits=Limits(in_flight=3)))
     out = d.send(Mail(ALICE), *(Rcpt(BOB) for _ in range(5)))
@@ -919,6 +925,24 @@ def test_a_trace_set_late_shows_what_comes_from_then_on() -> None:
     d.conn.trace = None
     d.hello("SIZE")
     assert seen == [b"x\r\n"]
+
+
+def test_a_trace_taken_away_before_the_octets_leave() -> None:
+    d = Dialogue()
+    d.receive("220 mx")
+    seen: list[bytes] = []
+    d.conn.trace = lambda direction, octets: seen.append(octets)
+    d.conn.send(Hello("c.example"))
+    d.need()
+    d.conn.data_to_send()
+    d.receive("250-mx", "250 CHUNKING")
+    d.envelope()
+    d.data()
+    d.conn.send_body(b"x\r\n")
+    before = len(seen)
+    d.conn.trace = None
+    assert d.flush() == b"x\r\n"
+    assert len(seen) == before
 
 
 def test_what_a_trace_raises_propagates_and_changes_nothing() -> None:

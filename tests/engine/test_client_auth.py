@@ -446,3 +446,19 @@ def test_the_trace_has_no_secret() -> None:
     shown = repr((d.conn, d.events, d.conn.identity))
     for secret in ("pass", encode_response(b"pass").decode(), "AHVzZXIAcGFzcw"):
         assert f"{secret}'" not in shown
+
+
+def test_a_trace_that_raises_at_a_challenge_changes_nothing() -> None:
+    def trace(direction: str, octets: bytes) -> None:
+        if direction == "received":
+            raise RuntimeError(direction)
+
+    d = Dialogue()
+    _ready(d, "LOGIN")
+    _authenticate(d, _mechanism("LOGIN"))
+    d.conn.trace = trace
+    d.conn.receive_data(b"334 \r\n")
+    with pytest.raises(RuntimeError, match="received"):
+        d.conn.next_event()
+    assert d.need() is Need.DATA
+    assert d.flush() == b"dXNlcg==\r\n"

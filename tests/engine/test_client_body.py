@@ -737,6 +737,16 @@ def test_burl_ends_a_body_in_chunks(d: Dialogue) -> None:
     d.receive("250 OK")
 
 
+def test_the_trace_hides_the_url() -> None:
+    seen: list[bytes] = []
+    d = Dialogue()
+    d.greeted("BURL imap", "8BITMIME")
+    d.envelope()
+    d.conn.trace = lambda direction, octets: seen.append(octets)
+    d.send(Burl("imap://example.com/x;URLAUTH=secret", last=True))
+    assert seen == [b"BURL <redacted>\r\n"]
+
+
 def test_burl_needs_its_extension_and_a_recipient() -> None:
     d = Dialogue()
     d.greeted("SIZE")

@@ -307,7 +307,7 @@ class ClientConnection:
         """The next event, or who must act; at a Need, calling again gives the same Need."""
         item = self._events.popleft() if self._events else self._step()
         if self.trace is not None and self._start > self._received - len(self._untraced):
-            self._trace_received(item)
+            self._trace_received(self.trace, item)
         return item
 
     def data_to_send(self) -> bytes:
@@ -915,8 +915,6 @@ class ClientConnection:
             return False
         if kind is LAST and self._lmtp:  # RFC 2033 §4.3: it has a reply a recipient
             return False
-        if last is HELLO and not self._early:
-            return False
         limits = self._limits
         if len(flight) >= limits.in_flight:
             return False
@@ -1422,18 +1420,17 @@ class ClientConnection:
         if room > 0:
             self._trailing += bytes(data[:room])
 
-    def _trace_received(self, item: Item) -> None:
+    def _trace_received(self, trace: Trace, item: Item) -> None:
         size = self._start - (self._received - len(self._untraced))
         octets = bytes(self._untraced[:size])
         del self._untraced[:size]
-        if self.trace is not None:
-            try:
-                self.trace("received", octets)
-            except BaseException:
-                # What a trace raises changes nothing: the event is still to come.
-                if not isinstance(item, Need):
-                    self._events.appendleft(item)
-                raise
+        try:
+            trace("received", octets)
+        except BaseException:
+            # What a trace raises changes nothing: the event is still to come.
+            if not isinstance(item, Need):
+                self._events.appendleft(item)
+            raise
 
 
 def _shown(kind: Kind, octets: bytes) -> bytes:

@@ -76,8 +76,6 @@ class Exchange:
             if mechanism.mutual and not mechanism.server_proven:
                 return AuthenticationOutcome.SERVER_NOT_PROVEN
             return self._cancelled or AuthenticationOutcome.SUCCEEDED
-        if reply.code == 421:
-            return AuthenticationOutcome.TEMPORARY
         if self._cancelled is not None:
             return self._cancelled
         if reply.is_transient:

@@ -77,9 +77,6 @@ class Kind:
         self.intermediate = intermediate
         self.counted = counted
 
-    def __repr__(self) -> str:
-        return f"Kind({self.name})"
-
 
 def _command(timeouts: Timeouts) -> float:
     return timeouts.command
@@ -89,7 +86,7 @@ def _command(timeouts: Timeouts) -> float:
 _GROUP: Final = frozenset({"MAIL", "RCPT", "RSET", "extension in a group"})
 _AFTER_A_BODY: Final = frozenset({"dot", "chunk", "last chunk"})
 
-# With an offer that is relied on before the server makes it, EHLO too has followers.
+# EHLO has followers only where an offer is relied on before the server makes it: it blocks else.
 HELLO: Final = Kind("hello", "EHLO", _command, _GROUP, blocking=True)
 MAIL: Final = Kind("MAIL", "MAIL", lambda t: t.mail, _GROUP | {"dot", "hello"})
 RCPT: Final = Kind("RCPT", "RCPT", lambda t: t.rcpt, _GROUP)
