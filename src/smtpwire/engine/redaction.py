@@ -18,12 +18,10 @@ def looks_like_auth(line: bytes) -> bool:
 
 
 def redacted(line: bytes) -> bytes:
-    """A command line as it may be shown: of AUTH the mechanism, where it is a known one.
+    """What may be shown of a line that looks like AUTH: the mechanism, where it is a known one.
 
-    Anything that starts like AUTH counts: a damaged verb or name has the same secret behind it.
+    A damaged verb or name has the same secret behind it.
     """
-    if not looks_like_auth(line):
-        return line
     verb, _, argument = line.partition(b" ")
     name, blank, _ = argument.lstrip(b" ").partition(b" ")
     if len(verb) != 4 or name.upper() not in _NAMES:
