@@ -1,0 +1,486 @@
+"""Every bound of the server: what happens at it and above it, and what it costs to reach it."""
+
+import tracemalloc
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+from tests.engine.transcript import (
+    LMTP,
+    RELAY,
+    Session,
+    answers,
+    play,
+    session,
+    state_of,
+    wait,
+)
+
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import (
+    Aborted,
+    BodyChunk,
+    Closed,
+    CloseReason,
+    Connected,
+    EndOfMessage,
+    MessageAborted,
+)
+from smtpwire.engine.limits import Limits
+from smtpwire.engine.need import Need
+from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.timeouts import Timeouts
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
+from smtpwire.extensions import EXPN
+from smtpwire.wire.command import Rcpt, Vrfy
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import replace
+
+ENVELOPE: Final = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
+TOO_MANY: Final = b"421 4.7.0 Too many errors\r\n"
+
+
+def limited(config: ServerConfig = RELAY, **limits: int) -> ServerConfig:
+    return replace(config, limits=replace(Limits(), **limits))
+
+
+def answer_pending(made: Session) -> None:
+    if made.conn.pending is not None:
+        made.conn.reply()
+
+
+# -- counts
+
+
+def test_errors() -> None:
+    made = play(
+        lambda: session(limited(errors=2)),
+        r"""
+        C: XYZZY
+        S: 500 5.5.1 Command not recognized
+        C: DATA
+        S: 503 5.5.1 Bad sequence of commands
+        C: NOOP
+        S: 250 2.0.0 OK
+        C: MAIL FROM:<a@b.example> X=1
+        S: 421 4.7.0 Too many errors
+        C: NOOP
+        """,
+    )
+    assert made.closed == Closed(CloseReason.ERRORS, Reply(421, "Too many errors", "4.7.0"))
+    assert made.conn.stats.errors == 3
+
+
+def test_errors_by_chunks() -> None:
+    made = session(limited(errors=2))
+    assert made.feed(b"BDAT 1\r\nx" * 4).endswith(TOO_MANY)
+
+
+def test_refused_recipients() -> None:
+    made = play(
+        lambda: session(limited(refused_recipients=1), answers({Rcpt: Reply(550, "No")})),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 550 5.0.0 No
+        C: RSET
+        S: 250 2.0.0 OK
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 550 5.0.0 No
+        S: 421 4.7.0 Too many errors
+        C: NOOP
+        """,
+    )
+    assert made.closed is not None
+    assert made.closed.reason is CloseReason.ERRORS
+
+
+def test_a_refusal_that_ends_the_connection_is_not_followed_by_another() -> None:
+    made = session(limited(refused_recipients=0), answers({Rcpt: Reply(421, "No")}))
+    assert made.feed(ENVELOPE).endswith(b"421 4.0.0 No\r\n")
+
+
+def test_recipients() -> None:
+    made = session(limited(recipients=2, errors=2))
+    made.feed(b"MAIL FROM:<a@b.example>\r\n" + b"RCPT TO:<c@d.example>\r\n" * 2)
+    for _ in range(9):  # it is no mistake of the client's, who keeps what was accepted
+        assert made.feed(b"RCPT TO:<c@d.example>\r\n") == b"452 4.5.3 Too many recipients\r\n"
+    assert made.feed(b"DATA\r\n.\r\n").endswith(b"250 2.0.0 Message accepted\r\n")
+    [end] = [event for event in made.events if isinstance(event, EndOfMessage)]
+    assert len(end.envelope.recipients) == 2
+
+
+@pytest.mark.parametrize("line", ["EHLO c", "HELP", "VRFY c", "NOOP", "RSET"])
+def test_junk(line: str) -> None:
+    made = session(limited(junk=3), hello=None)
+    for _ in range(3):
+        assert not made.feed(line.encode() + b"\r\n").startswith(b"421")
+    assert made.feed(line.encode() + b"\r\n") == TOO_MANY
+    assert made.closed is not None
+    assert made.closed.reason is CloseReason.ERRORS
+
+
+def test_a_reset_of_a_transaction_is_no_junk_and_a_message_forgives() -> None:
+    made = session(limited(junk=2))
+    for _ in range(5):
+        assert made.feed(b"MAIL FROM:<>\r\nRSET\r\n").endswith(b"250 2.0.0 OK\r\n")
+    made.feed(b"NOOP\r\n" + ENVELOPE + b"DATA\r\n.\r\n")
+    assert made.feed(b"NOOP\r\nNOOP\r\n") == b"250 2.0.0 OK\r\n" * 2
+    assert made.feed(b"NOOP\r\n") == TOO_MANY
+
+
+def test_expn_is_junk_too() -> None:
+    config = replace(limited(junk=1), offer=(*RELAY.offer, EXPN))
+    made = session(config)
+    assert made.feed(b"EXPN c\r\n") == TOO_MANY
+
+
+# -- message
+
+
+@pytest.mark.parametrize(("size", "fits"), [(0, True), (10, True), (11, False), (30, False)])
+@pytest.mark.parametrize("chunking", [False, True])
+def test_the_message(size: int, fits: bool, chunking: bool) -> None:
+    body = b"x" * (size - 2) + b"\r\n" if size else b""
+    stream = b"BDAT %d LAST\r\n" % size + body if chunking else b"DATA\r\n" + body + b".\r\n"
+
+    def make() -> Session:
+        made = session(limited(message=10))
+        made.feed(ENVELOPE)
+        made.sent = b""
+        return made
+
+    made = play(
+        make,
+        "C| "
+        + stream.decode().encode("unicode_escape").decode()
+        + "\n"
+        + (
+            ("" if chunking else "S: 354 Go ahead\n")
+            + ("S: 250 2.0.0 Message accepted" if fits else "S: 552 5.3.4 Message too large")
+        ),
+    )
+    assert made.content == body[:10]
+    if not fits:
+        [aborted] = [event for event in made.events if isinstance(event, MessageAborted)]
+        assert aborted == MessageAborted(Aborted.LIMIT, Reply(552, "Message too large", "5.3.4"))
+
+
+def test_no_limit() -> None:
+    config = limited(message=0)
+    play(
+        lambda: session(config, hello=None),
+        r"""
+        C: EHLO c
+        S: 250-mx.example
+        S: 250-PIPELINING
+        S: 250-8BITMIME
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250-CHUNKING
+        S: 250-SMTPUTF8
+        S: 250 SIZE 0
+        C: MAIL FROM:<a@b.example> SIZE=99999999999999999999
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: DATA
+        S: 354 Go ahead
+        C: any
+        C: .
+        S: 250 2.0.0 Message accepted
+        """,
+    )
+
+
+@pytest.mark.parametrize(("size", "reply"), [(10, b"250"), (11, b"552")])
+def test_the_size_that_is_announced(size: int, reply: bytes) -> None:
+    made = session(limited(message=10))
+    assert made.feed(b"MAIL FROM:<> SIZE=%d\r\n" % size).startswith(reply)
+
+
+@pytest.mark.parametrize("start", [b"DATA\r\n", b"BDAT 99999999\r\n", b"BDAT 99999999 LAST\r\n"])
+def test_swallowing_a_refused_body(start: bytes) -> None:
+    made = session(limited(message=10, swallow=1000))
+    made.feed(ENVELOPE + start)
+    made.sent = b""
+    for _ in range(11):
+        assert made.feed(b"x" * 91) == b""
+    assert made.feed(b"x" * 200) == b"421 4.3.4 Too much data\r\n"
+    assert made.events[-2].kind is ViolationKind.TOO_MUCH  # type: ignore[union-attr]
+
+
+def test_swallowing_a_stray_chunk() -> None:
+    made = session(limited(swallow=1000))
+    made.feed(b"BDAT 99999999999999999999\r\n")
+    assert made.feed(b"x" * 1000) == b""
+    assert made.feed(b"x") == b"421 4.3.4 Too much data\r\n"
+    assert made.at(Need.CLOSE)
+
+
+def test_each_refused_body_is_counted_for_itself() -> None:
+    made = session(limited(message=10, swallow=1000))
+    for _ in range(5):
+        reply = made.feed(ENVELOPE + b"DATA\r\n" + b"x" * 900 + b"\r\n.\r\n")
+        assert reply.endswith(b"552 5.3.4 Message too large\r\n")
+
+
+# -- what waits
+
+
+def test_the_backlog() -> None:
+    made = session(limited(backlog=100), wait)
+    made.feed(b"MAIL FROM:<>\r\n")
+    wanted: list[bool] = []
+    for octets in (b"x" * 99, b"x"):
+        made.conn.receive_data(octets)
+        wanted.append(made.conn.wants_data)
+    assert wanted == [True, False]
+    before = state_of(made.conn)
+    with pytest.raises(LocalProtocolError):
+        made.conn.receive_data(b"x")
+    assert state_of(made.conn) == before
+    made.conn.receive_data(b"")
+    assert made.conn.eof_received
+
+
+def test_before_the_greeting_too() -> None:
+    conn = ServerConnection(limited(backlog=10))
+    conn.receive_data(b"x" * 10)
+    with pytest.raises(LocalProtocolError):
+        conn.receive_data(b"x")
+
+
+def test_the_output() -> None:
+    """256 KiB of eight-octet EHLOs never queue more than the limit and one reply."""
+    config = limited(junk=10**6, output=4096)
+    made = session(config)
+    one = len(made.feed(b"EHLO c\r\n"))
+    flood = b"EHLO c\r\n" * (256 * 1024 // 8)
+    made.conn.receive_data(flood)
+    most = sent = 0
+    need: object = None
+    while need is not Need.DATA:
+        while not isinstance(need := made.conn.next_event(), Need):
+            answer_pending(made)
+        octets = made.conn.data_to_send()
+        most = max(most, len(octets))
+        sent += len(octets)
+    assert most < 4096 + one
+    assert sent == one * len(flood) // 8
+
+
+def test_output_that_is_batched() -> None:
+    config = limited(output=4096)
+    made = session(config)
+    made.conn.receive_data(b"MAIL FROM:<>\r\n" + b"RCPT TO:<c@d.example>\r\n" * 900)
+    most = 0
+    need: object = None
+    while need is not Need.DATA:
+        while not isinstance(need := made.conn.next_event(), Need):
+            answer_pending(made)
+        most = max(most, len(made.conn.data_to_send()))
+    assert 4096 <= most < 4096 + 100
+
+
+def test_write_stays_until_it_is_flushed() -> None:
+    made = session(limited(output=10))
+    made.conn.receive_data(b"RSET\r\nRSET\r\n")
+    made.tell(made.conn.next_event())  # type: ignore[arg-type]
+    assert made.conn.next_event() is Need.WRITE
+    assert made.conn.next_event() is Need.WRITE
+    made.conn.data_to_send()
+    assert not isinstance(made.conn.next_event(), Need)
+
+
+# -- time
+
+
+def test_time_is_measured_by_what_is_waited_for() -> None:
+    config = replace(RELAY, timeouts=replace(Timeouts(), command=1.0, block=2.0))
+    made = session(config, answers({}))
+
+    def seconds() -> float | None:
+        timeout = made.conn.timeout
+        return None if timeout is None else timeout.seconds
+
+    assert seconds() == 1.0
+    made.answer = wait
+    made.feed(ENVELOPE[: ENVELOPE.index(b"RCPT")])
+    assert seconds() is None, "the application is to act"
+    made.answer = answers({})
+    made.conn.reply()
+    made.run()
+    made.feed(b"RCPT TO:<c@d.example>\r\nDATA\r\n")
+    assert seconds() == 2.0
+    made.feed(b".\r\n")
+    assert seconds() == 1.0
+    made.feed(ENVELOPE + b"BDAT 5\r\n")
+    assert seconds() == 2.0
+    made.feed(b"12345QUIT\r\n")
+    assert seconds() is None
+
+
+def test_single_octets_buy_no_time() -> None:
+    made = session()
+    serial = made.conn.timeout
+    for octet in b"NOOP\r":
+        made.feed(bytes([octet]))
+        assert made.conn.timeout == serial
+    made.feed(b"\n")
+    assert made.conn.timeout != serial
+
+
+@pytest.mark.parametrize("start", [b"DATA\r\n", b"BDAT 99999\r\n"])
+@pytest.mark.parametrize("refused", [False, True])
+def test_in_a_body_blocks_buy_time(start: bytes, refused: bool) -> None:
+    made = session()
+    made.feed(ENVELOPE + start)
+    if refused:
+        made.conn.reply(Reply(550))
+        made.run()
+    before = made.conn.timeout
+    made.feed(b"x" * 4000)
+    assert made.conn.timeout == before
+    made.feed(b"x" * 200)
+    assert made.conn.timeout != before
+
+
+def test_timed_out() -> None:
+    made = session()
+    made.conn.timed_out()
+    assert made.run() == b"421 4.4.2 Timeout\r\n"
+    assert made.closed == Closed(CloseReason.TIMEOUT, Reply(421, "Timeout", "4.4.2"))
+    with pytest.raises(LocalProtocolError):
+        made.conn.timed_out()
+
+
+def test_before_the_greeting_no_enhanced_codes() -> None:  # RFC 2034 §4
+    conn = ServerConnection(RELAY, reply_suffix="id=1")
+    conn.timed_out()
+    assert conn.data_to_send() == b"421 Timeout id=1\r\n"
+    conn = ServerConnection(RELAY)
+    conn.shutdown(Reply(421, "Full", "4.3.2"))
+    assert conn.data_to_send() == b"421 Full\r\n"
+    conn = ServerConnection(RELAY)
+    assert isinstance(conn.next_event(), Connected)
+    conn.shutdown()
+    conn.reply()
+    assert conn.data_to_send() == (b"220 mx.example ESMTP\r\n421 4.3.2 Service shutting down\r\n")
+
+
+# -- what it costs: steps and octets, not seconds
+
+
+@dataclass
+class Cost:
+    """What one engine did with a flood."""
+
+    events: int = 0
+    peak: int = 0
+
+
+def flood(made: Session, octets: bytes, step: int) -> Cost:
+    """Feed a flood in pieces, count what is told, and measure what is held."""
+    cost = Cost()
+    tracemalloc.start()
+    try:
+        for at in range(0, len(octets), step):
+            made.conn.receive_data(octets[at : at + step])
+            while True:
+                item = made.conn.next_event()
+                if item is Need.WRITE:
+                    made.conn.data_to_send()
+                elif isinstance(item, Need):
+                    break
+                else:
+                    cost.events += 1
+                    answer_pending(made)
+            made.conn.data_to_send()
+            if item is Need.CLOSE:
+                break
+        cost.peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return cost
+
+
+def test_a_hundred_thousand_pipelined_commands() -> None:
+    made = session(limited(junk=10**6))
+    cost = flood(made, b"RSET\r\n" * 10**5, 65536)
+    assert cost.events == 10**5
+    assert cost.peak < 10**6
+
+
+def test_a_hundred_thousand_empty_chunks() -> None:
+    made = session()
+    made.feed(ENVELOPE)
+    cost = flood(made, b"BDAT 0\r\n" * 10**5, 65536)
+    assert cost.events == 1, "Data"
+    assert cost.peak < 10**6
+    assert made.conn.stats.commands == 10**5 + 3
+
+
+def test_an_endless_line_an_octet_at_a_time() -> None:
+    made = session()
+    cost = flood(made, b"x" * 10**5, 1)
+    assert cost.events == 2
+    assert cost.peak < 10**5
+
+
+def test_an_endless_response_an_octet_at_a_time() -> None:
+    config = replace(RELAY, mechanisms=("PLAIN",), cleartext_without_tls=True)
+    made = session(config)
+    made.feed(b"AUTH PLAIN\r\n")
+    cost = flood(made, b"x" * 50000, 1)
+    assert cost.events == 2
+    assert cost.peak < 10**5
+
+
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_body_is_not_kept(step: int) -> None:
+    made = session()
+    made.feed(ENVELOPE + b"DATA\r\n")
+    cost = flood(made, b"line of text\r\n" * (2000 if step == 1 else 50000), step)
+    assert cost.events > 50
+    assert cost.peak < 10**5
+
+
+def test_many_small_messages_in_one_piece_copy_no_backlog() -> None:
+    """What stands behind the end of a body is copied only in pieces."""
+    made = session()
+    one = ENVELOPE + b"DATA\r\n.\r\n"
+    cost = flood(made, one * (250000 // len(one)), 250000)
+    assert cost.events == 5 * (250000 // len(one)), "four questions, and a note of pipelining"
+    assert cost.peak < 10**6
+    assert made.conn.stats.messages == 250000 // len(one)
+
+
+def test_octets_that_come_while_an_answer_is_owed() -> None:
+    made = session(answer=wait)
+    made.feed(b"VRFY c\r\n")
+    assert isinstance(made.conn.pending, Vrfy)
+    tracemalloc.start()
+    try:
+        for _ in range(256 * 1024 // 8):
+            made.conn.receive_data(b"RSET\r\nNO")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10**6
+    with pytest.raises(LocalProtocolError):
+        made.conn.receive_data(b"x")
+
+
+def test_lmtp_counts_a_message_once() -> None:
+    made = session(LMTP, hello="LHLO c")
+    made.feed(ENVELOPE + b"RCPT TO:<e@d.example>\r\nDATA\r\nhi\r\n.\r\n")
+    stats = made.conn.stats
+    assert (stats.messages, stats.commands, stats.errors) == (1, 5, 0)
+    assert stats.replies == 8
+    assert stats.octets_received == len(b"LHLO c\r\n") + len(ENVELOPE) + 23 + 6 + 7
+    assert [event.data for event in made.events if isinstance(event, BodyChunk)] == [b"hi\r\n"]
+    assert not any(isinstance(event, ProtocolViolation) for event in made.events)
