@@ -155,10 +155,13 @@ def _memory_sending(effort: Effort) -> Measured:
     return peak_memory(lambda: ours.send_iterable(50 * MIB), MIB)
 
 
-def _bdat(effort: Effort) -> Measured:
-    mine = ours.server_messages(ours.bdat_steps(content("text", effort.body_octets)))
-    its = ours.server_messages(body_steps(wire("text", effort.body_octets)))
-    return time(mine, its, effort)
+def _bdat(*, check: bool) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        body = content("text", effort.body_octets)
+        mine = ours.dropping_chunks(body, check=check)
+        return time(mine, ours.dropping_data(body), effort)
+
+    return measure
 
 
 def _client_smtplib(effort: Effort) -> Measured:
@@ -286,8 +289,10 @@ FIGURES: tuple[Figure, ...] = (
            "the message", _LESS, 2.1, "×", _memory_kept),
     Figure(10, "memory-sending", "memory, 50 MiB sent from an iterable",
            "-", _LESS, 1, " MiB", _memory_sending),
-    Figure(11, "bdat", "BDAT, time of 64 KiB of text",
-           "DATA", _LESS, 0.1, "×", _bdat),
+    Figure(11, "bdat", "BDAT, time of 64 KiB, line ends unseen",
+           "DATA", _LESS, 0.1, "×", _bdat(check=False)),
+    Figure(11, "bdat-checked", "BDAT, time of 64 KiB, line ends checked",
+           "DATA", _LESS, 0.1, "×", _bdat(check=True)),
     Figure(12, "client-smtplib", "client engine, messages/s",
            "smtplib in memory", _MORE, 3, "×", _client_smtplib),
     Figure(12, "client-aiosmtplib", "client engine, messages/s",

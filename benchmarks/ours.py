@@ -41,12 +41,13 @@ from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace
 
 __all__ = [
-    "bdat_steps",
     "client_messages",
     "client_on_loopback",
     "commands_in_one_chunk",
     "continuation_lines",
     "decoding",
+    "dropping_chunks",
+    "dropping_data",
     "idle_server",
     "octets_while_a_reply_is_owed",
     "one_octet_deliveries",
@@ -60,6 +61,11 @@ __all__ = [
     "server_connections",
     "server_messages",
 ]
+
+
+_RELAY: Final = ServerConfig.relay("mx.example.org")
+_CLIENT: Final = ClientConfig(hello_name="client.example.com")
+_UNLIMITED: Final = replace(_RELAY, limits=Limits(message=0, recipients=10**6, junk=10**6))
 
 
 def decoding(chunks: list[bytes]) -> Work:
@@ -77,10 +83,6 @@ def decoding(chunks: list[bytes]) -> Work:
 
 
 # --- the server ---------------------------------------------------------------------------
-
-_RELAY: Final = ServerConfig.relay("mx.example.org")
-_UNLIMITED: Final = replace(_RELAY, limits=Limits(message=0, recipients=10**6, junk=10**6))
-
 
 # Looked up once: on CPython 3.11 a member costs as much as a call.
 READ: Final = Need.DATA
@@ -135,8 +137,11 @@ def _accepted(replies: bytes) -> None:
 
 def server_messages(steps: tuple[Step, ...]) -> Work:
     """Send messages over one connection, whose greeting and EHLO are not timed."""
-    server = _Server(_UNLIMITED)
-    writes = [step.data for step in steps]
+    return _messages(_UNLIMITED, [step.data for step in steps])
+
+
+def _messages(config: ServerConfig, writes: list[bytes], *, keep: bool = True) -> Work:
+    server = _Server(config, keep=keep)
 
     def work(count: int) -> None:
         receive = server.receive
@@ -174,14 +179,22 @@ def idle_server() -> object:
     return conn
 
 
-def bdat_steps(body: bytes) -> tuple[Step, ...]:
-    """One message, in BDAT chunks of 64 KiB which arrive each with its command."""
-    *most, last = chunked(body)
-    return (
-        Step(MAIL + RCPT, 2),
-        *(Step(b"BDAT %d\r\n%b" % (len(chunk), chunk), 1) for chunk in most),
-        Step(b"BDAT %d LAST\r\n%b" % (len(last), last), 1),
-    )
+def dropping_data(body: bytes) -> Work:
+    """Receive messages by DATA in deliveries of 64 KiB, and drop their content as it comes."""
+    writes = [MAIL + RCPT + DATA, *chunked(stuffed(body))]
+    return _messages(_UNLIMITED, writes, keep=False)
+
+
+def dropping_chunks(body: bytes, *, check: bool) -> Work:
+    """The same by BDAT, in chunks as large as this package's client sends them.
+
+    ``check``: bare CR and LF are looked for, as by default.
+    """
+    *most, last = chunked(body, _CLIENT.chunk_size)
+    stream = b"".join(b"BDAT %d\r\n%b" % (len(chunk), chunk) for chunk in most)
+    stream += b"BDAT %d LAST\r\n%b" % (len(last), last)
+    writes = [MAIL + RCPT, *chunked(stream)]
+    return _messages(replace(_UNLIMITED, check_chunks=check), writes, keep=False)
 
 
 def _received(chunks: Iterable[bytes]) -> Work:
@@ -266,7 +279,6 @@ def receive_and_keep(octets: int) -> bytes:
 
 # --- the client ---------------------------------------------------------------------------
 
-_CLIENT: Final = ClientConfig(hello_name="client.example.com")
 _SENDER: Final = Address.parse(SENDER)
 _RECIPIENT: Final = Address.parse(RECIPIENT)
 
