@@ -85,7 +85,7 @@ from smtpwire.wire.command import (
     Vrfy,
 )
 from smtpwire.wire.ehlo import parse_ehlo
-from smtpwire.wire.reply import Reply, ReplyErrorKind, ReplyParser
+from smtpwire.wire.reply import Reply, ReplyError, ReplyErrorKind, ReplyParser
 
 if TYPE_CHECKING:
     from smtpwire.engine.server import ServerConnection
@@ -125,6 +125,8 @@ _VIOLATIONS: Final[Mapping[ReplyErrorKind, ViolationKind]] = {
     ReplyErrorKind.BARE_CR: ViolationKind.BARE_CR,
 }
 _PRDR_FIRST: Final = 353
+_CLOSING: Final = (221, 421)
+"""The server ends the connection; 221 answers QUIT, and says so too where nobody asked for it."""
 _NO_OFFER: Final = Offer()
 
 
@@ -183,12 +185,12 @@ class ClientConnection:
         "_planned",
         "_planned_parameters",
         "_prdr",
+        "_progress",
         "_rcpts_sent",
         "_received",
         "_refusal",
         "_replies",
         "_reversed",
-        "_serial",
         "_start",
         "_step",
         "_terms",
@@ -264,7 +266,7 @@ class ClientConnection:
         self._parts: list[bytes] = []
         self._parts_size = 0
         # -- counts
-        self._serial = 0
+        self._progress = 0
         self._commands = 0
         self._replies = 0
         self._errors = 0
@@ -368,7 +370,7 @@ class ClientConnection:
                 self._cut_chunks()
         else:
             raise LocalProtocolError("no body is open")
-        self._serial += 1
+        self._progress += 1
 
     def end_body(self) -> EndOfData:
         """End the content: the final dot, or the last chunk. Returns the command it is.
@@ -458,7 +460,7 @@ class ClientConnection:
         self._eof = False
         self._blocked = None
         self._forget_session()
-        self._serial += 1
+        self._progress += 1
         self._step = self._read
 
     def tls_failed(self, reason: str = "") -> None:
@@ -594,7 +596,7 @@ class ClientConnection:
             seconds = kind.timeout(timeouts)
         else:
             return None
-        return Timeout(seconds, self._serial)
+        return Timeout(seconds, self._replies + self._progress)
 
     @property
     def stats(self) -> Stats:
@@ -825,9 +827,14 @@ class ClientConnection:
         target = self._target(OTHER)
         if not grammar.in_transaction and self._planned is not IN_READY:
             raise self._out_of_order(verb)
+        if not line.isascii() and not self._utf8_is_agreed():
+            raise LocalProtocolError(f"{verb} beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.3)")
         self._queue(command, OTHER if grammar.last_in_group else GROUPED, line, target)
         if isinstance(command, Atrn | XClient):
             self._blocked = command
+
+    def _utf8_is_agreed(self) -> bool:
+        return self._planned is not IN_READY and p.SMTPUTF8 in self._planned_parameters
 
     def _queue_burl(self, command: Burl) -> None:
         kind = BURL_LAST if command.last else BURL
@@ -885,22 +892,24 @@ class ClientConnection:
         if self._place is IN_GREETING and not self._early:
             return  # RFC 5321 §4.3.1
         held, flight, out = self._held, self._flight, self._out
+        received = self._received
+        trace = self.trace
         while held:
             command, kind, octets, transaction = held[0]
             if flight:
-                if not self._may_follow(kind, octets):
-                    return
+                if flight[-1][1].name not in kind.behind or not self._may_follow(kind, octets):
+                    break
             elif kind.gated and not self._is_in_turn(kind):
-                return
+                break
             else:
-                self._serial += 1
+                self._progress += 1
             held.popleft()
             size = len(octets) if kind.counted else 0
-            flight.append((command, kind, transaction, self._received, size))
+            flight.append((command, kind, transaction, received, size))
             self._window += size
             self._commands += 1
             out.append(octets)
-            if self.trace is not None:
+            if trace is not None:
                 self._traced.append(("sent", _shown(kind, octets)))
 
     def _is_in_turn(self, kind: Kind) -> bool:
@@ -923,43 +932,39 @@ class ClientConnection:
     # -- reading
 
     def _read(self) -> Item:
-        if self._received != self._start:
-            reply = self._parser.next_reply()
-            if isinstance(reply, Reply):
-                return self._take(reply)
-            if reply is not None:
-                self._at = reply.offset
-                return self._violation(_VIOLATIONS[reply.kind])
-        if self._eof:
-            return self._stream_ended()
-        return self._need()
-
-    def _take(self, reply: Reply) -> Item:
-        """Match a reply with the oldest command in flight, by counting (RFC 2920 §3.1)."""
-        start = self._at = self._start
-        self._start = self._parser.offset
+        """Match the next reply with the oldest command in flight, by counting (RFC 2920 §3.1)."""
+        start = self._start
+        if self._received == start:
+            return self._stream_ended() if self._eof else self._need()
+        parser = self._parser
+        reply = parser.next_reply()
+        if not isinstance(reply, Reply):
+            return self._read_no_reply(reply)
+        self._at = start
+        self._start = parser.offset
         self._replies += 1
-        self._serial += 1
         flight = self._flight
-        code = reply.code
-        # RFC 5321 §4.2 knows no other classes. What started to come before the command was handed
-        # out is no reply to it.
-        if not 200 <= code < 600:
-            return self._violation(ViolationKind.WRONG_REPLY)
+        # What started to come before the command was handed out is no reply to it.
         if not flight or flight[0][3] > start or self._place is IN_GREETING:
             return self._unasked(reply)
         command, kind, transaction, _, size = flight[0]
-        if code >= 300:
-            if code == 421 and kind is not QUIT:
+        code = reply.code
+        if not 200 <= code < 300 or code == 221:
+            if code in _CLOSING and kind is not QUIT:
                 return self._service_closing(reply)
-            if code < 400 and not kind.intermediate:
+            # RFC 5321 §4.2: no such class, or a 3yz where none can be.
+            if not 200 <= code < 600 or (300 <= code < 400 and not kind.intermediate):
                 return self._violation(ViolationKind.WRONG_REPLY)
-        elif code == 221 and kind is not QUIT:
-            return self._service_closing(reply)
         flight.popleft()
         self._window -= size
         event = _REPLIES[kind](self, command, transaction, reply)
         return self._read() if event is None else event
+
+    def _read_no_reply(self, error: ReplyError | None) -> Item:
+        if error is not None:
+            self._at = error.offset
+            return self._violation(_VIOLATIONS[error.kind])
+        return self._stream_ended() if self._eof else self._need()
 
     def _need(self) -> Item:
         held = self._held
@@ -1079,10 +1084,10 @@ class ClientConnection:
         return ReplyReceived(command, reply)
 
     def _reply_data(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
-        if reply.is_positive:
+        if reply.code < 300:
             self._restore(command, DATA, transaction)
             return self._violation(ViolationKind.WRONG_REPLY)
-        if not reply.is_intermediate:
+        if reply.code >= 400:
             self._replan()
         elif self._accepted:
             self._place = IN_DATA
@@ -1108,7 +1113,7 @@ class ClientConnection:
     ) -> ClientEvent | None:
         if self._lmtp or self._prdr:
             return self._recipient_reply(command, kind, transaction, reply)
-        if reply.is_intermediate:
+        if 300 <= reply.code < 400:
             self._restore(command, kind, transaction)
             return self._violation(ViolationKind.WRONG_REPLY)
         self._message_ended(kind, reply)
@@ -1236,6 +1241,8 @@ class ClientConnection:
     # -- what nobody asked for, and the end
 
     def _unasked(self, reply: Reply) -> ClientEvent:
+        if not 200 <= reply.code < 600:
+            return self._violation(ViolationKind.WRONG_REPLY)
         if self._place is IN_GREETING:
             return self._take_greeting(reply)
         if self._place is IN_DATA or (self._place is IN_CHUNKS and self._body_unfinished()):

@@ -20,7 +20,13 @@ from smtpwire.wire.address import (
     proven_address,
 )
 from smtpwire.wire.octets import CONTROLS, parse_number
-from smtpwire.wire.parameter import AnyParameter, ParameterError, Parameters, parse_parameters
+from smtpwire.wire.parameter import (
+    AnyParameter,
+    ParameterError,
+    Parameters,
+    format_parameters,
+    parse_parameters,
+)
 from smtpwire.wire.value import Request, field, value
 
 __all__ = [
@@ -79,6 +85,21 @@ def _text(name: str, argument: str) -> bytes:
     return argument.encode()
 
 
+def _argument(verb: str, argument: str) -> bytes:
+    """An argument that goes to the end of the line: it comes back as it was."""
+    if argument.startswith(" ") or argument.endswith(" "):
+        raise ValueError(f"{verb}: blanks around the argument are lost (RFC 5321 §4.1.1)")
+    return _text(verb, argument)
+
+
+def _free_text(verb: str, text: str) -> bytes:
+    if not text:
+        return verb.encode()
+    if not text.isascii():
+        raise ValueError(f"{verb} takes ASCII only, also with SMTPUTF8 (RFC 6531 §3.6)")
+    return verb.encode() + b" " + _argument(verb, text)
+
+
 @final
 @value
 class Hello(Request, Command):
@@ -122,7 +143,7 @@ class Rcpt(Request, Command):
 def _path_command(start: str, path: str, parameters: Parameters) -> bytes:
     line = f"{start}:<{path}>"
     if parameters is not NO_PARAMETERS and parameters:
-        line = f"{line} {parameters}"
+        line = f"{line} {format_parameters(parameters)}"
     return _text(start, line)
 
 
@@ -170,7 +191,7 @@ class Noop(Command):
     text: str = ""
 
     def __bytes__(self) -> bytes:
-        return b"NOOP " + _text("NOOP", self.text) if self.text else b"NOOP"
+        return _free_text("NOOP", self.text)
 
 
 @final
@@ -190,7 +211,7 @@ class Help(Command):
     topic: str = ""
 
     def __bytes__(self) -> bytes:
-        return b"HELP " + _text("HELP", self.topic) if self.topic else b"HELP"
+        return _free_text("HELP", self.topic)
 
 
 @final
@@ -223,6 +244,8 @@ def _query(verb: str, argument: str, smtputf8: bool) -> bytes:
     octets = _text(verb, argument)
     if not octets.isascii() and not smtputf8:
         raise ValueError(f"{argument!r} needs the SMTPUTF8 parameter (RFC 6531 §3.7.4)")
+    if not smtputf8 and octets[-9:].upper() == b" SMTPUTF8":
+        raise ValueError(f"{verb}: the end of the string would be read as a parameter")
     return verb.encode() + b" " + octets + (b" SMTPUTF8" if smtputf8 else b"")
 
 
@@ -315,7 +338,7 @@ class ExtensionCommand(Request, Command):
             raise ValueError(f"{self.verb!r} is no verb (RFC 5321 §4.1.1)")
         if not self.argument:
             return self.verb.encode()
-        return self.verb.encode() + b" " + _text(self.verb, self.argument)
+        return self.verb.encode() + b" " + _argument(self.verb, self.argument)
 
 
 @final

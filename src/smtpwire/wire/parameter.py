@@ -6,7 +6,15 @@ from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
 
 from smtpwire.wire.value import value
 
-__all__ = ["AnyParameter", "Given", "Parameter", "ParameterError", "Parameters", "parse_parameters"]
+__all__ = [
+    "AnyParameter",
+    "Given",
+    "Parameter",
+    "ParameterError",
+    "Parameters",
+    "format_parameters",
+    "parse_parameters",
+]
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -158,6 +166,15 @@ class Parameters:
 
     def __repr__(self) -> str:
         return f"Parameters({self})"
+
+
+def format_parameters(parameters: Parameters) -> str:
+    """What stands behind the path; ValueError where one would not be read as that one."""
+    words = [str(item) for item in parameters]
+    for word in words:
+        if _PARAMETER.fullmatch(word) is None:
+            raise ValueError(f"{word!r} is no parameter (RFC 5321 §4.1.2)")
+    return " ".join(words)
 
 
 class Known(Protocol):
