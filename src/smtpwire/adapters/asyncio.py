@@ -1,8 +1,11 @@
 """A server and a client for asyncio; they work with uvloop, too."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from socket import socket
 from typing import Final, TypeVar, cast, final
 
@@ -16,7 +19,7 @@ from smtpwire.adapters.session import (
     check_tls,
     client_tls,
     logger,
-    peer_at,
+    peer_of,
     settle,
     tls_info,
 )
@@ -35,6 +38,7 @@ __all__ = ["Client", "Server", "ServerProtocol", "connect", "start_server"]
 
 R = TypeVar("R")
 
+READ: Final = 65536
 LINGER: Final = 10.0
 """Seconds for the peer to take the last reply and to close, before it is cut off."""
 
@@ -82,7 +86,7 @@ class ServerProtocol(asyncio.Protocol):
         self.conn = ServerConnection(
             self._config,
             tls=tls_info(tls, self._tls) if tls and self._tls else None,
-            peer=peer_at(transport.get_extra_info("peername")),
+            peer=peer_of(partial(transport.get_extra_info, "peername")),
         )
         self._sessions.add(self)
         try:
@@ -116,6 +120,8 @@ class ServerProtocol(asyncio.Protocol):
         self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._under_tls is not None or self._lost:
+            return  # a handshake that fails tells it by itself, in one of two orders
         self._lost = self._writable = True
         self._sessions.discard(self)
         if exc is None:
@@ -129,7 +135,7 @@ class ServerProtocol(asyncio.Protocol):
     def flush(self) -> None:
         """Send what is queued; the adapter does so itself whenever a handler suspends."""
         octets = self.conn.data_to_send()
-        if octets and not self._lost:
+        if octets and not self._transport.is_closing():
             self._transport.write(octets)
 
     def close(self) -> None:
@@ -186,7 +192,10 @@ class ServerProtocol(asyncio.Protocol):
         self._reading = True
         self._busy = False
         received, self._under_tls = self._under_tls, None
-        if received:
+        if self.conn.state is State.CLOSED:
+            self._transport.abort()
+            self.connection_lost(None)
+        elif received:
             self.conn.receive_data(received)
         self._pump()
 
@@ -216,7 +225,7 @@ class ServerProtocol(asyncio.Protocol):
         except Exception as error:
             settle(self.conn, self._config, event, error)
         else:
-            if self.conn.pending is not None:
+            if self.conn.pending is event:
                 settle(self.conn, self._config, event)
 
     def _suspends(self, event: ServerEvent, waiting: Awaitable[None]) -> bool:
@@ -395,9 +404,13 @@ class Client(AsyncClient, asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # Even after an error: what came before it, such as a 421, is still to be read.
         self._writable = True
         self._lost.set_result(None)
+        if exc is not None and self.conn.tls is None and self.conn.wants_data:
+            # Writing has failed; what had come before, such as a 421, may still be unread.
+            with suppress(OSError):
+                descriptor = self._transport.get_extra_info("socket").fileno()
+                self.conn.receive_data(os.read(descriptor, READ))
         self.eof_received()
 
     def pause_writing(self) -> None:
@@ -423,7 +436,7 @@ class Client(AsyncClient, asyncio.Protocol):
 
     async def _flush(self) -> None:
         octets = self.conn.data_to_send()
-        if octets and not self._lost.done():
+        if octets and not self._transport.is_closing():  # uvloop would raise
             self._transport.write(octets)
         if not self._writable:
             await self._wait(lambda: self._writable)
@@ -442,9 +455,11 @@ class Client(AsyncClient, asyncio.Protocol):
                 need = operation.send(value)
                 value = None
                 await self._flush()
-                if need is Need.DATA:
+                if need is DATA:
                     await self._read()
-                elif need is Need.TLS:
+                elif need is WRITE:
+                    await asyncio.sleep(0)  # else nobody sees what the server says meanwhile
+                elif need is TLS:
                     self._transport = await shake_hands(
                         self, self._transport, self.conn, self._tls, self._config.host
                     )
@@ -459,10 +474,10 @@ class Client(AsyncClient, asyncio.Protocol):
                 self.conn.abort("cancelled")
             raise
         finally:
-            if not self._lost.done():
+            if not self._transport.is_closing():
                 self._transport.write(self.conn.data_to_send())
-            if self.conn.state is State.CLOSED:
-                self._transport.close()
+                if self.conn.state is State.CLOSED:
+                    self._transport.close()
 
     async def close(self) -> None:
         """Close without a word."""

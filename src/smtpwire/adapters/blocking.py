@@ -17,7 +17,7 @@ from smtpwire.adapters.session import (
     check_tls,
     client_tls,
     logger,
-    peer_at,
+    peer_of,
     settle,
     tls_info,
 )
@@ -138,6 +138,7 @@ def shake_hands(
 ) -> ssl.SSLSocket:
     """TLS on a socket; as a server where no ``server_name`` is given."""
     sock.settimeout(timeout)
+    sock.getpeername()  # raises if the peer is gone, where wrap_socket() would leak the socket
     wrapped = tls.context.wrap_socket(
         sock,
         server_side=server_name is None,
@@ -166,7 +167,7 @@ class ServerSession:
         config: ServerConfig,
         tls: TlsConfig | None = None,
     ) -> None:
-        peer = peer_at(sock.getpeername())
+        peer = peer_of(sock.getpeername)
         info: TlsInfo | None = None
         if tls is not None and config.profile is Profile.SUBMISSIONS:
             sock = wrapped = shake_hands(sock, tls, config.timeouts.handshake)

@@ -1,6 +1,6 @@
 """What the clients with an event loop share: the operations as methods."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -59,7 +59,12 @@ class AsyncClient:
         """Send a message: see :func:`smtpwire.operations.send_mail`."""
         if isinstance(content, AsyncIterable):
             handed_in = send_mail(self.conn, sender, recipients, None, **options)
-            return await self.run(handed_in, aiter(content))
+            chunks = aiter(content)
+            try:
+                return await self.run(handed_in, chunks)
+            finally:
+                if isinstance(chunks, AsyncGenerator):
+                    await chunks.aclose()
         return await self.run(send_mail(self.conn, sender, recipients, content, **options))
 
     async def verify(self, argument: str) -> Reply:

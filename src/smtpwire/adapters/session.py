@@ -42,7 +42,7 @@ __all__ = [
     "check_tls",
     "client_tls",
     "logger",
-    "peer_at",
+    "peer_of",
     "settle",
     "tls_info",
 ]
@@ -92,9 +92,9 @@ def settle(
         logger.info("the connection ended before %r was answered", event)
     elif error is not None:
         logger.error("handler failed at %r", event, exc_info=error)
-    elif conn.pending is not None:
+    elif conn.pending is event:
         logger.error("handler left %r unanswered", event)
-    if conn.pending is not None:
+    if conn.pending is event:
         credentials = isinstance(event, _CREDENTIALS)
         kind = ReplyKind.AUTH_TROUBLE if credentials else ReplyKind.TROUBLE
         conn.reply(*[config.texts[kind]] * conn.replies_owed)
@@ -204,11 +204,12 @@ def tls_info(tls: TlsObject, config: TlsConfig, server_name: str = "") -> TlsInf
     )
 
 
-def peer_at(address: object) -> Peer:
-    """Who is at a socket's address; nobody known for a UNIX socket's."""
-    match address:
-        case (str(host), int(port), *_):
-            return Peer(host, port)
+def peer_of(getpeername: Callable[[], object]) -> Peer:
+    """Who is at the other end of a socket: nobody known of a UNIX socket, or if it is gone."""
+    with suppress(OSError):
+        match getpeername():
+            case (str(host), int(port), *_):
+                return Peer(host, port)
     return Peer()
 
 

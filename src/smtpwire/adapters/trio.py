@@ -17,7 +17,7 @@ from smtpwire.adapters.session import (
     check_tls,
     client_tls,
     logger,
-    peer_at,
+    peer_of,
     settle,
     tls_info,
 )
@@ -288,7 +288,7 @@ async def _serve_one(
     tls: TlsConfig | None,
     sessions: set[ServerSession],
 ) -> None:
-    peer = peer_at(stream.socket.getpeername())
+    peer = peer_of(stream.socket.getpeername)
     info = None
     secure = None
     if tls is not None and config.profile is Profile.SUBMISSIONS:

@@ -13,6 +13,7 @@ from smtpwire.engine.events import (
     Unanswered,
 )
 from smtpwire.engine.need import Need
+from smtpwire.engine.state import State
 from smtpwire.wire.command import Command
 from smtpwire.wire.reply import Reply
 
@@ -121,13 +122,14 @@ def ended(event: Closed, stage: Stage) -> SessionError:
 
 def ask(conn: ClientConnection, command: Command, stage: Stage) -> Operation[Reply]:
     """Send a command and wait for its reply."""
+    if conn.state is State.CLOSED:
+        raise ConnectionLost(None, stage, "the connection has ended")
     conn.send(command)
     while True:
         match (yield from advance(conn, stage)):
             case ReplyReceived(sent, reply) if sent is command:
                 return reply
-            case Unanswered(sent, _, reply) if sent is command:
-                last = reply
-                raise ConnectionLost(last, stage)
+            case Unanswered(sent, _, closing) if sent is command:
+                raise ConnectionLost(closing, stage)
             case Closed() as closed:
                 raise ended(closed, stage)

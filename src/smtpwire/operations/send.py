@@ -229,4 +229,8 @@ class _Transaction:
         refused = own is not None and not (own[1] is not None and own[1].is_positive)
         if own is not None and (refused or overall is None):
             return own
-        return overall or ("DATA", self._answers.get(id(self._data)))
+        if overall is not None:
+            return overall
+        answer = self._answers.get(id(self._data))
+        # After 354 the content has begun and was not ended: nothing has been delivered.
+        return "DATA", None if answer is None or answer.is_intermediate else answer

@@ -7,7 +7,6 @@ from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, Closed, Greeting
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
-from smtpwire.engine.state import State
 from smtpwire.extensions import AUTH, SMTPUTF8, STARTTLS
 from smtpwire.operations.operation import (
     AuthenticationFailed,
@@ -172,11 +171,9 @@ def _exchange(
 def quit(conn: ClientConnection) -> Operation[Reply | None]:
     """QUIT, and wait for its reply; None where none came. Nothing depends on it."""
     try:
-        if conn.state is not State.CLOSED:
-            return (yield from ask(conn, Quit(), Stage.COMMAND))
+        return (yield from ask(conn, Quit(), Stage.COMMAND))
     except (SessionError, LocalProtocolError):
-        pass
-    return None
+        return None
 
 
 def reset(conn: ClientConnection) -> Operation[Reply]:

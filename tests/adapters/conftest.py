@@ -1,0 +1,36 @@
+"""Certificates, and the adapters by name."""
+
+import ssl
+
+import pytest
+import trustme
+from tests.adapters.servers import SERVERS
+
+from smtpwire.adapters.session import TlsConfig
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def server_tls(authority: trustme.CA) -> TlsConfig:
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(context)
+    der = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
+    return TlsConfig(context, der)
+
+
+@pytest.fixture
+def client_context(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture(params=SERVERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name

@@ -1,0 +1,217 @@
+"""Every adapter's server in a thread of its own, and a plain socket to talk to it."""
+
+import asyncio
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import trio
+
+from smtpwire.adapters import asyncio as asyncio_adapter
+from smtpwire.adapters import blocking
+from smtpwire.adapters import trio as trio_adapter
+from smtpwire.adapters.session import SessionFactory, TlsConfig
+from smtpwire.engine.server_config import ServerConfig
+
+__all__ = ["SERVERS", "Dialogue", "Running", "serving"]
+
+PATIENCE = 10.0
+
+
+@dataclass
+class Running:
+    """A server that listens."""
+
+    port: int
+    stop: Callable[[], None]
+    """Ask for the shutdown; the thread's end is its end."""
+    thread: threading.Thread
+
+
+class Serve(Protocol):
+    def __call__(
+        self, session: SessionFactory, config: ServerConfig, tls: TlsConfig | None, grace: float
+    ) -> Running: ...
+
+
+def serve_blocking(
+    session: SessionFactory, config: ServerConfig, tls: TlsConfig | None, grace: float
+) -> Running:
+    server = blocking.Server(session, config, tls=tls)
+
+    def run() -> None:
+        server.serve_forever()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return Running(server.address[1], lambda: server.shutdown(grace), thread)
+
+
+def serve_asyncio(
+    session: SessionFactory,
+    config: ServerConfig,
+    tls: TlsConfig | None,
+    grace: float,
+    *,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> Running:
+    listening = threading.Event()
+    found: list[tuple[int, Callable[[], None]]] = []
+
+    async def main() -> None:
+        server = await asyncio_adapter.start_server(session, config, "127.0.0.1", 0, tls=tls)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def ask() -> None:
+            loop.call_soon_threadsafe(stop.set)
+
+        found.append((server.sockets[0].getsockname()[1], ask))
+        listening.set()
+        await stop.wait()
+        await server.shutdown(grace)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(main())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert listening.wait(PATIENCE)
+    port, stop = found[0]
+    return Running(port, stop, thread)
+
+
+def serve_uvloop(
+    session: SessionFactory, config: ServerConfig, tls: TlsConfig | None, grace: float
+) -> Running:
+    import uvloop
+
+    return serve_asyncio(session, config, tls, grace, new_loop=uvloop.new_event_loop)
+
+
+def serve_trio(
+    session: SessionFactory, config: ServerConfig, tls: TlsConfig | None, grace: float
+) -> Running:
+    listening = threading.Event()
+    found: list[tuple[int, Callable[[], None]]] = []
+
+    async def main() -> None:
+        stop = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(
+                    trio_adapter.serve,
+                    session,
+                    config,
+                    0,
+                    host="127.0.0.1",
+                    tls=tls,
+                    stop=stop,
+                    grace=grace,
+                )
+            )
+            port = listeners[0].socket.getsockname()[1]
+            found.append((port, partial(token.run_sync_soon, stop.set)))
+            listening.set()
+
+    thread = threading.Thread(target=trio.run, args=(main,))
+    thread.start()
+    assert listening.wait(PATIENCE)
+    port, stop = found[0]
+    return Running(port, stop, thread)
+
+
+SERVERS: dict[str, Serve] = {
+    "blocking": serve_blocking,
+    "asyncio": serve_asyncio,
+    "trio": serve_trio,
+}
+if sys.platform != "win32":
+    SERVERS["uvloop"] = serve_uvloop
+
+
+@contextmanager
+def serving(
+    adapter: str,
+    session: SessionFactory,
+    config: ServerConfig,
+    tls: TlsConfig | None = None,
+    grace: float = 5.0,
+) -> Iterator[int]:
+    """Run an adapter's server; its port."""
+    running = SERVERS[adapter](session, config, tls, grace)
+    try:
+        yield running.port
+    finally:
+        running.stop()
+        running.thread.join(PATIENCE)
+        assert not running.thread.is_alive()
+
+
+class Dialogue:
+    """A client by hand: what is written here is what goes over the wire."""
+
+    def __init__(self, port: int) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.received = b""
+
+    def send(self, octets: bytes) -> None:
+        self.sock.sendall(octets)
+
+    def reply(self) -> bytes:
+        """The next reply, all its lines; what there is of it where the stream ends."""
+        reply = b""
+        while True:
+            line, found, rest = self.received.partition(b"\r\n")
+            if found:
+                self.received = rest
+                reply += line + found
+                if line[3:4] != b"-":
+                    return reply
+                continue
+            if not (more := self.sock.recv(65536)):
+                return reply + self.received
+            self.received += more
+
+    def say(self, line: bytes) -> bytes:
+        """A command and its reply."""
+        self.send(line + b"\r\n")
+        return self.reply()
+
+    def rest(self) -> bytes:
+        """All that comes up to the end of the stream; a reset is an end as well."""
+        try:
+            while more := self.sock.recv(65536):
+                self.received += more
+        except ConnectionResetError:
+            pass
+        return self.received
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        self.sock.getpeername()  # raises if it has gone; wrap_socket() would leak the socket
+        self.sock = tls = context.wrap_socket(
+            self.sock, server_hostname="localhost", do_handshake_on_connect=False
+        )
+        tls.do_handshake()
+
+    def reset(self) -> None:
+        """Go without a farewell: RST."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.sock.close()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def __enter__(self) -> "Dialogue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
