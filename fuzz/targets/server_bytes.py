@@ -132,6 +132,7 @@ _UNDER_TLS: Final = b"EHLO under.tls.example\r\nQUIT\r\n"
 _WORDS: Final = ("default", "default", "positive", "450", "550", "421", "late", "wrong")
 _ONE_REPLY: Final = frozenset({State.HELLO, State.READY, State.MAIL, State.RCPT, State.CHUNKS})
 _BDAT: Final = re.compile(rb"BDAT +([0-9]{1,20})( +LAST)?[ \t]*\r\n", re.IGNORECASE)
+_STARTTLS: Final = re.compile(rb"STARTTLS[ \t]*\r\n\Z", re.IGNORECASE)
 _PARTS_MOST: Final = 2000
 
 
@@ -172,7 +173,7 @@ class Session:
         self._config = config
         self._behaviour = behaviour
         self._calls = 0
-        self._received = 0
+        self._received = bytearray()
         self._parts = 0
         self._questions = 0
         self._tls_events: int | None = None
@@ -205,9 +206,11 @@ class Session:
             return
         for start in range(0, len(part), self._config.limits.backlog):
             piece = part[start : start + self._config.limits.backlog]
-            self._received += len(piece)
+            self._received += piece
             self.conn.receive_data(piece)
             self.pull()
+            # Nothing may stand behind STARTTLS, and what does is never taken as TLS's.
+            assert self.waits() is not Need.TLS or _STARTTLS.search(self._received)
             if self.need is not Need.DATA:
                 return
 
@@ -331,7 +334,7 @@ class Session:
         assert self.conn.hello is None
         self.need = Need.DATA
         self.conn.receive_data(_UNDER_TLS)
-        self._received += len(_UNDER_TLS)
+        self._received += _UNDER_TLS
         self.pull()
         for event in self.events[self._tls_events :]:
             assert "under.tls.example" in repr(event) or type(event).__name__ in _AFTER_TLS
@@ -347,8 +350,8 @@ class Session:
         assert not self.conn.wants_data
         assert self.conn.timeout is None
         # Linear: so many steps an octet, an answer and a read.
-        assert self._calls <= 4 * (self._received + self._questions) + 4 * self._parts + 16
-        assert len(self.events) <= 3 * self._received + 16
+        assert self._calls <= 4 * (len(self._received) + self._questions) + 4 * self._parts + 16
+        assert len(self.events) <= 3 * len(self._received) + 16
         check_server_brackets(self.events)
         replies = replies_of(bytes(self.sent))
         assert self.conn.stats.octets_sent == len(self.sent)
@@ -366,8 +369,9 @@ _AFTER_TLS: Final = frozenset(
 def _told(session: Session) -> tuple[list[ServerEvent], bytes]:
     """What a session told and sent, as far as it may not depend on the cut.
 
-    Pipelining is a matter of what arrives together. How much content of a message that fails is
-    handed on, too. And what stands behind STARTTLS is an attack, or TLS's, as it arrives.
+    Pipelining and early talk are a matter of what arrives together. How much content of a message
+    that fails is handed on, too. And what stands behind STARTTLS is an attack, or TLS's, as it
+    arrives.
     """
     told: list[ServerEvent] = []
     body = bytearray()
@@ -381,7 +385,7 @@ def _told(session: Session) -> tuple[list[ServerEvent], bytes]:
                 body.clear()
             case MessageAborted():
                 body.clear()
-            case ProtocolViolation(ViolationKind.PIPELINING):
+            case ProtocolViolation(ViolationKind.PIPELINING | ViolationKind.EARLY_TALK):
                 continue
             case StartTls():
                 told.append(event)

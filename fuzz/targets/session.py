@@ -118,6 +118,7 @@ class Session:
         self._to_server = bytearray()
         self._replies = bytearray()
         self._attacked = False
+        self._disturbed = False  # a side has ended, or will, before all is said
         self._commands: list[Command] = []
         self._bodies: list[Command] = []
         # the client's application
@@ -232,6 +233,7 @@ class Session:
         self._answers.append("450")
 
     def closing(self) -> None:
+        self._disturbed = True
         self._answers.append("421")
 
     def be_late(self) -> None:
@@ -243,6 +245,7 @@ class Session:
         self.server.reply(Reply(550, "Refused early"))
 
     def shut_down(self) -> None:
+        self._disturbed = True
         self.server.shutdown()
 
     def _answer_pending(self) -> None:
@@ -340,24 +343,31 @@ class Session:
             self._to_client += _INJECTED_REPLY
 
     def lose_to_server(self) -> None:
+        self._disturbed = True
         self.server.receive_data(b"")
 
     def lose_to_client(self) -> None:
+        self._disturbed = True
         self.client.receive_data(b"")
 
     def client_waits_too_long(self) -> None:
+        self._disturbed = True
         self.client.timed_out()
 
     def server_waits_too_long(self) -> None:
+        self._disturbed = True
         self.server.timed_out()
 
     def abort_client(self) -> None:
+        self._disturbed = True
         self.client.abort("the transport is lost")
 
     def abort_server(self) -> None:
+        self._disturbed = True
         self.server.abort("the handler was cancelled")
 
     def fail_handshake(self) -> None:
+        self._disturbed = True
         self._handshake_fails = True
 
     def settle(self) -> None:
@@ -460,6 +470,9 @@ class Session:
         self._answers_late = False
         self._answer_pending()
         self._settle()
+        if not (self._attacked or self._disturbed):
+            assert self.client.replies_owed == 0
+            assert self.server.replies_owed == 0
         self._end(self.client.tls_failed, self._client_need)
         self._end(self.server.tls_failed, self._server_need)
         self.client.receive_data(b"")
