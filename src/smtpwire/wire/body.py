@@ -250,12 +250,14 @@ class DotEncoder:
             raise ValueError("the content has already ended")
         if self._normaliser is not None:
             return self._stuff(self._normaliser.normalise(chunk))
-        octets = self._held + chunk
-        content = octets[:-1] if octets.endswith(b"\r") else octets
+        content = self._held + chunk if self._held else bytes(chunk)
+        held = b""
+        if content.endswith(b"\r"):
+            content, held = content[:-1], b"\r"
         if not is_canonical(content):
             bare = first_bare(content)
             raise BareLineEnding(self._offset + bare, content[bare : bare + 1])
-        self._held = octets[len(content) :]
+        self._held = held
         self._offset += len(content)
         return self._stuff(content)
 

@@ -336,16 +336,23 @@ class ReplyParser:
         # The chunks are joined only when they may end a line, or the line is too long.
         if not self._newline and self._length < self.max_line:
             return False
-        lines = b"".join(self._chunks).split(b"\r\n")
+        chunks = self._chunks
+        octets = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        lines = octets.split(b"\r\n")
         tail = lines.pop()
         if not lines:
             self._find_fault(tail)
             return False
         lines.reverse()
         self._lines = lines
-        self._chunks = [tail]
-        self._length = len(tail)
-        self._newline = b"\n" in tail
+        if tail:
+            self._chunks = [tail]
+            self._length = len(tail)
+            self._newline = b"\n" in tail
+        else:
+            chunks.clear()
+            self._length = 0
+            self._newline = False
         return True
 
     def _hold(self, line: bytes, body: str) -> None:
