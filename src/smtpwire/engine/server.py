@@ -412,9 +412,10 @@ class ServerConnection:
         try:
             self._config.check_offer(entries)
             self._config.check_mechanisms(mechanisms or ())
+            plan = self._config.plan_for(offer)
         except ValueError as error:
             raise LocalProtocolError(str(error)) from error
-        self._full = self._config.plan_for(offer)
+        self._full = plan
         if isinstance(self._pending, Connected):
             self._plan = self._full  # a Hello may still be refused, and then changes nothing
 
@@ -686,10 +687,12 @@ class ServerConnection:
 
     def _read_proxy_header(self) -> Item | None:
         """PROXY is required of those who may send it, and of nobody else (haproxy's §2)."""
+        if not self._input.waiting:
+            return self._more()
         reader = cast("ProxyReader", self._proxy)
         header = reader.receive_data(self._input.take(reader.wanted))
         if header is None:
-            return self._more()
+            return None
         self._proxy = None
         if isinstance(header, ProxyRefused):
             self._close(CloseReason.VIOLATION, error=header.reason)

@@ -29,7 +29,8 @@ from smtpwire.extensions import (
 )
 from smtpwire.sasl import CLEARTEXT, MECHANISMS, ServerFactory
 from smtpwire.wire.body import LineEndings
-from smtpwire.wire.command import Leniency
+from smtpwire.wire.command import Auth, Leniency
+from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.reply import Reply, format_reply
 from smtpwire.wire.value import field, replace, value
 
@@ -162,8 +163,9 @@ class ServerConfig:
                     raise ValueError(f"{keyword} requires {required} ({entry.rfc})")
 
     def check_mechanisms(self, names: Iterable[str]) -> None:
-        """Raise ValueError for a SASL mechanism that this service does not have."""
+        """Raise ValueError for a SASL mechanism that this service does not or cannot have."""
         for name in names:
+            bytes(Auth(name))  # raises where that is no name
             if name in self.custom_mechanisms:
                 continue
             if name not in MECHANISMS:
@@ -215,7 +217,12 @@ class ServerConfig:
         return plan
 
     def plan_for(self, offer: Offer) -> Plan:
-        """What follows from an offer: what commands are read against, and EHLO's reply."""
+        """What follows from an offer: what commands are read against, and EHLO's reply.
+
+        Raises ValueError for a keyword or parameters that no line of EHLO's reply can have.
+        """
+        for item in offer:
+            EhloKeyword(item.extension.keyword, item.parameters)  # raises where no line can say it
         entries = {**self.registry.by_keyword, **self.entries}
         recognized = frozenset(
             verb.name.encode() for entry in entries.values() for verb in entry.verbs
