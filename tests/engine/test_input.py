@@ -1,0 +1,85 @@
+"""The octets a server has not read yet."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpwire.engine.input import Input
+
+
+def test_lines() -> None:
+    waiting = Input()
+    assert waiting.take_to_lf() is None
+    waiting.feed(b"one\r\ntwo\nthr")
+    assert waiting.waiting == 12
+    assert waiting.take_to_lf() == b"one\r"
+    assert waiting.take_to_lf() == b"two"
+    assert waiting.take_to_lf() is None
+    assert (waiting.offset, waiting.waiting) == (9, 3)
+    for octet in b"ee\nx":
+        waiting.feed(bytes([octet]))
+    assert waiting.take_to_lf() == b"three"
+    assert waiting.take_to_lf() is None
+    assert waiting.take() == b"x"
+    assert waiting.take() == b""
+    assert waiting.offset == 16
+
+
+def test_a_line_that_comes_while_another_waits() -> None:
+    waiting = Input()
+    waiting.feed(bytearray(b"one\nt"))
+    waiting.feed(memoryview(b"wo\nthree"))
+    assert waiting.take_to_lf() == b"one"
+    assert waiting.take_to_lf() == b"two"
+    assert waiting.peek(3) == b"thr"
+    waiting.feed(b"\n")
+    assert waiting.peek(99) == b"three\n"
+    assert waiting.take_to_lf() == b"three"
+
+
+def test_what_is_given_back() -> None:
+    waiting = Input()
+    waiting.feed(b"abcdef")
+    assert waiting.take(4) == b"abcd"
+    waiting.give_back(2)
+    waiting.feed(b"ghi")
+    assert waiting.take(3) == b"cde"
+    assert waiting.take(100) == b"fghi"
+    waiting.give_back(1)
+    assert (waiting.take(), waiting.offset) == (b"i", 9)
+
+
+def test_forgotten() -> None:
+    waiting = Input()
+    waiting.feed(b"ab")
+    waiting.feed(b"cd\n")
+    waiting.take(1)
+    waiting.clear()
+    assert (waiting.waiting, waiting.offset, waiting.take()) == (0, 0, b"")
+    waiting.feed(b"x\n")
+    assert waiting.take_to_lf() == b"x"
+
+
+@given(st.lists(st.one_of(st.binary(max_size=8), st.integers(0, 5)), max_size=40))
+def test_nothing_is_lost_and_nothing_twice(steps: list[bytes | int]) -> None:
+    """Octets are fed; a number takes so many, 0 takes a line, 5 gives the last one back."""
+    waiting = Input()
+    fed = taken = b""
+    for step in steps:
+        match step:
+            case bytes():
+                if step:
+                    waiting.feed(step)
+                    fed += step
+            case 0:
+                line = waiting.take_to_lf()
+                assert (line is None) == (b"\n" not in fed[len(taken) :])
+                taken += b"" if line is None else line + b"\n"
+            case 5:
+                octets = waiting.take(1)
+                waiting.give_back(len(octets))
+            case _:
+                taken += waiting.take(step)
+        assert fed.startswith(taken)
+        assert waiting.offset == len(taken)
+        assert waiting.waiting == len(fed) - len(taken)
+        assert waiting.peek(3) == fed[len(taken) : len(taken) + 3]

@@ -1,0 +1,170 @@
+"""A service's configuration: profiles, what follows from it, and what contradicts itself."""
+
+import pytest
+
+from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
+from smtpwire.engine.replies import DEFAULT_REPLIES, ReplyKind
+from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.violation import ViolationKind
+from smtpwire.extensions import (
+    AUTH,
+    BINARYMIME,
+    BURL,
+    ETRN,
+    LIMITS,
+    PIPELINING,
+    PRDR,
+    REQUIRETLS,
+    SIZE,
+    SMTPUTF8,
+    STARTTLS,
+    Profile,
+)
+from smtpwire.sasl.plain import PlainServer
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import replace
+
+HOST = "mx.example"
+RELAY = ServerConfig.relay(HOST)
+
+
+def test_the_profiles() -> None:
+    assert RELAY.profile is Profile.RELAY
+    assert not RELAY.require_auth
+    submission = ServerConfig.submission(HOST)
+    assert (submission.starttls, submission.require_auth, submission.require_tls) == (
+        True,
+        True,
+        False,
+    )
+    submissions = ServerConfig.submissions(HOST)
+    assert (submissions.starttls, submissions.require_auth, submissions.require_tls) == (
+        False,
+        True,
+        True,
+    )
+    assert ServerConfig.lmtp(HOST).profile is Profile.LMTP
+
+
+def test_variants() -> None:
+    config = replace(RELAY, host="other.example")
+    assert config.octets[ReplyKind.GREETING] == b"220 other.example ESMTP\r\n"
+    assert RELAY.octets[ReplyKind.GREETING] == b"220 mx.example ESMTP\r\n"
+
+
+@pytest.mark.parametrize(
+    "host", ["", "mx example", "mx\r\n250 x", "mx\nx", "mx\r", "mx\0", "é.example"]
+)
+def test_a_host_that_would_split_the_greeting(host: str) -> None:
+    with pytest.raises(ValueError, match=r"host|reply text"):
+        ServerConfig.relay(host)
+
+
+@pytest.mark.parametrize(
+    ("profile", "offer"),
+    [
+        (Profile.RELAY, (BURL(()),)),
+        (Profile.LMTP, (PRDR,)),
+        (Profile.SUBMISSION, (ETRN,)),
+        (Profile.RELAY, (BINARYMIME,)),
+        (Profile.RELAY, (SMTPUTF8,)),
+        (Profile.RELAY, (LIMITS,)),
+        (Profile.RELAY, (SIZE(10),)),
+        (Profile.RELAY, (STARTTLS,)),
+        (Profile.RELAY, (AUTH(("PLAIN",)),)),
+    ],
+)
+def test_offers_that_cannot_be(profile: Profile, offer: tuple[object, ...]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        ServerConfig(host=HOST, profile=profile, offer=offer)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ViolationKind)
+@pytest.mark.parametrize("policy", Policy)
+def test_policies(kind: ViolationKind, policy: Policy) -> None:
+    if policy in POSSIBLE_POLICIES.get(kind, ()):
+        assert replace(RELAY, policies={kind: policy}).policy(kind) is policy
+    else:
+        with pytest.raises(ValueError, match="not possible"):
+            replace(RELAY, policies={kind: policy})
+
+
+def test_the_default_policies_are_possible() -> None:
+    assert DEFAULT_POLICIES.keys() == POSSIBLE_POLICIES.keys()
+    for kind, policy in DEFAULT_POLICIES.items():
+        assert policy in POSSIBLE_POLICIES[kind]
+        assert RELAY.policy(kind) is policy
+
+
+# -- replies
+
+
+@pytest.mark.parametrize("kind", ReplyKind)
+def test_a_reply_may_have_other_words(kind: ReplyKind) -> None:
+    code = DEFAULT_REPLIES[kind].code
+    config = replace(RELAY, replies={kind: Reply(code, "Other words")})
+    octets = config.octets[kind]
+    assert b"Other words\r\n" in octets
+    enhanced = kind not in (ReplyKind.GREETING, ReplyKind.HELLO) and code // 100 != 3
+    assert (b"%d.0.0 " % (code // 100) in octets) is enhanced
+
+
+@pytest.mark.parametrize(
+    ("kind", "reply"),
+    [
+        (ReplyKind.GREETING, Reply(554)),
+        (ReplyKind.HELLO, Reply(251)),
+        (ReplyKind.SEND_DATA, Reply(250)),
+        (ReplyKind.MESSAGE_OK, Reply(550)),
+        (ReplyKind.MESSAGE_OK, Reply(354)),
+        (ReplyKind.AUTH_OK, Reply(250)),
+        (ReplyKind.TLS_READY, Reply(250)),
+        (ReplyKind.TIMEOUT, Reply(451)),
+        (ReplyKind.BAD_SEQUENCE, Reply(250)),
+        (ReplyKind.BAD_SEQUENCE, Reply(421)),
+        (ReplyKind.GOODBYE, Reply(250)),
+        (ReplyKind.NOOP, Reply(250, "é")),
+    ],
+)
+def test_a_reply_cannot_change_what_it_decides(kind: ReplyKind, reply: Reply) -> None:
+    with pytest.raises(ValueError, match="reply"):
+        replace(RELAY, replies={kind: reply})
+
+
+def test_a_refusal_may_be_another_refusal() -> None:
+    config = replace(RELAY, replies={ReplyKind.NOT_IMPLEMENTED: Reply(500, "What?", "5.5.1")})
+    assert config.octets[ReplyKind.NOT_IMPLEMENTED] == b"500 5.5.1 What?\r\n"
+
+
+def test_the_text_of_ehlo() -> None:
+    config = replace(RELAY, replies={ReplyKind.HELLO: Reply(250, "at your service\nX-FAKE")})
+    plan = ServerConnection(config).extensions
+    assert "X-FAKE" not in plan.keywords
+    assert config.plan_for(plan).hello.startswith(b"250-mx.example at your service\r\n250-PIPE")
+
+
+# -- mechanisms
+
+
+def test_mechanisms() -> None:
+    with pytest.raises(ValueError, match="no mechanism"):
+        replace(RELAY, mechanisms=("GSSAPI",))
+    with pytest.raises(ValueError, match="scram_secret"):
+        replace(RELAY, mechanisms=("SCRAM-SHA-256",))
+    replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=b"secret")
+    own = {"GSSAPI": lambda config: PlainServer("GSSAPI", config)}
+    config = replace(RELAY, mechanisms=("GSSAPI",), custom_mechanisms=own)
+    assert ServerConnection(config).extensions[AUTH] == ("GSSAPI",)
+
+
+def test_no_secret_in_its_repr() -> None:
+    assert "hush" not in repr(replace(RELAY, scram_secret=b"hush"))
+
+
+def test_one_plan_for_each_situation() -> None:
+    config = replace(RELAY, offer=(PIPELINING, REQUIRETLS), starttls=True)
+    one, two = ServerConnection(config), ServerConnection(config)
+    assert one.extensions is two.extensions
+    assert STARTTLS in one.extensions
+    assert REQUIRETLS not in one.extensions
