@@ -399,3 +399,15 @@ def test_a_cr_at_the_end_of_a_chunk_is_not_yet_bare() -> None:
     assert check.canonical
     check.update(bytearray(b"\n"), last=True)
     assert check.canonical
+
+
+@pytest.mark.parametrize(
+    "line", [b".x\r\n", b"." + b"y" * 70 + b"\r\n", b"z" * 300_000 + b"\r\n.\r\n"]
+)
+def test_large_content_is_stuffed_in_blocks_and_comes_out_whole(line: bytes) -> None:
+    content = line * (500_000 // len(line) + 1)
+    encoder = DotEncoder()
+    wire = encoder.encode(content) + encoder.end()
+    stuffed = (b"\r\n" + content).replace(b"\r\n.", b"\r\n..")[2:]
+    assert wire == stuffed + b".\r\n"
+    assert DotDecoder().decode(wire) == content

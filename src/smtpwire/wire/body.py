@@ -50,6 +50,7 @@ PREFIXES: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 LINE_DOT: Final = re.compile(rb"\n\.")
 # What IncrementalNewlineDecoder.newlines says where there is no bare CR or LF.
 ONLY_CRLF: Final = (None, "\r\n")
+BLOCK: Final = 128 * 1024
 # Slow; used only to find the place of what is known to be there.
 BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
@@ -112,6 +113,20 @@ def end_of_data(octets: bytes, first_dot: int) -> int:
 
 def with_line_dots(octets: bytes, replacement: bytes) -> bytes:
     """Replace every ``CRLF .``: what ``octets.replace()`` does."""
+    # In blocks, as a million lines at once do not fit into any cache. They end where one of the
+    # replaced begins, so that none is divided.
+    pieces: list[bytes] = []
+    start = 0
+    while (end := octets.find(b"\r\n.", start + BLOCK)) >= 0:
+        pieces.append(_with_line_dots(octets[start:end], replacement))
+        start = end
+    if not start:
+        return _with_line_dots(octets, replacement)
+    pieces.append(_with_line_dots(octets[start:], replacement))
+    return b"".join(pieces)
+
+
+def _with_line_dots(octets: bytes, replacement: bytes) -> bytes:
     # Splitting is faster than replacing for lines of the usual length, slower for very short ones.
     lines = octets.split(b"\r\n.", len(octets) // 32)
     lines[-1] = lines[-1].replace(b"\r\n.", replacement)
