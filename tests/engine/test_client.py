@@ -433,7 +433,7 @@ def test_421_that_came_before_the_command_left() -> None:
     d.need()
     assert d.events[-3:] == [
         ServiceClosing(reply),
-        Unanswered(rset, Cause.LOST),
+        Unanswered(rset, Cause.CLOSING, reply),
         Closed(CloseReason.SHUTDOWN, reply),
     ]
 

@@ -1249,7 +1249,7 @@ class ClientConnection:
             return self._verdict(reply)
         if reply.code != 421:
             return self._violation(ViolationKind.UNEXPECTED_REPLY)
-        self._end(CloseReason.SHUTDOWN, reply)
+        self._end(CloseReason.SHUTDOWN, reply, cause=Cause.CLOSING)
         return ServiceClosing(reply)
 
     def _body_unfinished(self) -> bool:
@@ -1375,7 +1375,7 @@ class ClientConnection:
             enhanced=True,
             max_line=limits.reply_line,
             max_lines=limits.reply_lines,
-            max_octets=limits.reply,
+            max_octets=min(limits.reply, limits.backlog - 1),
         )
 
     def _rely_on(self, offer: Offer) -> None:

@@ -74,7 +74,7 @@ class CloseReason(Enum):
     """Why a connection ended."""
 
     QUIT = "quit"
-    """QUIT was answered."""
+    """QUIT was answered; on a client also: it was written, and the stream ended."""
     EOF = "eof"
     """The peer closed the stream."""
     TIMEOUT = "timeout"
@@ -82,7 +82,8 @@ class CloseReason(Enum):
     SHUTDOWN = "shutdown"
     """A server that shuts down, or a 421 (RFC 5321 §3.8)."""
     REFUSED = "refused"
-    """No service: the greeting was 4yz or 5yz (RFC 5321 §3.1, RFC 7504)."""
+    """No service: the greeting was 4yz or 5yz (RFC 5321 §3.1, RFC 7504); on a client also: the
+    message was refused while its body was still being sent."""
     ERRORS = "errors"
     """Too many errors, or too much of anything."""
     VIOLATION = "violation"
