@@ -145,6 +145,9 @@ class _Transaction:
     def _send_envelope(self) -> Operation[None]:
         try:
             self._conn.send(self._mail)
+        except LocalProtocolError as error:
+            raise UnsendableError(str(error)) from error
+        try:
             for rcpt in self._rcpts:
                 self._conn.send(rcpt)
             self._conn.send(self._data)
