@@ -9,7 +9,7 @@ from typing import Final, final
 
 from fuzz.choices import Choices, cut
 from fuzz.dialogue import SEPARATOR, client
-from fuzz.oracles import check_commands_end, check_one_end
+from fuzz.oracles import check_commands_end, check_one_end, replies_of
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
@@ -107,6 +107,7 @@ class Session:
         self._body: list[bytes] = []
         self._calls = 0
         self._received = 0
+        self._octets = bytearray()
         self._reads = 0
         self._actions = 0
         self._pull()
@@ -121,14 +122,23 @@ class Session:
                 break
             self._reads += 1
             self._received += len(part)
+            before = self._need
             try:
                 self.conn.receive_data(part)
             except LocalProtocolError:
                 raise AssertionError("wants_data was True") from None
+            self._octets += part
             self._pull()
+            if before is not self.waits() is Need.TLS:
+                # Nothing stands behind the 220, and nothing of it was read.
+                assert len(replies_of(bytes(self._octets))) == self.conn.stats.replies
         self._flush()
         self._pull()
         self._flush()
+
+    def waits(self) -> Need:
+        """For whom the session waits."""
+        return self._need
 
     def _pull(self) -> None:
         while True:

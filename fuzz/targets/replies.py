@@ -37,6 +37,8 @@ def _read(parts: list[bytes], enhanced: bool) -> list[Reply | ReplyError]:
     parser = _parser(enhanced)
     found: list[Reply | ReplyError] = []
     received = calls = 0
+    start = 0  # of the reply that comes
+    octets = b"".join(parts)
     for part in parts:
         parser.receive_data(part)
         received += len(part)
@@ -48,14 +50,26 @@ def _read(parts: list[bytes], enhanced: bool) -> list[Reply | ReplyError]:
                 assert item.offset <= received
                 return [*found, item]
             found.append(item)
+            _check_framing(item.code, octets[start : parser.offset])
+            start = parser.offset
         assert parser.offset <= received
         # What is held of one reply is bounded, whatever came.
         assert received - parser.offset <= _OCTETS + 2 * _LINE + len(part)
     assert calls <= received // 5 + 1  # three digits and CRLF
     rest = parser.take_rest()
-    assert b"".join(parts).endswith(rest)
+    assert octets.endswith(rest)
     assert not parser.pending
     return found
+
+
+def _check_framing(code: int, octets: bytes) -> None:
+    """Every line has the code, and only the last one no hyphen behind it (RFC 5321 §4.2.1)."""
+    *lines, last, nothing = octets.split(b"\r\n")
+    assert nothing == b""
+    assert all(line[:4] == b"%03d-" % code for line in lines), octets
+    assert last[:3] == b"%03d" % code
+    assert last[3:4] != b"-"
+    assert b"\n" not in last.join(lines)
 
 
 def _check_reply(reply: Reply) -> None:

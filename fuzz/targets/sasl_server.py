@@ -88,7 +88,7 @@ def _answer(peer: ClientMechanism, challenge: bytes) -> bytes:
     try:
         answer = peer.step(challenge)
     except SaslError:
-        return b"*"
+        return b""
     assert isinstance(answer, bytes)
     return answer
 

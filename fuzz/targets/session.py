@@ -16,12 +16,15 @@ from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     BodyChunk,
+    Cause,
     ClientEvent,
     EndOfData,
     EndOfMessage,
     MessageAborted,
     ReplyReceived,
     ServerEvent,
+    ServiceClosing,
+    Unanswered,
 )
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
@@ -522,6 +525,11 @@ class Session:
                 assert said[: len(heard) - 1] == heard[:-1], (transaction, said, heard)
             else:
                 assert said[: len(heard)] == heard, (transaction, said, heard)
+                assert self._disturbed or said == heard, (transaction, said, heard)
+        if not self._disturbed:
+            for event in self.client_events:
+                assert not isinstance(event, ServiceClosing)
+                assert not isinstance(event, Unanswered) or event.cause is Cause.NOT_SENT
         aborted = sum(isinstance(event, MessageAborted) for event in self.server_events)
         messages = sum(isinstance(event, EndOfMessage) for event in self.server_events)
         begun = sum(isinstance(event, Data) for event in self.server_events)
