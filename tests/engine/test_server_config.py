@@ -2,6 +2,8 @@
 
 import pytest
 
+from smtpwire.engine.limits import Limits
+from smtpwire.engine.need import Need
 from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
 from smtpwire.engine.replies import DEFAULT_REPLIES, ReplyKind
 from smtpwire.engine.server import ServerConnection
@@ -152,14 +154,14 @@ def test_mechanisms() -> None:
         replace(RELAY, mechanisms=("GSSAPI",))
     with pytest.raises(ValueError, match="scram_secret"):
         replace(RELAY, mechanisms=("SCRAM-SHA-256",))
-    replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=b"secret")
+    replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=b"shared by all processes")
     own = {"GSSAPI": lambda config: PlainServer("GSSAPI", config)}
     config = replace(RELAY, mechanisms=("GSSAPI",), custom_mechanisms=own)
     assert ServerConnection(config).extensions[AUTH] == ("GSSAPI",)
 
 
 def test_no_secret_in_its_repr() -> None:
-    assert "hush" not in repr(replace(RELAY, scram_secret=b"hush"))
+    assert "hush" not in repr(replace(RELAY, scram_secret=b"hush, hush, hush, hush"))
 
 
 def test_one_plan_for_each_situation() -> None:
@@ -168,3 +170,24 @@ def test_one_plan_for_each_situation() -> None:
     assert one.extensions is two.extensions
     assert STARTTLS in one.extensions
     assert REQUIRETLS not in one.extensions
+
+
+def test_scram_needs_a_secret_worth_the_name_and_enough_iterations() -> None:
+    with pytest.raises(ValueError, match="16 octets"):
+        replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=b"short")
+    secret = b"shared by all processes"
+    with pytest.raises(ValueError, match="4096"):
+        replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=secret, scram_iterations=4095)
+
+
+def test_no_line_is_longer_than_the_backlog() -> None:
+    """Else such a line could neither be read nor answered."""
+    conn = ServerConnection(replace(RELAY, limits=Limits(backlog=100)))
+    conn.next_event()
+    conn.reply()
+    conn.next_event()
+    conn.data_to_send()
+    conn.receive_data(b"N" * 100)
+    assert not isinstance(conn.next_event(), Need)
+    assert conn.data_to_send().startswith(b"500 ")
+    assert conn.wants_data

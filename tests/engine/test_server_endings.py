@@ -41,7 +41,7 @@ EVERYTHING: Final = replace(
     require_auth=False,
     mechanisms=("SCRAM-SHA-256", "CRAM-MD5", "OAUTHBEARER", "PLAIN", "LOGIN", "ANONYMOUS"),
     cleartext_without_tls=True,
-    scram_secret=b"shared",
+    scram_secret=b"shared by all processes",
     offer=(*RELAY.offer, BURL(("imap",)), EXPN, PRDR),
 )
 DIALOGUES: Final[dict[str, tuple[ServerConfig, bytes]]] = {

@@ -38,4 +38,5 @@ class Plan:
         self.mechanisms = offer.get(AUTH) or ()
         bounds = [bound for bound in (offer.get(SIZE), limits.message) if bound]
         self.message = min(bounds, default=0)  # octets; 0 is no limit
-        self.read_limit = max((grammar.command_line, *grammar.line_limits.values()))
+        longest = max((grammar.command_line, *grammar.line_limits.values()))
+        self.read_limit = min(longest, limits.backlog)  # what is never read is never answered

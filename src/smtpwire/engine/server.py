@@ -1707,7 +1707,7 @@ class ServerConnection:
         if self._must_flush and self._output and self._input.waiting:
             return WRITE
         raw = self._input.take_to_lf()
-        limit = self._config.limits.sasl_line
+        limit = min(self._config.limits.sasl_line, self._backlog)
         if raw is None and self._input.waiting < limit:
             return self._more()
         self._line = REDACTED

@@ -170,8 +170,14 @@ class ServerConfig:
                 continue
             if name not in MECHANISMS:
                 raise ValueError(f"{name} is no mechanism known here: see custom_mechanisms")
-            if name.startswith("SCRAM-") and not self.scram_secret:
-                raise ValueError(f"{name} needs scram_secret: see sasl.ServerMechanismConfig")
+            if name.startswith("SCRAM-"):
+                self._check_scram(name)
+
+    def _check_scram(self, name: str) -> None:
+        if len(self.scram_secret) < 16:  # else unknown users could be told from known ones
+            raise ValueError(f"{name} needs a scram_secret of 16 octets or more, kept secret")
+        if self.scram_iterations < 4096:
+            raise ValueError("scram_iterations is at least 4096 (RFC 7677 §4)")
 
     @cached_property
     def entries(self) -> Mapping[str, AnyExtension]:
