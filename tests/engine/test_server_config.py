@@ -188,6 +188,7 @@ def test_no_line_is_longer_than_the_backlog() -> None:
     conn.next_event()
     conn.data_to_send()
     conn.receive_data(b"N" * 100)
-    assert not isinstance(conn.next_event(), Need)
+    while conn.next_event() is not Need.DATA:
+        pass
     assert conn.data_to_send().startswith(b"500 ")
     assert conn.wants_data
