@@ -111,17 +111,17 @@ def end_of_data(octets: bytes, first_dot: int) -> int:
     return last if last < 0 or last + 1 == first_dot else octets.find(END_OF_DATA)
 
 
-def with_line_dots(octets: bytes, replacement: bytes) -> bytes:
-    """Replace every ``CRLF .``: what ``octets.replace()`` does."""
+def with_line_dots(octets: bytes, replacement: bytes, prefix: bytes = b"") -> bytes:
+    """Replace every ``CRLF .``: what ``prefix + octets.replace()`` does."""
     # In blocks, as a million lines at once do not fit into any cache. They end where one of the
     # replaced begins, so that none is divided.
-    pieces: list[bytes] = []
+    pieces = [prefix]
     start = 0
     while (end := octets.find(b"\r\n.", start + BLOCK)) >= 0:
         pieces.append(_with_line_dots(octets[start:end], replacement))
         start = end
     if not start:
-        return _with_line_dots(octets, replacement)
+        return prefix + _with_line_dots(octets, replacement)
     pieces.append(_with_line_dots(octets[start:], replacement))
     return b"".join(pieces)
 
@@ -296,10 +296,11 @@ class DotEncoder:
             return b""
         encoded = content
         if b"." in content:
+            first = b"." if self._at_line_start and content.startswith(b".") else b""
             if LINE_DOT.search(content) is not None:
-                encoded = with_line_dots(content, b"\r\n..")
-            if self._at_line_start and content.startswith(b"."):
-                encoded = b"." + encoded
+                encoded = with_line_dots(content, b"\r\n..", first)
+            elif first:
+                encoded = first + content
         self._at_line_start = content.endswith(b"\n")
         return encoded
 
