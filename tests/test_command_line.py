@@ -1,0 +1,445 @@
+"""``python -m smtpwire``: the demonstration, the debugging server with real clients, the sender."""
+
+import io
+import os
+import re
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from mailbox import Maildir
+from pathlib import Path
+
+import pytest
+import trustme
+from tests.adapters.handlers import Mailbox
+from tests.adapters.servers import serving
+
+from smtpwire.adapters.session import Session
+from smtpwire.command_line import main
+from smtpwire.command_line.output import printable
+from smtpwire.engine.limits import Limits
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.wire.command import Rcpt
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import replace
+
+HEADER = b"From: a@example.com\r\nSubject: x\r\n\r\n"
+BODIES = {
+    "a line that starts with a dot": b".dot\r\n..dots\r\n",
+    "a lone dot": b"before\r\n.\r\nafter\r\n",
+    "8-bit": "Grüße\r\n".encode(),
+    "empty": b"",
+    "large": (b"x" * 76 + b"\r\n") * 130_000,
+}
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        str(path)
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def trusted(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tls") / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+class Served:
+    """A running ``serve``."""
+
+    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+        self.process = process
+        self.port = port
+        self.output = ""
+
+    def end(self) -> int:
+        """Ctrl-C; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        rest, _ = self.process.communicate(timeout=20)
+        self.output += rest
+        return self.process.returncode
+
+
+@contextmanager
+def serve(*options: str) -> Iterator[Served]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smtpwire", "serve", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.match(r"listening at 127\.0\.0\.1 port ([0-9]+) ", line)
+        assert found, line
+        yield Served(process, int(found[1]))
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def delivered(directory: Path) -> list[bytes]:
+    """The messages in a Maildir, as they came, in any order."""
+    box = Maildir(str(directory))
+    return sorted(strip_trace(box.get_bytes(key)) for key in box.keys())
+
+
+def strip_trace(message: bytes) -> bytes:
+    assert message.startswith(b"Return-Path: <a@example.com>\r\nReceived: from ")
+    return message[message.index(b"From: ") :]
+
+
+# -- demo
+
+
+def test_the_demo_shows_a_whole_dialogue(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+    shown = capsys.readouterr().out
+    for line in (
+        "S: 220 mx.example.org ESMTP",
+        "C: EHLO client.example.com",
+        "C: STARTTLS",
+        "C: AUTH SCRAM-SHA-256 <redacted>",
+        "S: 235 2.7.0",
+        "C: RCPT TO:<nobody@example.org>",
+        "S: 550 5.1.1 No such user here",
+        "S: 354 Go ahead",
+        "C: .. this line",
+        "C: BDAT",
+        "C: QUIT",
+        "S: 221 2.0.0",
+    ):
+        assert line in shown
+    assert "wonderland" not in shown
+    assert "(RFC 3207)" in shown
+
+
+# -- serve, with Python's own client
+
+
+def exchange(client: smtplib.SMTP) -> None:
+    for body in BODIES.values():
+        refused = client.sendmail(
+            "a@example.com", ["b@example.org", "c@example.org"], HEADER + body
+        )
+        assert refused == {}
+
+
+def test_smtplib_in_the_clear(tmp_path: Path) -> None:
+    with serve("--maildir", str(tmp_path / "box")) as served:
+        with smtplib.SMTP("127.0.0.1", served.port) as client:
+            exchange(client)
+        assert served.end() == 0
+    assert delivered(tmp_path / "box") == sorted(HEADER + body for body in BODIES.values())
+    assert "250 2.0.0 Message accepted" in served.output
+
+
+def test_smtplib_with_starttls_and_login(tmp_path: Path, certificate: Path, trusted: Path) -> None:
+    context = ssl.create_default_context(cafile=str(trusted))
+    options = ("--profile", "submission", "--cert", str(certificate), "--auth", "joe:secret")
+    with serve("--maildir", str(tmp_path / "box"), *options) as served:
+        with smtplib.SMTP("localhost", served.port) as client:
+            client.starttls(context=context)
+            with pytest.raises(smtplib.SMTPSenderRefused) as refused:
+                client.sendmail("a@example.com", ["b@example.org"], HEADER)
+            assert refused.value.smtp_code == 530
+            client.login("joe", "secret")
+            exchange(client)
+        with (
+            pytest.raises(smtplib.SMTPException),
+            smtplib.SMTP("localhost", served.port) as client,
+        ):
+            client.starttls(context=context)
+            client.login("joe", "wrong")
+        assert served.end() == 0
+    assert len(delivered(tmp_path / "box")) == len(BODIES)
+    assert "secret" not in served.output
+    assert "c2VjcmV0" not in served.output
+
+
+def test_smtplib_under_tls_from_the_first_octet(
+    tmp_path: Path, certificate: Path, trusted: Path
+) -> None:
+    context = ssl.create_default_context(cafile=str(trusted))
+    options = ("--profile", "submissions", "--cert", str(certificate))
+    with serve("--maildir", str(tmp_path / "box"), *options) as served:
+        with smtplib.SMTP_SSL("localhost", served.port, context=context) as client:
+            exchange(client)
+        assert served.end() == 0
+    assert delivered(tmp_path / "box") == sorted(HEADER + body for body in BODIES.values())
+
+
+def test_smtplibs_lmtp(tmp_path: Path) -> None:
+    with serve("--maildir", str(tmp_path / "box"), "--profile", "lmtp") as served:
+        with smtplib.LMTP("127.0.0.1", served.port) as client:
+            client.ehlo_or_helo_if_needed()
+            for body in BODIES.values():
+                client.sendmail("a@example.com", ["b@example.org"], HEADER + body)
+        assert served.end() == 0
+    assert delivered(tmp_path / "box") == sorted(HEADER + body for body in BODIES.values())
+
+
+def test_the_message_is_printed_and_harmless(tmp_path: Path) -> None:
+    with serve() as served:
+        with smtplib.SMTP("127.0.0.1", served.port) as client:
+            body = "\x1b[2J \x9b \u202eevil\r\nGrüße\r\n".encode()
+            client.sendmail("a@example.com", ["b@example.org"], HEADER + body)
+            client.noop()
+        assert served.end() == 0
+    assert "1 C: mail FROM:<a@example.com>" in served.output
+    assert "1 S: 354 Go ahead" in served.output
+    assert "1 | \\x1b[2J \\x9b \\u202eevil" in served.output
+    assert "1 | Grüße" in served.output
+    assert "\x1b" not in served.output
+
+
+def test_ctrl_c_drains_open_sessions() -> None:
+    with serve() as served, socket.create_connection(("127.0.0.1", served.port), 10) as client:
+        assert client.recv(1000).startswith(b"220 ")
+        served.process.send_signal(signal.SIGINT)
+        assert client.recv(1000) == b"421 4.3.2 Service shutting down\r\n"
+        client.close()
+        assert served.end() == 0
+
+
+def test_every_extension_the_profile_may_offer() -> None:
+    for profile, some, none in (
+        ("relay", ("ETRN", "PRDR", "DSN", "LIMITS RCPTMAX=", "XCLIENT"), "FUTURERELEASE"),
+        ("submission", ("FUTURERELEASE ", "BURL", "DSN", "MT-PRIORITY"), "ETRN"),
+        ("lmtp", ("SMTPUTF8", "RRVS", "DELIVERBY"), "PRDR"),
+    ):
+        with serve("--all-extensions", "--profile", profile) as served:
+            with socket.create_connection(("127.0.0.1", served.port), 10) as client:
+                client.recv(1000)
+                client.sendall(
+                    b"LHLO x.example\r\n" if profile == "lmtp" else b"EHLO x.example\r\n"
+                )
+                offer = client.recv(10000).decode()
+            assert served.end() == 0
+        for keyword in some:
+            assert keyword in offer
+        assert none not in offer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["serve", "--profile", "submissions"], "--cert is needed"),
+        (["serve", "--cert", "/no/such/file"], "cannot use the certificate"),
+        (["serve", "--key", "/no/such/file"], "--key needs --cert"),
+        (["serve", "--auth", "joe"], "USER:PASSWORD"),
+        (["serve", "--maildir", "/dev/null/box"], "cannot use the Maildir"),
+        (["send", "--to", "a@b.example", "/no/such/file"], "cannot read /no/such/file"),
+        (["send", "--to", "a@b.example", "--user", "joe", "-"], "go together"),
+        (
+            ["send", "--to", "a@b.example", "--user", "joe", "--password-env", "NO_SUCH", "-"],
+            "no password in the environment variable NO_SUCH",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("smtpwire: ")
+    assert complaint in line
+    assert line.count("\n") == 1
+
+
+def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 2
+    assert f"cannot listen at 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["serve", "--profile", "x"], ["send"]])
+def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+# -- send
+
+
+def refusing(*names: str) -> Mailbox:
+    def step(session: Session, event: object) -> None:
+        if isinstance(event, Rcpt) and event.address.local_part in names:
+            session.conn.reply(Reply(550, "No such user", "5.1.1"))
+
+    return Mailbox(step)
+
+
+@pytest.fixture
+def letter(tmp_path: Path) -> Path:
+    path = tmp_path / "letter.eml"
+    path.write_bytes(b"From: Joe <joe@example.com>\nSubject: x\n\nGr\xc3\xbc\xc3\x9fe\n.dot\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("recipients", "code"),
+    [
+        (("b@d.example", "c@d.example"), 0),
+        (("b@d.example", "no@d.example"), 1),
+        (("no@d.example",), 2),
+    ],
+)
+def test_send(
+    recipients: tuple[str, ...], code: int, letter: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mailbox = refusing("no")
+    with serving("asyncio", mailbox, ServerConfig.relay("mx.example.org")) as port:
+        to = [word for name in recipients for word in ("--to", name)]
+        where = ["--host", "127.0.0.1", "--port", str(port)]
+        assert main(["send", *to, *where, str(letter)]) == code
+    shown = capsys.readouterr()
+    for name in recipients:
+        assert (
+            f"{name}: {'550 5.1.1 No such user' if name[0] == 'n' else '250 2.0.0 '}" in shown.out
+        )
+    assert shown.err == ""
+    if code < 2:
+        (message,) = mailbox.messages
+        assert message == letter.read_bytes().replace(b"\n", b"\r\n")
+        mail = mailbox.sessions[0].conn
+        assert mail.stats.messages == 1
+
+
+def test_send_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mailbox = Mailbox()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Subject: x\n\nHello\n")))
+    with serving("asyncio", mailbox, ServerConfig.relay("mx.example.org")) as port:
+        where = ["--host", "127.0.0.1", "--port", str(port), "--security", "none"]
+        assert main(["send", "--to", "b@d.example", *where, "--from", "me@d.example", "-"]) == 0
+    assert mailbox.messages == [b"Subject: x\r\n\r\nHello\r\n"]
+    assert "b@d.example: 250 " in capsys.readouterr().out
+
+
+def test_send_authenticates(
+    letter: Path,
+    certificate: Path,
+    trusted: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    monkeypatch.setenv("PASSWORD", "secret")
+    options = ("--profile", "submission", "--cert", str(certificate), "--auth", "joe:secret")
+    with serve(*options) as served:
+        where = ["--host", "localhost", "--port", str(served.port), "--security", "starttls"]
+        login = ["--user", "joe", "--password-env", "PASSWORD"]
+        assert main(["send", "--to", "b@d.example", *where, *login, str(letter)]) == 0
+        monkeypatch.setenv("PASSWORD", "wrong")
+        assert main(["send", "--to", "b@d.example", *where, *login, str(letter)]) == 2
+        assert served.end() == 0
+    assert "AUTH SCRAM-SHA-512" in served.output
+    assert "535 5.7.8" in capsys.readouterr().err
+
+
+def test_send_to_nobody_there(letter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    where = ["--host", "127.0.0.1", "--port", str(port)]
+    assert main(["send", "--to", "b@d.example", *where, str(letter)]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(f"smtpwire: cannot connect to 127.0.0.1:{port}: ")
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--to", "b@d.example", "--security", "starttls"], "does not offer STARTTLS"),
+        (["--to", "b@d.example", "--security", "implicit"], "STARTTLS: "),
+        (["--to", "b d@"], "'b d@'"),
+    ],
+)
+def test_send_says_why_it_cannot(
+    options: list[str], complaint: str, letter: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving("asyncio", Mailbox(), ServerConfig.relay("mx.example.org")) as port:
+        where = ["--host", "127.0.0.1", "--port", str(port)]
+        assert main(["send", *options, *where, str(letter)]) == 2
+    shown = capsys.readouterr().err
+    assert complaint in shown
+    assert shown.count("\n") == 1
+
+
+def test_send_says_that_the_message_is_too_large(
+    letter: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(ServerConfig.relay("mx.example.org"), limits=Limits(message=10))
+    with serving("asyncio", Mailbox(), config) as port:
+        where = ["--host", "127.0.0.1", "--port", str(port)]
+        assert main(["send", "--to", "b@d.example", *where, str(letter)]) == 2
+    assert "more than the server's 10" in capsys.readouterr().err
+
+
+def test_progress_is_shown_on_a_terminal_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = tmp_path / "large.eml"
+    large.write_bytes(HEADER + BODIES["large"])
+    for terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        with serving("asyncio", Mailbox(), ServerConfig.relay("mx.example.org")) as port:
+            where = ["--host", "127.0.0.1", "--port", str(port)]
+            assert main(["send", "--to", "b@d.example", *where, str(large)]) == 0
+        shown = capsys.readouterr().err
+        assert ("100 % of" in shown) is terminal
+
+
+def test_ctrl_c_is_one_line(
+    letter: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("smtpwire.command_line.send.connect", interrupted)
+    assert main(["send", "--to", "b@d.example", str(letter)]) == 130
+    assert capsys.readouterr().err == "smtpwire: interrupted\n"
+
+
+# -- what is printed
+
+
+def test_nothing_printed_moves_a_terminal() -> None:
+    assert printable("a\x1b[2J\x07\x7f\x9b\u202e\u2066\u200f\u2028é漢\ud7ff") == (
+        "a\\x1b[2J\\x07\\x7f\\x9b\\u202e\\u2066\\u200f\\u2028é漢\ud7ff"
+    )
+    assert printable(b"\xff\xc3\xa9\r\n") == "\\xffé\\x0d\\x0a"
+
+
+def test_the_module_runs() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "smtpwire", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in ("demo", "serve", "send"):
+        assert command in result.stdout
