@@ -918,3 +918,10 @@ def test_bdat_is_no_event_of_its_own() -> None:
 def test_one_engine_for_two_connections() -> None:
     one, two = ServerConnection(RELAY), ServerConnection(RELAY)
     assert one.next_event() == two.next_event()
+
+
+def test_no_content_in_a_log() -> None:
+    made = in_transaction()
+    made.feed(b"DATA\r\nsecret\r\n.\r\n")
+    assert "BodyChunk(8 octets)" in repr(made.events)
+    assert "secret" not in repr(made.events)

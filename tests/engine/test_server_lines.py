@@ -22,9 +22,11 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
-from smtpwire.extensions import DSN, PIPELINING, Extension, flag, no_parameter
+from smtpwire.extensions import DSN, PIPELINING, Extension, Offer, flag, no_parameter
+from smtpwire.extensions import parameters as p
 from smtpwire.testing import drain, every_split
-from smtpwire.wire.command import Hello, Help, Mail, Noop, Quit, Rset, Verb
+from smtpwire.wire.command import CommandError, Hello, Help, Mail, Noop, Quit, Rset, Verb
+from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
@@ -168,7 +170,7 @@ def test_extensions_lengthen_the_lines_of_their_verbs() -> None:  # RFC 5321 §4
 
 def test_an_over_long_line_may_end_the_connection() -> None:
     config = replace(RELAY, policies={ViolationKind.LINE_TOO_LONG: Policy.CLOSE})
-    for length in (600, 6000):
+    for length in (530, 600, 6000):
         made = session(config)
         assert made.feed(b"X" * length + b"\r\n") == CLOSING.encode() + b"\r\n"
         assert violations(made) == [(ViolationKind.LINE_TOO_LONG, True)]
@@ -557,3 +559,19 @@ def test_hello_is_remembered() -> None:
     assert repr(made.conn) == "<ServerConnection mx.example ready>"
     assert isinstance(made.conn.next_event(), Need)
     assert Mail not in map(type, made.events)
+
+
+def test_what_only_the_whole_command_tells() -> None:
+    def not_with_size(offer: Offer, parameters: Parameters) -> CommandError | None:
+        return CommandError(555, "5.5.4", "Not with SIZE") if p.SIZE in parameters else None
+
+    own = Extension("X-CHECK", "private", "x", flag, no_parameter, check=not_with_size)
+    play(
+        lambda: session(replace(RELAY, offer=(*RELAY.offer, own))),
+        r"""
+        C: MAIL FROM:<a@b.example> SIZE=1
+        S: 555 5.5.4 Not with SIZE
+        C: MAIL FROM:<a@b.example> BODY=8BITMIME
+        S: 250 2.1.0 Sender OK
+        """,
+    )

@@ -63,7 +63,6 @@ from smtpwire.sasl import (
     AuthorizationRequest,
     Challenge,
     ExternalLogin,
-    Failed,
     PasswordLogin,
     SecretRequest,
     ServerMechanismConfig,
@@ -1378,8 +1377,6 @@ class ServerConnection:
     def _settle(self, reply: Reply | None) -> None:
         """After an answer: the 421 that waited, or that was the answer."""
         self._answered()
-        if self._state is CLOSED:
-            return
         if reply is not None and reply.code == 421:
             self._close(CloseReason.SHUTDOWN, reply)
         elif self._shutdown is not None and self._state is not State.TLS:
@@ -1764,8 +1761,8 @@ class ServerConnection:
             case Succeeded(authcid, authzid):
                 name = self._running_exchange().mechanism.name
                 self._ask_later(AuthorizationRequest(authcid, authzid, name))
-            case Failed(malformed=malformed):
-                kind = ReplyKind.AUTH_MALFORMED if malformed else ReplyKind.AUTH_FAILED
+            case _:  # Failed
+                kind = ReplyKind.AUTH_MALFORMED if step.malformed else ReplyKind.AUTH_FAILED
                 verdict = self._running_exchange().verdict
                 refused = verdict is not None and not verdict.is_positive
                 self._end_exchange(verdict if verdict is not None and refused else self._text(kind))
@@ -1850,11 +1847,15 @@ def _behind_proxy(peer: Peer, header: ProxyHeader) -> Peer:
     if header.source is None:
         return replace(peer, proxy=header)
     address, port = header.source
-    changed = replace(peer, address=address, port=port, proxy=header)
-    if header.destination is not None:
-        address, port = header.destination
-        changed = replace(changed, destination_address=address, destination_port=port)
-    return changed
+    to_address, to_port = header.destination or ("", 0)
+    return replace(
+        peer,
+        address=address,
+        port=port,
+        destination_address=to_address,
+        destination_port=to_port,
+        proxy=header,
+    )
 
 
 def _overridden(peer: Peer, client: XClient) -> Peer:
