@@ -14,8 +14,9 @@ from tests.engine.transcript import (
     wait,
 )
 
+from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import Closed, CloseReason, Connected, Identity, Peer
+from smtpwire.engine.events import Closed, CloseReason, Connected, Greeting, Identity, Peer
 from smtpwire.engine.need import Need
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.server import ServerConnection
@@ -423,3 +424,28 @@ def test_a_question_behind_a_violation_is_asked_no_more_after_the_end() -> None:
     assert made.events == [Closed(CloseReason.ABORTED)]
     with pytest.raises(LocalProtocolError):
         made.conn.reply()
+
+
+def test_the_opposite_role_takes_over_what_has_come() -> None:
+    made = session(QUEUES, WILLING)
+    with pytest.raises(LocalProtocolError):
+        made.conn.reverse(ClientConfig())
+    made.feed(b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n")
+    made.conn.receive_data(b"ATRN c.example\r\n220 c.example ESMTP\r\n")
+    made.conn.receive_data(b"")
+    made.run()
+    client = made.conn.reverse(ClientConfig())
+    greeting = client.next_event()
+    assert isinstance(greeting, Greeting)
+    assert greeting.reply == Reply(220, "c.example ESMTP")
+    assert client.eof_received
+    with pytest.raises(LocalProtocolError):
+        made.conn.reverse(ClientConfig())
+
+
+def test_or_nothing() -> None:
+    made = session(QUEUES, WILLING)
+    made.feed(b"AUTH PLAIN AHVzZXIAcGFzcw==\r\nATRN c.example\r\n")
+    client = made.conn.reverse(ClientConfig())
+    assert client.next_event() is Need.DATA
+    assert not client.eof_received

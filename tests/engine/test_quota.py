@@ -1,0 +1,87 @@
+"""What LIMITS promises is held (RFC 9422)."""
+
+from tests.engine.transcript import RELAY, Session, answers, play, session
+
+from smtpwire.extensions import LIMITS, ServerLimits
+from smtpwire.wire.command import Mail
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import replace
+
+
+def limited(
+    mailmax: int | None = None, rcptmax: int | None = None, rcptdomainmax: int | None = None
+) -> Session:
+    limits = LIMITS(ServerLimits(mailmax, rcptmax, rcptdomainmax))
+    return session(replace(RELAY, offer=(*RELAY.offer, limits)))
+
+
+def test_messages_of_a_session() -> None:
+    play(
+        lambda: limited(mailmax=2),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RSET
+        S: 250 2.0.0 OK
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RSET
+        S: 250 2.0.0 OK
+        C: MAIL FROM:<a@b.example>
+        S: 452 4.5.3 Too many messages in this session
+        """,
+    )
+
+
+def test_a_refused_command_counts_too() -> None:
+    limits = LIMITS(ServerLimits(1, None, None))
+    config = replace(RELAY, offer=(*RELAY.offer, limits))
+    made = session(config, answers({Mail: Reply(550, "No")}))
+    assert made.feed(b"MAIL FROM:<>\r\n") == b"550 5.0.0 No\r\n"
+    assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"452 4.5.3")
+
+
+def test_recipients_of_a_transaction() -> None:
+    play(
+        lambda: limited(rcptmax=1),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: RCPT TO:<c@d.example>
+        S: 452 4.5.3 Too many recipients
+        C: RSET
+        S: 250 2.0.0 OK
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        """,
+    )
+
+
+def test_domains_of_a_session() -> None:
+    play(
+        lambda: limited(rcptdomainmax=2),
+        r"""
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        C: RCPT TO:<e@D.EXAMPLE>
+        S: 250 2.1.5 Recipient OK
+        C: RCPT TO:<c@e.example>
+        S: 250 2.1.5 Recipient OK
+        C: RCPT TO:<c@f.example>
+        S: 452 4.5.3 Too many recipients
+        C: RSET
+        S: 250 2.0.0 OK
+        C: MAIL FROM:<a@b.example>
+        S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@f.example>
+        S: 452 4.5.3 Too many recipients
+        C: RCPT TO:<c@d.example>
+        S: 250 2.1.5 Recipient OK
+        """,
+    )
