@@ -13,7 +13,7 @@ from fuzz.oracles import check_commands_end, check_one_end, replies_of
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import ClientEvent
+from smtpwire.engine.events import ClientEvent, ReplyReceived
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
 from smtpwire.engine.violation import ViolationKind
@@ -61,6 +61,7 @@ _CONFIGS: Final = (
 _ALICE: Final = Address("alice", "example.com")
 _BOB: Final = Address("bob", "example.org")
 _BODY: Final = b"one\r\n.two\r\n\r\n..\r\nlast"
+_EARLY: Final = b"250 early\r\n"
 _BDAT: Final = re.compile(rb"BDAT ([0-9]{1,20})(?: LAST)?\r\n")
 _LINE: Final = re.compile(rb"[^\r\n]*\r\n")
 
@@ -244,6 +245,11 @@ class Session:
             case b"m":  # a whole transaction at once
                 for command in (Mail(_ALICE), Rcpt(_BOB), Rcpt(_ALICE), Data()):
                     self._send(command)
+            case b"u":  # it comes before the command leaves
+                if self._need is Need.COMMAND and conn.wants_data:
+                    conn.receive_data(_EARLY)
+                    self._send(Noop())
+                    self._flush()
             case b"~":
                 conn.timed_out()
             case b"!":
@@ -282,6 +288,10 @@ class Session:
         check_commands_end(self.events, self._commands, self._opened)
         self._check_sent()
         assert "correct-horse" not in repr(self.events)
+        assert not any(
+            isinstance(event, ReplyReceived) and event.reply.text == "early"
+            for event in self.events
+        )
 
     def _check_sent(self) -> None:
         """Lines and chunks, with nothing between and no bare CR or LF in a line."""

@@ -27,6 +27,10 @@ def check(data: bytes) -> None:
         assert octets[length:] == rest
         assert length <= _LIMIT
         _check_header(result)
+        if result.version == 2 and result.source is not None:
+            # Whole, and octet by octet what came, but for a checksum.
+            sent = format_proxy_header(result)
+            assert sent == octets[:length] or len(sent) + 7 == length
     _check_wanted(octets, result)
 
 
