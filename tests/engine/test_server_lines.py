@@ -575,3 +575,13 @@ def test_what_only_the_whole_command_tells() -> None:
         S: 250 2.1.0 Sender OK
         """,
     )
+
+
+def test_a_foreign_line_is_traced_by_its_word() -> None:
+    config = replace(RELAY, policies={ViolationKind.FOREIGN_PROTOCOL: Policy.ANSWER})
+    for chunks in every_split(b"GET /secret\r\n"):
+        made = session(config, hello=None)
+        traced: list[bytes] = []
+        made.conn.trace = lambda direction, octets, to=traced: to.append(octets)
+        feed_all(made, chunks)
+        assert traced == [b"GET\r\n", b"500 5.5.1 This is SMTP\r\n"]

@@ -859,6 +859,7 @@ class ServerConnection:
         offset = self._input.offset - len(self._line) - 2
         if foreign := self._foreign_word(self._line + b" "):
             self._input.give_back(2)
+            del self._traced[-1:]  # it is shown as it would be had only its word come
             return self._foreign(foreign, offset)
         reply = Reply(error.code, error.reason, error.enhanced)
         if error.code == 500 and error.enhanced == "5.5.2":
