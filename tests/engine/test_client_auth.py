@@ -12,10 +12,12 @@ from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     AuthenticationEnded,
     AuthenticationOutcome,
+    Cause,
     Closed,
     CloseReason,
     Identity,
     ServiceClosing,
+    Unanswered,
 )
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
@@ -34,7 +36,7 @@ from smtpwire.sasl import (
     SaslError,
     client_mechanism,
 )
-from smtpwire.wire.command import Auth, Mail, Noop, Quit, Rset, StartTls
+from smtpwire.wire.command import Auth, Data, Mail, Noop, Quit, Rset, StartTls
 from smtpwire.wire.reply import Reply
 
 Outcome = AuthenticationOutcome
@@ -462,3 +464,33 @@ def test_a_trace_that_raises_at_a_challenge_changes_nothing() -> None:
         d.conn.next_event()
     assert d.need() is Need.DATA
     assert d.flush() == b"dXNlcg==\r\n"
+
+
+@scenario
+def test_auth_behind_a_refused_chunk_ends_unsent(d: Dialogue) -> None:
+    d.connect(ClientConfig(chunk_size=3), tls=VERIFIED)
+    d.greeted("AUTH CRAM-MD5", "CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.body(b"abcdef")
+    assert _authenticate(d, _mechanism("CRAM-MD5")) == b"BDAT 3\r\nabc"
+    d.receive("452 full")
+    assert _ended(d) == AuthenticationEnded(Auth("CRAM-MD5"), None, Outcome.TEMPORARY)
+    assert d.send(Rset()) == b"RSET\r\n", "nothing waits for its reply"
+    d.receive("250 OK")
+    assert _authenticate(d, _mechanism("CRAM-MD5")) == b"AUTH CRAM-MD5\r\n"
+    d.receive("535 no")
+
+
+@scenario
+def test_starttls_behind_a_refused_chunk_ends_unsent(d: Dialogue) -> None:
+    d.connect(ClientConfig(chunk_size=3))
+    d.greeted("STARTTLS", "CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.body(b"abcdef")
+    starttls = StartTls()
+    d.send(starttls)
+    assert d.receive("452 full")[-1] == Unanswered(starttls, Cause.NOT_SENT)
+    assert d.send(Rset()) == b"RSET\r\n", "nothing waits for its reply"
+    d.receive("250 OK")

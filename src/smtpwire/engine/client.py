@@ -1166,7 +1166,8 @@ class ClientConnection:
         held = list(self._held)
         resets = (at for at, item in enumerate(held) if item[1] in (RSET, HELLO, QUIT))
         kept = next(resets, len(held))
-        self._events.extend(Unanswered(item[0], Cause.NOT_SENT) for item in held[:kept])
+        for item in held[:kept]:
+            self._end_unsent(item, None)
         self._held = deque(held[kept:])
         self._replan()
 
@@ -1340,11 +1341,7 @@ class ClientConnection:
             else:
                 self._events.append(Unanswered(command, cause, closing))
         self._flight.clear()
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            outcome = AuthenticationOutcome.TEMPORARY
-            self._events.append(AuthenticationEnded(exchange.auth, None, outcome))
-        self._held = deque(item for item in self._held if item[1] not in (AUTH, RESPONSE))
+        self._end_exchange()
         self._drop_held(reply)
         self._events.append(Closed(reason, reply, error))
         self._close_body()
@@ -1362,8 +1359,26 @@ class ClientConnection:
             if transaction and item[3] != transaction:
                 kept.append(item)
             else:
-                self._events.append(Unanswered(item[0], Cause.NOT_SENT, reply))
+                self._end_unsent(item, reply)
         self._held = kept
+
+    def _end_unsent(self, item: Held, reply: Reply | None) -> None:
+        """End a command that was never written; nothing waits for it any more."""
+        command, kind, _, _ = item
+        if command is self._blocked:
+            self._blocked = None
+        if kind is AUTH or kind is RESPONSE:
+            self._end_exchange()
+        else:
+            self._events.append(Unanswered(command, Cause.NOT_SENT, reply))
+
+    def _end_exchange(self) -> None:
+        """End the exchange, if there is one, without a reply of its own."""
+        exchange, self._exchange = self._exchange, None
+        self._initial = None
+        if exchange is not None:
+            outcome = AuthenticationOutcome.TEMPORARY
+            self._events.append(AuthenticationEnded(exchange.auth, None, outcome))
 
     # -- helpers
 
