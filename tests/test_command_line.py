@@ -102,7 +102,7 @@ def serve(*options: str) -> Iterator[Served]:
 def delivered(directory: Path) -> list[bytes]:
     """The messages in a Maildir, as they came, in any order."""
     box = Maildir(str(directory))
-    return sorted(strip_trace(box.get_bytes(key)) for key in box.keys())
+    return sorted(strip_trace(box.get_bytes(key)) for key in box.iterkeys())
 
 
 def strip_trace(message: bytes) -> bytes:
@@ -155,6 +155,12 @@ def test_smtplib_in_the_clear(tmp_path: Path) -> None:
     assert "250 2.0.0 Message accepted" in served.output
 
 
+def log_in_wrongly(port: int, context: ssl.SSLContext) -> None:
+    with smtplib.SMTP("localhost", port) as client:
+        client.starttls(context=context)
+        client.login("joe", "wrong")
+
+
 def test_smtplib_with_starttls_and_login(tmp_path: Path, certificate: Path, trusted: Path) -> None:
     context = ssl.create_default_context(cafile=str(trusted))
     options = ("--profile", "submission", "--cert", str(certificate), "--auth", "joe:secret")
@@ -166,12 +172,8 @@ def test_smtplib_with_starttls_and_login(tmp_path: Path, certificate: Path, trus
             assert refused.value.smtp_code == 530
             client.login("joe", "secret")
             exchange(client)
-        with (
-            pytest.raises(smtplib.SMTPException),
-            smtplib.SMTP("localhost", served.port) as client,
-        ):
-            client.starttls(context=context)
-            client.login("joe", "wrong")
+        with pytest.raises(smtplib.SMTPException):
+            log_in_wrongly(served.port, context)
         assert served.end() == 0
     assert len(delivered(tmp_path / "box")) == len(BODIES)
     assert "secret" not in served.output

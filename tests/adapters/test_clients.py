@@ -30,7 +30,12 @@ from smtpwire.wire.status import Disposition
 from smtpwire.wire.value import replace
 
 RELAY = ServerConfig.relay("mx.example.org")
-WITH_TLS = replace(RELAY, starttls=True, mechanisms=("SCRAM-SHA-256", "PLAIN"), scram_secret=b"shared by all processes")
+WITH_TLS = replace(
+    RELAY,
+    starttls=True,
+    mechanisms=("SCRAM-SHA-256", "PLAIN"),
+    scram_secret=b"shared by all processes",
+)
 NOBODY = ClientConfig("client.example.com")
 MESSAGE = b"Subject: x\r\n\r\n.dot\r\n.\r\n"
 

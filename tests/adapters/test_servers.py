@@ -422,6 +422,8 @@ def test_an_end_of_the_stream_in_the_body_is_no_message(adapter: str) -> None:
 def test_a_slow_reader_of_our_replies_is_not_read_from(adapter: str) -> None:
     config = replace(RELAY, limits=Limits(junk=10**9))
     with serving(adapter, Mailbox(), config) as port, opened(port) as client:
+        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            client.sock.setsockopt(socket.SOL_SOCKET, buffer, 65536)
         client.sock.settimeout(0.3)
         block = (b"EHLO " + b"a." * 110 + b"example\r\n") * 250
         sent = 0
@@ -539,7 +541,9 @@ def test_a_session_may_be_closed_by_its_handler(adapter: str) -> None:
         assert mailbox.wait_for_end().reason is CloseReason.ABORTED
 
 
-def test_a_thousand_idle_sessions(adapter: str) -> None:
+def test_a_thousand_idle_sessions(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (asyncio_adapter, blocking, trio_adapter):
+        monkeypatch.setattr(module, "LINGER", 5.0)
     mailbox = Mailbox()
     with serving(adapter, mailbox, RELAY) as port:
         clients = [Dialogue(port) for _ in range(1000)]

@@ -255,7 +255,13 @@ class ServerProtocol(asyncio.Protocol):
         while True:
             while self._suspended is None:
                 self._woken = self._loop.create_future()
-                await self._woken
+                try:
+                    await self._woken
+                except asyncio.CancelledError:
+                    if not self._busy or self._task is None:
+                        raise
+                    self._task.uncancel()
+                    self._task.cancel()  # anew: it was meant for the handler, awaited below
             event, steps, waiting = self._suspended
             self._suspended = self._woken = None
             error: Exception | None = None

@@ -384,9 +384,13 @@ class Client:
 
         For pools: before an idle session is used again.
         """
-        with suppress(ssl.SSLWantReadError, BlockingIOError):
+        try:
             self._stream.sock.settimeout(0)
             self.conn.receive_data(self._stream.sock.recv(READ))
+        except (ssl.SSLWantReadError, BlockingIOError):
+            pass
+        except OSError as error:
+            self.conn.abort(str(error))
         while not isinstance(self.conn.next_event(), Need):
             pass
         return self.conn.reusable

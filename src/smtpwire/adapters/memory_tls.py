@@ -67,18 +67,23 @@ class MemoryTls:
         self._flush()
 
     def _run(self, step: Callable[[], T]) -> T:
-        """Move octets until OpenSSL has what it wants; its own, such as an alert, go out always."""
+        """Move octets until OpenSSL has what it wants."""
         while True:
             try:
-                return step()
+                result = step()
             except ssl.SSLWantReadError:
                 self._flush()
                 if octets := self._receive(READ):
                     self._incoming.write(octets)
                 else:
                     self._incoming.write_eof()
-            finally:
+            except ssl.SSLError:
+                with suppress(OSError):  # an alert, to whoever is still there
+                    self._flush()
+                raise
+            else:
                 self._flush()
+                return result
 
     def _flush(self) -> None:
         if octets := self._outgoing.read():

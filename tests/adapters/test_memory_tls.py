@@ -1,0 +1,104 @@
+"""TLS over two callables: joined pairs, pieces, ends and garbage."""
+
+import ssl
+from collections.abc import Callable
+from socket import socket, socketpair
+from threading import Thread
+
+import pytest
+
+from smtpwire.adapters.memory_tls import MemoryTls
+from smtpwire.adapters.session import TlsConfig
+
+
+class Pair:
+    """A client and a server at the two ends of a pair of sockets."""
+
+    def __init__(self, server_tls: TlsConfig, client_tls: TlsConfig) -> None:
+        self.near, self.far = socketpair()
+        self.near.settimeout(10)
+        self.far.settimeout(10)
+        self.client = layer(self.near, client_tls, "localhost")
+        self.server = layer(self.far, server_tls, None)
+
+    def meanwhile(self, step: Callable[[], object]) -> Thread:
+        thread = Thread(target=step)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        self.near.close()
+        self.far.close()
+
+
+def layer(sock: socket, tls: TlsConfig, name: str | None) -> MemoryTls:
+    return MemoryTls(sock.recv, sock.sendall, tls, server_name=name)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_both_ends_agree(
+    version: ssl.TLSVersion, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    client_context.minimum_version = client_context.maximum_version = version
+    pair = Pair(server_tls, TlsConfig(client_context))
+    told = []
+    thread = pair.meanwhile(lambda: told.append(pair.server.shake_hands()))
+    ours = pair.client.shake_hands()
+    thread.join()
+    (theirs,) = told
+    assert ours.version == theirs.version
+    assert ours.verified
+    assert not theirs.verified
+    assert ours.server_name == "localhost"
+    assert ours.bindings["tls-server-end-point"] == theirs.bindings["tls-server-end-point"]
+    assert ours.bindings.get("tls-unique") == theirs.bindings.get("tls-unique")
+    assert ("tls-unique" in ours.bindings) is (ours.version == "TLSv1.2")
+    message = b"x" * 100_000
+    thread = pair.meanwhile(lambda: pair.server.send(message))
+    received = b""
+    while len(received) < len(message):
+        received += pair.client.receive(1000)
+    thread.join()
+    assert received == message
+    pair.client.close()
+    assert pair.server.receive() == b""
+    pair.close()
+
+
+def test_an_end_without_close_notify_is_an_end(
+    server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    pair = Pair(server_tls, TlsConfig(client_context))
+    thread = pair.meanwhile(pair.server.shake_hands)
+    pair.client.shake_hands()
+    thread.join()
+    pair.far.close()
+    assert pair.client.receive() == b""
+    pair.close()
+
+
+def test_garbage_is_an_ssl_error_and_the_alert_goes_out(server_tls: TlsConfig) -> None:
+    said: list[bytes] = []
+    server = MemoryTls(lambda size: b"EHLO client.example.com\r\n", said.append, server_tls)
+    with pytest.raises(ssl.SSLError):
+        server.shake_hands()
+
+
+def test_the_stream_ends_in_the_handshake(client_context: ssl.SSLContext) -> None:
+    said: list[bytes] = []
+    client = MemoryTls(
+        lambda size: b"", said.append, TlsConfig(client_context), server_name="localhost"
+    )
+    with pytest.raises(ssl.SSLError):
+        client.shake_hands()
+    assert said  # the ClientHello
+
+
+def test_bindings_of_ones_own(server_tls: TlsConfig, client_context: ssl.SSLContext) -> None:
+    config = TlsConfig(client_context, bindings=lambda tls: {"tls-exporter": b"e" * 32})
+    pair = Pair(server_tls, config)
+    thread = pair.meanwhile(pair.server.shake_hands)
+    info = pair.client.shake_hands()
+    thread.join()
+    assert info.bindings["tls-exporter"] == b"e" * 32
+    pair.close()

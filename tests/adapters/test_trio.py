@@ -1,0 +1,220 @@
+"""What only the trio adapter has: cancellation, its own clock, memory streams."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
+from typing import TypeAlias
+
+import pytest
+import trio
+import trio.testing
+from tests.adapters.handlers import Mailbox, answer
+
+from smtpwire.adapters import trio as adapter
+from smtpwire.adapters.session import Handler, Session
+from smtpwire.engine.events import CloseReason, EndOfMessage, ServerEvent
+from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.state import State
+from smtpwire.engine.timeouts import Timeouts
+from smtpwire.wire.command import Mail
+from smtpwire.wire.value import replace
+
+RELAY = ServerConfig.relay("mx.example.org")
+HELLO = b"EHLO client.example.com\r\n"
+Near: TypeAlias = (
+    "trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]"
+)
+
+
+def run(main: Callable[[], Coroutine[object, object, None]], *, fake: bool = False) -> None:
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.01) if fake else None)
+
+
+def begin(
+    handler: Callable[[Session], Handler], config: ServerConfig = RELAY
+) -> tuple[adapter.ServerSession, Near]:
+    near, far = trio.testing.memory_stream_pair()
+    conn = ServerConnection(config)
+    stream = adapter._Stream(far, conn, None)
+    return adapter.ServerSession(stream, conn, handler, config), near
+
+
+def test_a_batch_is_one_write_with_handlers_that_do_not_suspend() -> None:
+    def handler(session: Session) -> Handler:
+        async def handle(event: ServerEvent) -> None:
+            answer(session, event)
+
+        return handle
+
+    async def main() -> None:
+        session, near = begin(handler)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            await near.receive_some()
+            await near.send_all(HELLO)
+            await near.receive_some()
+            await near.send_all(
+                b"MAIL FROM:<a@example.com>\r\n" + b"RCPT TO:<b@example.org>\r\n" * 98
+            )
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await near.receive_some()).count(b"\r\n") == 99
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (b"", 300.0),
+        (HELLO, 300.0),
+        (HELLO + b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nte", 180.0),
+    ],
+)
+def test_timeouts_by_phase(said: bytes, seconds: float) -> None:
+    mailbox = Mailbox()
+
+    async def main() -> None:
+        session, near = begin(mailbox, replace(RELAY, timeouts=Timeouts()))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            if said:
+                await near.send_all(said)
+            start = trio.current_time()
+            while not mailbox.endings:
+                await trio.sleep(10)
+            assert seconds <= trio.current_time() - start <= seconds + 10
+            nursery.cancel_scope.cancel()
+
+    run(main, fake=True)
+    assert mailbox.endings[0].reason is CloseReason.TIMEOUT
+
+
+def test_a_cancelled_server_drops_its_sessions() -> None:
+    sessions: list[Session] = []
+
+    def handler(session: Session) -> Handler:
+        sessions.append(session)
+
+        async def handle(event: ServerEvent) -> None:
+            if isinstance(event, Mail):
+                await trio.sleep_forever()
+            answer(session, event)
+
+        return handle
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(adapter.serve, handler, RELAY, 0, host="127.0.0.1")
+            )
+            client = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+            async with client:
+                await client.receive_some()
+                await client.send_all(HELLO + b"MAIL FROM:<a@example.com>\r\n")
+                while not (await client.receive_some()).endswith(b"SIZE 52428800\r\n"):
+                    pass
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+
+    run(main)
+    assert sessions[0].conn.state is State.CLOSED
+
+
+def test_the_end_of_the_stream_is_seen_while_a_handler_waits() -> None:
+    seen: list[bool] = []
+
+    def handler(session: Session) -> Handler:
+        async def handle(event: ServerEvent) -> None:
+            if isinstance(event, EndOfMessage):
+                with trio.move_on_after(5):
+                    while not session.conn.eof_received:
+                        await trio.sleep(0.01)
+                seen.append(session.conn.eof_received)
+            answer(session, event)
+
+        return handle
+
+    async def main() -> None:
+        session, near = begin(handler)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            await near.send_all(
+                HELLO + b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n"
+            )
+            await near.send_all(b"text\r\n.\r\n")
+            await trio.testing.wait_all_tasks_blocked()
+            await near.send_eof()
+
+    run(main)
+    assert seen == [True]
+
+
+def test_a_handlers_own_scopes_and_nurseries_work() -> None:
+    def handler(session: Session) -> Handler:
+        async def handle(event: ServerEvent) -> None:
+            if isinstance(event, Mail):
+                with trio.move_on_after(0.01):
+                    await trio.sleep_forever()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(trio.sleep, 0.01)
+            answer(session, event)
+
+        return handle
+
+    async def main() -> None:
+        session, near = begin(handler)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            await near.send_all(HELLO + b"MAIL FROM:<a@example.com>\r\nQUIT\r\n")
+            said = b""
+            while more := await near.receive_some():
+                said += more
+            assert said.endswith(b"250 2.1.0 Sender OK\r\n221 2.0.0 Goodbye\r\n")
+            await near.aclose()
+
+    run(main)
+
+
+def test_a_cancelled_client_ends_its_session() -> None:
+    mailbox = Mailbox()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"text\r\n"
+        await trio.sleep_forever()
+
+    async def main() -> None:
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(adapter.serve, mailbox, RELAY, 0, host="127.0.0.1", stop=stop)
+            )
+            client = await adapter.connect(*listeners[0].socket.getsockname())
+            await client.open_session()
+            with trio.move_on_after(0.1) as scope:
+                await client.send_mail("a@b.example", ["c@d.example"], endless())
+            assert scope.cancelled_caught
+            assert client.conn.state is State.CLOSED
+            stop.set()
+
+    run(main)
+    assert mailbox.messages == []
+
+
+def test_a_session_that_fails_does_not_end_the_server() -> None:
+    def broken(session: Session) -> Handler:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(
+                partial(adapter.serve, broken, RELAY, 0, host="127.0.0.1", stop=stop)
+            )
+            for _ in range(2):
+                client = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+                async with client:
+                    assert await client.receive_some() == b""
+            stop.set()
+
+    run(main)
