@@ -379,65 +379,66 @@ def test_before_the_greeting_no_enhanced_codes() -> None:  # RFC 2034 §4
 class Cost:
     """What one engine did with a flood."""
 
-    events: int = 0
-    peak: int = 0
+    events: int
+    peak: int
 
 
 def flood(made: Session, octets: bytes, step: int) -> Cost:
-    """Feed a flood in pieces, count what is told, and measure what is held."""
-    cost = Cost()
+    """Feed a flood in pieces, count what is told, and measure what is held at most."""
     tracemalloc.start()
     try:
-        for at in range(0, len(octets), step):
-            made.conn.receive_data(octets[at : at + step])
-            while True:
-                item = made.conn.next_event()
-                if item is Need.WRITE:
-                    made.conn.data_to_send()
-                elif isinstance(item, Need):
-                    break
-                else:
-                    cost.events += 1
-                    answer_pending(made)
-            made.conn.data_to_send()
-            if item is Need.CLOSE:
-                break
-        cost.peak = tracemalloc.get_traced_memory()[1]
+        events = steps(made, octets, step)
+        return Cost(events, tracemalloc.get_traced_memory()[1])
     finally:
         tracemalloc.stop()
-    return cost
+
+
+def steps(made: Session, octets: bytes, step: int) -> int:
+    """Feed a flood in pieces and count what is told."""
+    events = 0
+    for at in range(0, len(octets), step):
+        made.conn.receive_data(octets[at : at + step])
+        while True:
+            item = made.conn.next_event()
+            if item is Need.WRITE:
+                made.conn.data_to_send()
+            elif isinstance(item, Need):
+                break
+            else:
+                events += 1
+                answer_pending(made)
+        made.conn.data_to_send()
+    return events
 
 
 def test_a_hundred_thousand_pipelined_commands() -> None:
     made = session(limited(junk=10**6))
-    cost = flood(made, b"RSET\r\n" * 10**5, 65536)
-    assert cost.events == 10**5
-    assert cost.peak < 10**6
+    assert steps(made, b"RSET\r\n" * 10**5, 65536) == 10**5
+    assert flood(made, b"RSET\r\n" * 10**4, 65536).peak < 10**6
 
 
 def test_a_hundred_thousand_empty_chunks() -> None:
     made = session()
     made.feed(ENVELOPE)
-    cost = flood(made, b"BDAT 0\r\n" * 10**5, 65536)
-    assert cost.events == 1, "Data"
-    assert cost.peak < 10**6
+    assert steps(made, b"BDAT 0\r\n" * 10**5, 65536) == 1, "Data"
     assert made.conn.stats.commands == 10**5 + 3
+    assert flood(made, b"BDAT 0\r\n" * 10**4, 65536).peak < 10**6
 
 
 def test_an_endless_line_an_octet_at_a_time() -> None:
     made = session()
-    cost = flood(made, b"x" * 10**5, 1)
+    cost = flood(made, b"x" * 30000, 1)
     assert cost.events == 2
-    assert cost.peak < 10**5
+    assert cost.peak < 20000
 
 
 def test_an_endless_response_an_octet_at_a_time() -> None:
     config = replace(RELAY, mechanisms=("PLAIN",), cleartext_without_tls=True)
     made = session(config)
     made.feed(b"AUTH PLAIN\r\n")
-    cost = flood(made, b"x" * 50000, 1)
+    cost = flood(made, b"x" * 30000, 1)
     assert cost.events == 2
-    assert cost.peak < 10**5
+    assert cost.peak < 60000
 
 
 @pytest.mark.parametrize("step", [1, 1000])
