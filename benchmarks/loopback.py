@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import chain, cycle
 from pathlib import Path
+from select import select
 from time import monotonic, sleep
 
 from benchmarks import ours
@@ -92,9 +93,10 @@ def _answer(connection: socket.socket) -> None:
 
 
 def _answering() -> None:
+    """Serve until standard input ends, a process for each connection."""
     with socket.create_server((_HOST, 0)) as listener:
         print(listener.getsockname()[1], flush=True)
-        while True:
+        while sys.stdin not in select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             if os.fork() == 0:
                 _answer(connection)
