@@ -543,9 +543,9 @@ def test_a_session_may_be_closed_by_its_handler(adapter: str) -> None:
 
 def test_a_thousand_idle_sessions(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (asyncio_adapter, blocking, trio_adapter):
-        monkeypatch.setattr(module, "LINGER", 5.0)
+        monkeypatch.setattr(module, "LINGER", 1.5)
     mailbox = Mailbox()
-    with serving(adapter, mailbox, RELAY) as port:
+    with serving(adapter, mailbox, RELAY, grace=1.5) as port:
         clients = [Dialogue(port) for _ in range(1000)]
         for client in clients:
             assert client.reply().startswith(b"220 ")

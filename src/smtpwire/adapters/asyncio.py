@@ -5,7 +5,6 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from socket import socket
 from typing import Final, TypeVar, cast, final
 
@@ -86,7 +85,7 @@ class ServerProtocol(asyncio.Protocol):
         self.conn = ServerConnection(
             self._config,
             tls=tls_info(tls, self._tls) if tls and self._tls else None,
-            peer=peer_of(partial(transport.get_extra_info, "peername")),
+            peer=peer_of(transport.get_extra_info("peername")),
         )
         self._sessions.add(self)
         try:
@@ -183,7 +182,9 @@ class ServerProtocol(asyncio.Protocol):
             self._writable = True  # nobody waits for the peer to read any longer
             self.conn.timed_out()
             self._pump()
-        if not self._ended:
+        if self._ended:
+            self._timer = self._loop.call_later(LINGER, self._transport.abort)
+        else:
             seconds = self._config.timeouts.command if timeout is None else timeout.seconds
             self._timer = self._loop.call_later(seconds / 20, self._keep_time)
 
@@ -203,8 +204,6 @@ class ServerProtocol(asyncio.Protocol):
         """Close; where the peer may still talk, half, lest a reset overtake the last reply."""
         if not self._ended:
             self._ended = True
-            self._timer.cancel()
-            self._timer = self._loop.call_later(LINGER, self._transport.abort)
             done = isinstance(event, Closed) and event.reason is CloseReason.QUIT
             if done or self.conn.eof_received or not self._transport.can_write_eof():
                 self._transport.close()
@@ -212,8 +211,7 @@ class ServerProtocol(asyncio.Protocol):
                 self._transport.write_eof()
         if self._lost:
             self._timer.cancel()
-            if self._task is not None:
-                self._task.cancel()
+            self._wake()
 
     # -- handlers
 
@@ -246,14 +244,20 @@ class ServerProtocol(asyncio.Protocol):
         finally:
             switch_task(self._loop, self._task, outer)
         self._busy = True
-        if self._woken is not None:
-            self._woken.set_result(None)
+        self._wake()
         return True
+
+    def _wake(self) -> None:
+        """Let the session's task look for what there is to do."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
     async def _go_on(self) -> None:
         """The session's task: goes on with handlers that have suspended."""
         while True:
             while self._suspended is None:
+                if self._lost and not self._busy:
+                    return
                 self._woken = self._loop.create_future()
                 try:
                     await self._woken

@@ -23,7 +23,7 @@ from smtpwire.adapters.session import (
 )
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.events import ServerEvent
+from smtpwire.engine.events import Peer, ServerEvent
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
@@ -167,7 +167,9 @@ class ServerSession:
         config: ServerConfig,
         tls: TlsConfig | None = None,
     ) -> None:
-        peer = peer_of(sock.getpeername)
+        peer = Peer()
+        with suppress(OSError):  # it may be gone already
+            peer = peer_of(sock.getpeername())
         info: TlsInfo | None = None
         if tls is not None and config.profile is Profile.SUBMISSIONS:
             sock = wrapped = shake_hands(sock, tls, config.timeouts.handshake)

@@ -204,12 +204,10 @@ def tls_info(tls: TlsObject, config: TlsConfig, server_name: str = "") -> TlsInf
     )
 
 
-def peer_of(getpeername: Callable[[], object]) -> Peer:
-    """Who is at the other end of a socket: nobody known of a UNIX socket, or if it is gone."""
-    with suppress(OSError):
-        match getpeername():
-            case (str(host), int(port), *_):
-                return Peer(host, port)
+def peer_of(address: object) -> Peer:
+    """Who is at a socket's address: nobody known of a UNIX socket, or if it is gone."""
+    if isinstance(address, tuple) and len(address) > 1:
+        return Peer(str(address[0]), int(address[1]))
     return Peer()
 
 

@@ -23,7 +23,7 @@ from smtpwire.adapters.session import (
 )
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.events import ServerEvent
+from smtpwire.engine.events import Peer, ServerEvent
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
@@ -288,7 +288,9 @@ async def _serve_one(
     tls: TlsConfig | None,
     sessions: set[ServerSession],
 ) -> None:
-    peer = peer_of(stream.socket.getpeername)
+    peer = Peer()
+    with suppress(OSError):  # it may be gone already
+        peer = peer_of(stream.socket.getpeername())
     info = None
     secure = None
     if tls is not None and config.profile is Profile.SUBMISSIONS:
