@@ -6,9 +6,9 @@ never, or shuts down. The client never takes a message for delivered that is not
 that is; the server never takes a piece of a message for a message.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal, cast
+from typing import Final, Literal, TypeVar, cast
 
 import pytest
 from tests.engine import client_dialogue
@@ -17,6 +17,8 @@ from tests.engine.transcript import Session, check_brackets
 from tests.in_memory import Wire
 
 from smtpwire import (
+    Address,
+    Cause,
     ClientConfig,
     ClientConnection,
     ClientEvent,
@@ -41,6 +43,7 @@ from smtpwire import (
     StartTls,
     State,
     TlsInfo,
+    Unanswered,
     extensions,
     replace,
 )
@@ -57,6 +60,8 @@ from smtpwire.operations import (
     send_mail,
 )
 from smtpwire.testing import SIMULATED_TLS
+
+T = TypeVar("T")
 
 FIRST: Final = b"Subject: first\r\n\r\n.Hello\r\n.\r\n"
 SECOND: Final = b"Subject: second\r\n\r\nHello again\r\n" * 3
@@ -732,3 +737,117 @@ def test_what_a_trace_raises_propagates_and_loses_nothing() -> None:
         assert again.server.sent == prompt.server.sent
         assert again.server.events == prompt.server.events
         assert again.application.taken == prompt.application.taken
+
+
+# -- the client's application: its content raises, or it gives the operation up
+
+
+class ContentError(Exception):
+    """What a content may raise."""
+
+
+def broken_after(chunks: int) -> Iterator[bytes]:
+    for _ in range(chunks):
+        yield b"Hello\r\n" * 20
+    raise ContentError
+
+
+@every_kind
+@pytest.mark.parametrize("chunking", [False, True])
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_a_content_that_raises_never_looks_complete(
+    kind: Kind, chunking: bool, chunks: int
+) -> None:
+    wire = Faulty(kind)
+    wire.run(open_session(wire.client, kind.credentials))
+    before = len(wire.handed_out)
+    with pytest.raises(ContentError):
+        wire.run(
+            send_mail(wire.client, "a@b.example", [GOOD], broken_after(chunks), chunking=chunking)
+        )
+    wire.flush()
+    wire.recorder.need()
+    wire.server.end()
+    check_ends(wire)
+    said = wire.handed_out[before:]
+    assert b"\r\n.\r\n" not in said
+    assert b"LAST" not in said
+    assert not wire.application.taken
+    closed = wire.recorder.events[-1]
+    assert isinstance(closed, Closed)
+    assert closed.reason is CloseReason.ABORTED
+
+
+@every_kind
+@pytest.mark.parametrize("chunking", [False, True])
+def test_an_operation_that_is_given_up_at_every_step(kind: Kind, chunking: bool) -> None:
+    """As by a cancelled task: ``close()`` on the generator, wherever it stands."""
+    steps = 0
+    finished = False
+    while not finished:
+        wire = Faulty(kind)
+        wire.run(open_session(wire.client, kind.credentials))
+        operation = send_mail(wire.client, "a@b.example", [GOOD, BAD], FIRST, chunking=chunking)
+        try:
+            for _ in range(steps):
+                next(operation)
+                wire.flush()
+        except StopIteration:
+            finished = True
+        operation.close()
+        wire.flush()
+        wire.client.abort()
+        wire.recorder.need()
+        wire.server.end()
+        check_ends(wire)
+        assert {content for content, _ in wire.application.taken} <= {FIRST}
+        assert bool(wire.application.taken) <= is_sent(wire, chunking)
+        steps += 1
+    assert steps > 3
+
+
+def is_sent(wire: Faulty, chunking: bool) -> bool:
+    return b"LAST" in wire.handed_out if chunking else b"\r\n.\r\n" in wire.handed_out
+
+
+def test_a_client_s_trace_that_raises_loses_nothing() -> None:
+    class BrokenTraceError(Exception):
+        pass
+
+    def broken(direction: str, octets: bytes) -> None:
+        raise BrokenTraceError
+
+    def insist(call: Callable[[], T]) -> T:
+        for _ in range(1000):
+            try:
+                return call()
+            except BrokenTraceError:
+                pass
+        raise AssertionError("it raises for ever")
+
+    prompt = whole(LMTP)
+    again = Faulty(LMTP)
+    again.recorder.conn.trace = broken
+    pull, hand_out = again.recorder.next_event, again.recorder.conn.data_to_send
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(again.recorder, "next_event", lambda: insist(pull))
+        patch.setattr(again.recorder, "data_to_send", lambda: insist(hand_out), raising=False)
+        again.play()
+    assert again.handed_out == prompt.handed_out
+    assert again.recorder.events == prompt.recorder.events
+    assert again.results == prompt.results
+
+
+def test_no_command_outlives_its_connection() -> None:
+    """What is queued when the end comes was never sent, and says so."""
+    wire = Faulty(LMTP)
+    wire.run(open_session(wire.client))
+    mail = wire.client.send(Mail(Address.parse("a@b.example")))
+    wire.client.abort()
+    wire.recorder.need()
+    assert wire.recorder.events[-2:] == [
+        Unanswered(mail, Cause.NOT_SENT),
+        Closed(CloseReason.ABORTED),
+    ]
+    with pytest.raises(LocalProtocolError):
+        wire.client.send(Mail(None))
