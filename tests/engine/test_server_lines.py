@@ -562,17 +562,23 @@ def test_hello_is_remembered() -> None:
 
 
 def test_what_only_the_whole_command_tells() -> None:
-    def not_with_size(offer: Offer, parameters: Parameters) -> CommandError | None:
-        return CommandError(555, "5.5.4", "Not with SIZE") if p.SIZE in parameters else None
+    def with_neither(offer: Offer, parameters: Parameters) -> CommandError | None:
+        if p.SIZE in parameters or p.NOTIFY in parameters:
+            return CommandError(555, "5.5.4", "Neither SIZE nor NOTIFY")
+        return None
 
-    own = Extension("X-CHECK", "private", "x", flag, no_parameter, check=not_with_size)
+    own = Extension("X-CHECK", "private", "x", flag, no_parameter, check=with_neither)
     play(
-        lambda: session(replace(RELAY, offer=(*RELAY.offer, own))),
+        lambda: session(replace(RELAY, offer=(*RELAY.offer, DSN, own))),
         r"""
         C: MAIL FROM:<a@b.example> SIZE=1
-        S: 555 5.5.4 Not with SIZE
+        S: 555 5.5.4 Neither SIZE nor NOTIFY
         C: MAIL FROM:<a@b.example> BODY=8BITMIME
         S: 250 2.1.0 Sender OK
+        C: RCPT TO:<c@d.example> NOTIFY=NEVER
+        S: 555 5.5.4 Neither SIZE nor NOTIFY
+        C: RCPT TO:<c@d.example> ORCPT=rfc822;c@d.example
+        S: 250 2.1.5 Recipient OK
         """,
     )
 
