@@ -129,7 +129,7 @@ _CONFIGS: Final = (
     replace(_SUBMISSION, offer=(*_OFFER, BURL), require_auth=False, mechanisms=("PLAIN",)),
 )
 _UNDER_TLS: Final = b"EHLO under.tls.example\r\nQUIT\r\n"
-_WORDS: Final = ("default", "default", "positive", "450", "550", "421", "late", "wrong")
+_WORDS: Final = ("default", "default", "positive", "450", "550", "421", "default", "wrong")
 _ONE_REPLY: Final = frozenset({State.HELLO, State.READY, State.MAIL, State.RCPT, State.CHUNKS})
 _BDAT: Final = re.compile(rb"BDAT +([0-9]{1,20})( +LAST)?[ \t]*\r\n", re.IGNORECASE)
 _STARTTLS: Final = re.compile(rb"STARTTLS[ \t]*\r\n\Z", re.IGNORECASE)
