@@ -62,6 +62,7 @@ from smtpwire import (
     received_header,
     replace,
 )
+from smtpwire.operations import open_session, send_mail, verify
 from smtpwire.sasl import (
     MECHANISMS,
     AnonymousLogin,
@@ -232,12 +233,24 @@ COMMANDS: Final[dict[str, Callable[[str], Command]]] = {
     "VRFY with SMTPUTF8": lambda text: Vrfy(text, smtputf8=True),
     "EXPN": Expn,
     "ETRN": Etrn,
+    "ETRN with its subdomains": lambda text: Etrn(text, "@"),
     "ETRN queue": lambda text: Etrn(text, "#"),
     "ATRN": lambda text: Atrn((text,)),
     "BURL": lambda text: Burl(f"imap://{text}"),
     "XCLIENT": lambda text: XClient(hello=text),
+    "XCLIENT's name": lambda text: XClient(name=text),
+    "XCLIENT's address": lambda text: XClient(address=text),
+    "XCLIENT's protocol": lambda text: XClient(protocol=text),
+    "XCLIENT's reverse name": lambda text: XClient(reverse_name=text),
+    "XCLIENT's destination": lambda text: XClient(destination_address=text),
+    "XCLIENT's other value": lambda text: XClient(others=(("X", text),)),
     "XCLIENT's login": lambda text: XClient(login=text),
     "XCLIENT's others": lambda text: XClient(others=((text, "x"),)),
+    "XFORWARD's name": lambda text: XForward(name=text),
+    "XFORWARD's address": lambda text: XForward(address=text),
+    "XFORWARD's HELO name": lambda text: XForward(hello=text),
+    "XFORWARD's protocol": lambda text: XForward(protocol=text),
+    "XFORWARD's others": lambda text: XForward(others=((text, "x"),)),
     "XFORWARD": lambda text: XForward(ident=text),
     "a verb": lambda text: ExtensionCommand(text, "x"),
     "a verb's argument": lambda text: ExtensionCommand("XFREE", text),
@@ -319,6 +332,44 @@ def read(line: bytes) -> Command:
     """What a server makes of a line."""
     offer = Offer([*EVERYTHING, X_FREE("")])
     return parse_command(line, offer.grammar(Leniency(odd_hello_names=True)), utf8=True)
+
+
+def test_operations_refuse_before_an_octet_leaves() -> None:
+    """What is no address raises at once; what is one goes out as one."""
+    for text in hostile():
+        for sender, recipient in (
+            (f"{text}@example.com", "b@example.org"),
+            ("a@example.com", text),
+        ):
+            conn = greeted()
+            operation = send_mail(conn, sender, [recipient], b"x\r\n")
+            try:
+                next(operation)
+            except ValueError:
+                assert conn.data_to_send() == b""
+                continue
+            octets = conn.data_to_send()
+            assert octets.startswith(b"MAIL FROM:<")
+            assert all(read(line) for line in octets.split(b"\r\n")[:-1])
+            assert octets.count(b"\r\n") == octets.count(b"\n") == octets.count(b"\r") <= 3
+    for text in hostile("c.example"):
+        conn = ClientConnection(ClientConfig(text))
+        conn.receive_data(b"220 mx.example\r\n")
+        opening = open_session(conn)
+        try:
+            next(opening)
+        except LocalProtocolError:
+            assert conn.data_to_send() == b""
+        else:
+            assert isinstance(read(conn.data_to_send()[:-2]), Hello)
+    for text in hostile("bob"):
+        conn = greeted()
+        try:
+            next(verify(conn, text))
+        except LocalProtocolError:
+            assert conn.data_to_send() == b""
+        else:
+            assert isinstance(read(conn.data_to_send()[:-2]), Vrfy)
 
 
 class Named:
