@@ -6,6 +6,7 @@ so that the client's next words fit. Our client says what the recorded client sa
 
 import re
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from tests.transcripts.turns import BODY, Dialogue, Turn, read, replies
 from smtpwire import (
     REGISTRY,
     Auth,
+    Authenticated,
     AuthenticationEnded,
     AuthenticationOutcome,
     BodyChunk,
@@ -512,3 +514,22 @@ def test_every_reply_is_read(session: Session) -> None:
 def test_nearly_all_sessions_are_played_to_their_end() -> None:
     played = [session for session in sessions() if not called(session).unsayable]
     assert len(played) > 300
+
+
+def test_recorded_exchanges_authenticate_in_both_roles() -> None:
+    """Nonces and salts are the recorded ones, so that each proof is verified anew."""
+    proven: Counter[str] = Counter()
+    succeeded = 0
+    for session in sessions():
+        for event in served(session, [session.octets("C")]).events:
+            if isinstance(event, Authenticated):
+                proven[event.identity.mechanism] += 1
+        for told in called(session).events:
+            succeeded += isinstance(told, AuthenticationEnded) and told.outcome is SUCCEEDED
+    assert proven.keys() == {
+        *("PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"),
+        *("OAUTHBEARER", "XOAUTH2"),
+    }
+    recorded = sum(reply.code == 235 for s in sessions() for _, reply in replies(s.octets("S")))
+    assert proven.total() == recorded
+    assert succeeded == recorded
