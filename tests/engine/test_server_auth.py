@@ -560,6 +560,25 @@ def test_a_mechanism_has_the_last_word() -> None:
     assert made.conn.identity is None
 
 
+@pytest.mark.parametrize(
+    ("dialled", "code"),
+    [("mx.example", 235), ("mail.example", 235), ("192.0.2.1", 235), ("other.example", 535)],
+)
+def test_digest_md5_by_whichever_name_the_client_has_dialled(dialled: str, code: int) -> None:
+    """RFC 2831 §2.1.2: the host of digest-uri is one of the names of this service."""
+    config = replace(SERVICE, mechanisms=("DIGEST-MD5",), aliases=("mail.example", "192.0.2.1"))
+    made = authenticating(config=config, tls=CERTIFIED)
+    reply = made.feed(b"AUTH DIGEST-MD5\r\n")
+    mechanism = client_mechanism(
+        "DIGEST-MD5", Password("user", "pass"), ClientMechanismConfig(host=dialled)
+    )
+    while reply.startswith(b"334 "):
+        response = mechanism.step(b64decode(reply[4:]))
+        assert isinstance(response, bytes)
+        reply = made.feed(b64encode(response) + b"\r\n")
+    assert reply.startswith(b"%d " % code)
+
+
 def test_a_factory_is_told_of_the_connection() -> None:
     seen: list[ServerMechanismConfig] = []
 
@@ -568,11 +587,17 @@ def test_a_factory_is_told_of_the_connection() -> None:
         return PlainServer("PLAIN", config)
 
     made = authenticating(
-        config=replace(SERVICE, custom_mechanisms={"PLAIN": factory}, realm="r"), tls=CERTIFIED
+        config=replace(
+            SERVICE,
+            custom_mechanisms={"PLAIN": factory},
+            realm="r",
+            aliases=("mail.example",),
+        ),
+        tls=CERTIFIED,
     )
     made.feed(b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n")
     [config] = seen
-    assert config.hosts == ("mx.example",)
+    assert config.hosts == ("mx.example", "mail.example")
     assert config.realm == "r"
     assert config.bindings == {"tls-exporter": b"binding"}
     assert config.plus_offered

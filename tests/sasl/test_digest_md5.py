@@ -134,12 +134,6 @@ def test_an_authorization_identity() -> None:
         (b"qop=auth", b"qop=auth-int"),
         (b"qop=auth", b"qop=auth-conf"),
         (b"charset=utf-8", b"charset=iso-8859-1"),
-        (b"smtp/mx.example.org", b"imap/mx.example.org"),
-        (b"smtp/mx.example.org", b"smtp/other.example"),
-        (b"smtp/mx.example.org", b"smtp/mx.example.org/other.example"),
-        (b"smtp/mx.example.org", b"smtp/mx.example.org/example.org/x"),
-        (b"smtp/mx.example.org", b"smtp"),
-        (b"smtp/mx.example.org", b""),
         (b"response=", b"response=0"),
         (b"response=", b"xresponse="),
         (b"qop=auth", b'qop=auth,authzid="\n"'),
@@ -179,6 +173,24 @@ def test_what_is_another_spelling(old: bytes, new: bytes) -> None:
     server = _server()
     assert isinstance(server.step(response.replace(old, new)), Ask)
     assert isinstance(server.supply(PlainPassword("pass")), Challenge)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        b"imap/mx.example.org",
+        b"smtp/other.example",
+        b"smtp/mx.example.org/other.example",
+        b"smtp/mx.example.org/example.org/x",
+        b"smtp",
+        b"",
+    ],
+)
+def test_who_means_another_server_is_refused(uri: bytes) -> None:
+    """RFC 2831 §2.1.2: the credentials are not malformed, they are for somebody else."""
+    step = _server().step(_response().replace(b"smtp/mx.example.org", uri))
+    assert isinstance(step, Failed)
+    assert not step.malformed
 
 
 @pytest.mark.parametrize("uri", ["SMTP/MX.example.org", "smtp/mx.example.org/example.org"])

@@ -78,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
     if options.auth and not (user and colon and password):
         raise Failure("--auth wants USER:PASSWORD")
     config = _config(options.profile, tls is not None, bool(user), options.all_extensions)
+    config = replace(config, aliases=(options.host, *_LOOPBACK))
     maildir = _maildir(options.maildir)
     numbers = count(1)
 

@@ -52,6 +52,8 @@ class ServerConfig:
     Begin with :meth:`relay`, :meth:`submission`, :meth:`submissions` or :meth:`lmtp`.
 
     host: the name in the greeting and in EHLO's reply.
+    aliases: more names and addresses by which clients know this service: DIGEST-MD5 fails for
+        a client that means to talk to any other (RFC 2831 §2.1.2).
     offer: extensions with their parameters, beyond those which follow from other fields: SIZE
         from ``limits``, STARTTLS from ``starttls``, AUTH from ``mechanisms``.
     registry: what is known at all; verbs in it that are not offered are answered 502.
@@ -79,6 +81,7 @@ class ServerConfig:
     __slots__ = ("__dict__",)  # for what follows from it, computed once
 
     host: str
+    aliases: tuple[str, ...] = ()
     profile: Profile = Profile.RELAY
     offer: tuple[AnyExtension | Offered, ...] = _DEFAULT_OFFER
     registry: Registry = REGISTRY

@@ -146,6 +146,8 @@ class DigestMD5Server(ServerExchange):
         directives = _parsed(response, _SINGLE_IN_RESPONSE) if len(response) < 4096 else None
         if directives is None or not self._acceptable(directives):
             return Failed("malformed or unacceptable digest-response", malformed=True)
+        if not self._is_ours(directives.get(b"digest-uri", [b""])[0]):
+            return Failed("the digest-uri is that of another service or host")
         preparation = self._config.preparation
         username = directives[b"username"][0]
         # Some clients send UTF-8 but not charset=utf-8, others mean ISO 8859-1 by that.
@@ -179,7 +181,6 @@ class DigestMD5Server(ServerExchange):
             and only(b"qop", b"auth") == b"auth"
             and only(b"charset", b"utf-8").lower() == b"utf-8"
             and _HEX.fullmatch(only(b"response")) is not None
-            and self._is_ours(only(b"digest-uri"))
         )
 
     def _is_ours(self, digest_uri: bytes) -> bool:
