@@ -385,11 +385,12 @@ class ClientConnection:
             except BareLineEnding as error:
                 raise LocalProtocolError(str(error)) from error
             self._held.append((end, DOT, octets, self._transaction))
+            self._encoder = None
         elif self._chunking:
             self._queue_chunk(end, b"".join(self._parts))
+            self._close_body()
         else:
             raise LocalProtocolError("no body is open")
-        self._close_body()
         self._planned = IN_READY
         return end
 
@@ -408,7 +409,8 @@ class ClientConnection:
         target = self._target(AUTH)
         if self._identity is not None:
             raise LocalProtocolError("already authenticated (RFC 4954 §4)")
-        self._check_security("AUTH")
+        if self._guarded:
+            raise _before_tls("AUTH")
         if name not in self._terms.mechanisms:
             raise LocalProtocolError(f"AUTH {name}: the server does not offer this mechanism")
         if (
@@ -429,7 +431,7 @@ class ClientConnection:
                 auth, initial = with_response, None
         self._initial = initial
         self._exchange = Exchange(auth, mechanism, Identity(authcid, authzid or authcid, name))
-        self._queue(auth, AUTH, bytes(auth), target)
+        self._queue(auth, AUTH, self._line(auth), target)
         return auth
 
     def answer(self, data: bytes) -> None:
@@ -513,7 +515,7 @@ class ClientConnection:
     def replies_owed(self) -> int:
         """How many replies the server owes for what was written."""
         owed = len(self._flight)
-        if self._flight and self._flight[0][1] in (DOT, LAST) and self._per_recipient():
+        if self._flight and self._flight[0][1].ends_body and self._per_recipient():
             owed += len(self._unanswered_recipients()) - 1
         return owed
 
@@ -641,20 +643,16 @@ class ClientConnection:
         ):
             raise LocalProtocolError("a chunk was refused: Rset is needed (RFC 3030 §2)")
 
-    def _check_security(self, verb: str) -> None:
-        if self._guarded:
-            raise LocalProtocolError(f"{verb} before TLS: ClientConfig.security forbids it")
-
     def _line(self, command: Command) -> bytes:
         try:
-            return bytes(command)
+            return bytes(command) + b"\r\n"
         except ValueError as error:
             raise LocalProtocolError(str(error)) from error
 
     def _queue(
         self, command: Command, kind: Kind, line: bytes, target: Place, transaction: int = 0
     ) -> None:
-        self._held.append((command, kind, line + b"\r\n", transaction))
+        self._held.append((command, kind, line, transaction))
         self._planned = target
         if kind.blocking:
             self._blocked = command
@@ -676,26 +674,31 @@ class ClientConnection:
     def _queue_mail(self, command: Mail) -> None:
         if self._planned is not IN_READY:
             raise self._out_of_order("MAIL")
-        self._check_security("MAIL")
-        line = self._line(command)
-        terms = self._terms
+        if self._guarded:
+            raise _before_tls("MAIL")
+        try:
+            line = b"%b\r\n" % command
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
         parameters = command.parameters
-        if parameters is not NO_PARAMETERS:
-            terms.check_mail(parameters)
-            self._check_requiretls(command)
-        if not line.isascii() and p.SMTPUTF8 not in parameters:
-            raise LocalProtocolError("MAIL beyond ASCII needs SMTPUTF8 (RFC 6531 §3.4)")
-        if len(line) > COMMAND_LINE - 2:
-            terms.check_line("MAIL", line)
-        if terms.limited:
-            self._check_mailmax()
+        if parameters is not NO_PARAMETERS or self._terms.limited or not _is_plain(line):
+            self._check_mail(command, line)
         self._mails_sent += 1
         self._transaction += 1
         self._planned_parameters = parameters
         self._hopeful = 0
         self._rcpts_sent = 0
-        self._held.append((command, MAIL, line + b"\r\n", self._transaction))
+        self._held.append((command, MAIL, line, self._transaction))
         self._planned = IN_MAIL
+
+    def _check_mail(self, command: Mail, line: bytes) -> None:
+        terms = self._terms
+        terms.check_mail(command.parameters)
+        self._check_requiretls(command)
+        if not line.isascii() and p.SMTPUTF8 not in command.parameters:
+            raise LocalProtocolError("MAIL beyond ASCII needs SMTPUTF8 (RFC 6531 §3.4)")
+        terms.check_line("MAIL", line)
+        self._check_mailmax()
 
     def _check_mailmax(self) -> None:
         limit = self._terms.limits.mailmax
@@ -713,20 +716,25 @@ class ClientConnection:
     def _queue_rcpt(self, command: Rcpt) -> None:
         if self._planned is not IN_MAIL and self._planned is not IN_RCPT:
             raise self._out_of_order("RCPT")
-        line = self._line(command)
-        terms = self._terms
-        if command.parameters is not NO_PARAMETERS:
-            terms.check_rcpt(command.parameters)
-        if not line.isascii() and p.SMTPUTF8 not in self._planned_parameters:
-            raise LocalProtocolError("RCPT beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.4)")
-        if len(line) > COMMAND_LINE - 2:
-            terms.check_line("RCPT", line)
-        if terms.limited:
-            self._check_rcptmax(command)
+        try:
+            line = b"%b\r\n" % command
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
+        parameters = command.parameters
+        if parameters is not NO_PARAMETERS or self._terms.limited or not _is_plain(line):
+            self._check_rcpt(command, line)
         self._rcpts_sent += 1
         self._hopeful += 1
-        self._held.append((command, RCPT, line + b"\r\n", self._transaction))
+        self._held.append((command, RCPT, line, self._transaction))
         self._planned = IN_RCPT
+
+    def _check_rcpt(self, command: Rcpt, line: bytes) -> None:
+        terms = self._terms
+        terms.check_rcpt(command.parameters)
+        if not line.isascii() and p.SMTPUTF8 not in self._planned_parameters:
+            raise LocalProtocolError("RCPT beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.4)")
+        terms.check_line("RCPT", line)
+        self._check_rcptmax(command)
 
     def _check_rcptmax(self, command: Rcpt) -> None:
         limits = self._terms.limits
@@ -748,7 +756,8 @@ class ClientConnection:
             return
         if self._planned is not IN_RCPT:
             raise self._out_of_order("DATA")
-        if self._planned_parameters.get(p.BODY) is p.Body.BINARYMIME:
+        parameters = self._planned_parameters
+        if parameters is not NO_PARAMETERS and parameters.get(p.BODY) is p.Body.BINARYMIME:
             raise LocalProtocolError("BODY=BINARYMIME needs Data(chunking=True) (RFC 3030 §3)")
         self._held.append((command, DATA, b"DATA\r\n", self._transaction))
         self._planned = IN_DATA
@@ -768,17 +777,17 @@ class ClientConnection:
         if self._identity is not None:
             raise LocalProtocolError("STARTTLS after AUTH is refused by servers, and rightly")
         self._terms.check_offered("STARTTLS", "STARTTLS")
-        self._queue(command, STARTTLS, b"STARTTLS", target)
+        self._queue(command, STARTTLS, b"STARTTLS\r\n", target)
 
     def _queue_rset(self, command: Rset) -> None:
         target = self._target(RSET)
         self._drop_chunks()
-        self._queue(command, RSET, b"RSET", target)
+        self._queue(command, RSET, b"RSET\r\n", target)
 
     def _queue_quit(self, command: Quit) -> None:
         target = self._target(QUIT)
         self._drop_chunks()
-        self._queue(command, QUIT, b"QUIT", target)
+        self._queue(command, QUIT, b"QUIT\r\n", target)
 
     def _queue_other(self, command: Noop | Help) -> None:
         target = self._target(OTHER)
@@ -821,7 +830,7 @@ class ClientConnection:
 
     def _queue_extension(self, command: Command) -> None:
         line = self._line(command)
-        verb = line.partition(b" ")[0].decode().upper()
+        verb = line[:-2].partition(b" ")[0].decode().upper()
         grammar = self._terms.verb(verb)
         self._terms.check_line(verb, line)
         target = self._target(OTHER)
@@ -897,7 +906,7 @@ class ClientConnection:
         while held:
             command, kind, octets, transaction = held[0]
             if flight:
-                if flight[-1][1].name not in kind.behind or not self._may_follow(kind, octets):
+                if not self._may_follow(kind, octets):
                     break
             elif kind.gated and not self._is_in_turn(kind):
                 break
@@ -919,8 +928,7 @@ class ClientConnection:
     def _may_follow(self, kind: Kind, octets: bytes) -> bool:
         """Whether this may be written before the replies to what is in flight have come."""
         flight = self._flight
-        last = flight[-1][1]
-        if last.name not in kind.behind or not self._terms.pipelining:
+        if flight[-1][1].name not in kind.behind or not self._terms.pipelining:
             return False
         if kind is LAST and self._lmtp:  # RFC 2033 §4.3: it has a reply a recipient
             return False
@@ -957,7 +965,7 @@ class ClientConnection:
                 return self._violation(ViolationKind.WRONG_REPLY)
         flight.popleft()
         self._window -= size
-        event = _REPLIES[kind](self, command, transaction, reply)
+        event = _REPLIES[kind](self, command, kind, transaction, reply)
         return self._read() if event is None else event
 
     def _read_no_reply(self, error: ReplyError | None) -> Item:
@@ -1025,7 +1033,9 @@ class ClientConnection:
         self._forget_session()
         return Greeting(reply)
 
-    def _reply_hello(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+    def _reply_hello(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent:
         self._blocked = None
         early, self._early = self._early, False
         if not reply.is_positive:
@@ -1062,7 +1072,9 @@ class ClientConnection:
             self._place = self._planned = IN_READY if reply.is_positive else IN_HELLO
         return ReplyReceived(command, reply)
 
-    def _reply_mail(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+    def _reply_mail(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent:
         if reply.code < 300 and isinstance(command, Mail):
             self._mail = command
             self._place = IN_MAIL
@@ -1073,7 +1085,9 @@ class ClientConnection:
             self._replan()
         return ReplyReceived(command, reply)
 
-    def _reply_rcpt(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+    def _reply_rcpt(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent:
         if reply.code < 300 and self._mail is not None and isinstance(command, Rcpt):
             self._accepted.append(command)
             self._place = IN_RCPT
@@ -1083,9 +1097,11 @@ class ClientConnection:
                 self._planned = IN_MAIL
         return ReplyReceived(command, reply)
 
-    def _reply_data(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+    def _reply_data(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent:
         if reply.code < 300:
-            self._restore(command, DATA, transaction)
+            self._restore(command, kind, transaction)
             return self._violation(ViolationKind.WRONG_REPLY)
         if reply.code >= 400:
             self._replan()
@@ -1100,17 +1116,10 @@ class ClientConnection:
             self._replan()
         return ReplyReceived(command, reply)
 
-    def _reply_end(self, command: Command, transaction: int, reply: Reply) -> ClientEvent | None:
-        """A reply to the dot."""
-        return self._message_reply(command, DOT, transaction, reply)
-
-    def _reply_last(self, command: Command, transaction: int, reply: Reply) -> ClientEvent | None:
-        """A reply to the last chunk."""
-        return self._message_reply(command, LAST, transaction, reply)
-
-    def _message_reply(
+    def _reply_end(
         self, command: Command, kind: Kind, transaction: int, reply: Reply
     ) -> ClientEvent | None:
+        """A reply to the dot, or to the last chunk."""
         if self._lmtp or self._prdr:
             return self._recipient_reply(command, kind, transaction, reply)
         if 300 <= reply.code < 400:
@@ -1146,12 +1155,14 @@ class ClientConnection:
         if reply.code < 300:
             self._messages += 1
             self._place = IN_READY
-        elif kind is LAST:  # RFC 3030 §2: the state is indeterminate
+        elif kind is not DOT:  # RFC 3030 §2: the state is indeterminate
             self._chunk_refused()
         else:
             self._place = IN_READY
 
-    def _reply_chunk(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+    def _reply_chunk(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent:
         if reply.is_positive:
             self._place = IN_CHUNKS
         else:
@@ -1171,7 +1182,9 @@ class ClientConnection:
         self._held = deque(held[kept:])
         self._replan()
 
-    def _reply_rset(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+    def _reply_rset(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent:
         if reply.is_positive:
             self._forget_transaction()
             if self._place is not IN_HELLO:
@@ -1180,14 +1193,18 @@ class ClientConnection:
             self._replan()
         return ReplyReceived(command, reply)
 
-    def _reply_quit(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+    def _reply_quit(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent:
         if self._refusal is not None:
             self._end(CloseReason.REFUSED, self._refusal)
         else:
             self._end(CloseReason.QUIT, reply)
         return ReplyReceived(command, reply)
 
-    def _reply_starttls(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+    def _reply_starttls(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent:
         self._blocked = None
         if not reply.is_positive:
             self._replan()
@@ -1200,10 +1217,12 @@ class ClientConnection:
             self._step = self._handshake
         return ReplyReceived(command, reply)
 
-    def _reply_auth(self, command: Command, transaction: int, reply: Reply) -> ClientEvent | None:
+    def _reply_auth(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent | None:
         exchange = self._exchange
         if exchange is None or (reply.is_intermediate and exchange.cancelled):
-            self._restore(command, AUTH, transaction)
+            self._restore(command, kind, transaction)
             return self._violation(ViolationKind.WRONG_REPLY)
         if reply.is_intermediate:
             self._place = IN_AUTH
@@ -1226,7 +1245,9 @@ class ClientConnection:
     def _respond(self, exchange: Exchange, line: bytes) -> None:
         self._held.append((exchange.auth, RESPONSE, line + b"\r\n", 0))
 
-    def _reply_other(self, command: Command, transaction: int, reply: Reply) -> ClientEvent:
+    def _reply_other(
+        self, command: Command, kind: Kind, transaction: int, reply: Reply
+    ) -> ClientEvent:
         if isinstance(command, XClient):
             self._blocked = None
             if reply.is_positive:  # the session starts anew, and 220 is its greeting
@@ -1254,7 +1275,7 @@ class ClientConnection:
         return ServiceClosing(reply)
 
     def _body_unfinished(self) -> bool:
-        return self._chunking or any(item[1] is LAST for item in self._held)
+        return self._chunking or any(item[1].ends_body for item in self._held)
 
     def _verdict(self, reply: Reply) -> ClientEvent:
         """A reply while the body is open: 4yz and 5yz refuse the message. No dot, close."""
@@ -1263,7 +1284,7 @@ class ClientConnection:
         end: Command = EndOfData()
         if self._flight:  # it has left, but the reply had started to come before
             end = self._flight.popleft()[0]
-        elif self._held and self._held[0][1] in (DOT, LAST):
+        elif self._held and self._held[0][1].ends_body:
             end = self._held.popleft()[0]
         recipients: list[Rcpt | None] = [*self._accepted] if self._lmtp else [None]
         self._events.extend(ReplyReceived(end, reply, recipient) for recipient in recipients)
@@ -1291,7 +1312,7 @@ class ClientConnection:
     def _take_recipient(self) -> Rcpt | None:
         """The recipient whose reply comes now, if it has one of its own; forget who waited."""
         kind = self._flight[0][1]
-        if kind in (DOT, LAST) and self._per_recipient():
+        if kind.ends_body and self._per_recipient():
             index = max(self._answered, 0)
             self._answered = index + 1
             if index < len(self._accepted):
@@ -1334,7 +1355,7 @@ class ClientConnection:
         for command, kind, _, _, _ in self._flight:
             if kind is AUTH or kind is RESPONSE:
                 continue
-            if kind in (DOT, LAST) and self._per_recipient():
+            if kind.ends_body and self._per_recipient():
                 for recipient in self._unanswered_recipients():
                     self._events.append(Unanswered(command, cause, closing, recipient))
                 self._answered = -1
@@ -1455,6 +1476,15 @@ class ClientConnection:
             raise
 
 
+def _before_tls(verb: str) -> LocalProtocolError:
+    return LocalProtocolError(f"{verb} before TLS: ClientConfig.security forbids it")
+
+
+def _is_plain(line: bytes) -> bool:
+    """Nothing in a line of this length and these octets needs an extension."""
+    return len(line) <= COMMAND_LINE and line.isascii()
+
+
 def _shown(kind: Kind, octets: bytes) -> bytes:
     """What a trace may show of a command."""
     if kind is AUTH:
@@ -1466,17 +1496,17 @@ def _shown(kind: Kind, octets: bytes) -> bytes:
     return octets
 
 
-_Handler: TypeAlias = Callable[[ClientConnection, Command, int, Reply], ClientEvent | None]
+_Handler: TypeAlias = Callable[[ClientConnection, Command, Kind, int, Reply], ClientEvent | None]
 _REPLIES: Final[Mapping[Kind, _Handler]] = {
     HELLO: ClientConnection._reply_hello,
     MAIL: ClientConnection._reply_mail,
     RCPT: ClientConnection._reply_rcpt,
     DATA: ClientConnection._reply_data,
     CHUNK: ClientConnection._reply_chunk,
-    LAST: ClientConnection._reply_last,
+    LAST: ClientConnection._reply_end,
     DOT: ClientConnection._reply_end,
     BURL: ClientConnection._reply_chunk,
-    BURL_LAST: ClientConnection._reply_last,
+    BURL_LAST: ClientConnection._reply_end,
     RSET: ClientConnection._reply_rset,
     QUIT: ClientConnection._reply_quit,
     STARTTLS: ClientConnection._reply_starttls,

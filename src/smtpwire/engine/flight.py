@@ -42,13 +42,14 @@ class Kind:
     figure for its reply. ``blocking``: nothing may be queued behind it, since what may follow
     depends on its reply. ``gated``: it waits for what the recipients' replies were.
     ``intermediate``: it can have a 3yz. ``counted``: its octets take up room in the window; those
-    of a body do not.
+    of a body do not. ``ends_body``: its reply is the one to the message.
     """
 
     __slots__ = (
         "behind",
         "blocking",
         "counted",
+        "ends_body",
         "gated",
         "intermediate",
         "name",
@@ -67,6 +68,7 @@ class Kind:
         gated: bool = False,
         intermediate: bool = False,
         counted: bool = True,
+        ends_body: bool = False,
     ) -> None:
         self.name = name
         self.word = word
@@ -76,6 +78,7 @@ class Kind:
         self.gated = gated
         self.intermediate = intermediate
         self.counted = counted
+        self.ends_body = ends_body
 
 
 def _command(timeouts: Timeouts) -> float:
@@ -102,6 +105,7 @@ LAST: Final = Kind(
     frozenset({"chunk"}),
     intermediate=True,
     counted=False,
+    ends_body=True,
 )
 DOT: Final = Kind(
     "dot",
@@ -109,11 +113,17 @@ DOT: Final = Kind(
     lambda t: t.end_of_data,
     intermediate=True,
     counted=False,
+    ends_body=True,
 )
 # RFC 4468 §3.2: BURL and BDAT mix, and the whole transaction may go in one group.
 BURL: Final = Kind("chunk", "BURL", lambda t: t.block, _GROUP | {"chunk"})
 BURL_LAST: Final = Kind(
-    "last chunk", "BURL LAST", lambda t: t.end_of_data, _GROUP | {"chunk"}, intermediate=True
+    "last chunk",
+    "BURL LAST",
+    lambda t: t.end_of_data,
+    _GROUP | {"chunk"},
+    intermediate=True,
+    ends_body=True,
 )
 RSET: Final = Kind("RSET", "RSET", _command, _GROUP | _AFTER_A_BODY)
 QUIT: Final = Kind("QUIT", "QUIT", lambda t: t.quit, _GROUP | _AFTER_A_BODY, blocking=True)

@@ -61,12 +61,12 @@ class Terms:
     def check_line(self, verb: str, line: bytes) -> None:
         """Raise LocalProtocolError for a line longer than the offer allows (RFC 5321 §4.5.3.1.4).
 
-        ``line`` is without its CRLF.
+        ``line`` is with its CRLF.
         """
         limit = self._line_limits.get(verb, COMMAND_LINE)
-        if len(line) + 2 > limit:
+        if len(line) > limit:
             raise LocalProtocolError(
-                f"the {verb} line has {len(line) + 2} octets, and {limit} are allowed"
+                f"the {verb} line has {len(line)} octets, and {limit} are allowed"
                 " (RFC 5321 §4.5.3.1.4)"
             )
 

@@ -125,7 +125,9 @@ class Mail(Request, Command):
 
     def __bytes__(self) -> bytes:
         path = "" if self.address is None else str(self.address)
-        return _path_command("MAIL FROM", path, self.parameters)
+        parameters = self.parameters
+        tail = "" if parameters is NO_PARAMETERS else _tail(parameters)
+        return f"MAIL FROM:<{path}>{tail}".encode()
 
 
 @final
@@ -137,14 +139,14 @@ class Rcpt(Request, Command):
     parameters: Parameters = NO_PARAMETERS
 
     def __bytes__(self) -> bytes:
-        return _path_command("RCPT TO", str(self.address), self.parameters)
+        parameters = self.parameters
+        tail = "" if parameters is NO_PARAMETERS else _tail(parameters)
+        return f"RCPT TO:<{self.address!s}>{tail}".encode()
 
 
-def _path_command(start: str, path: str, parameters: Parameters) -> bytes:
-    line = f"{start}:<{path}>"
-    if parameters is not NO_PARAMETERS and parameters:
-        line = f"{line} {format_parameters(parameters)}"
-    return _text(start, line)
+def _tail(parameters: Parameters) -> str:
+    """What stands behind the path. Like an Address it cannot hold a control."""
+    return f" {format_parameters(parameters)}" if parameters else ""
 
 
 @final

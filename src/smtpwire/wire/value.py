@@ -96,7 +96,7 @@ def _make(cls: type[C], kw_only: bool) -> type[C]:
         own.setdefault(name, method)
     made: Any = type(cls.__name__, cls.__bases__, own)
     made.__qualname__ = cls.__qualname__
-    if "__init__" not in own:
+    if "__init__" not in own and (fields or hasattr(cls, "__post_init__")):
         made.__init__ = _Constructor(fields)
     result: type[C] = made
     return result
