@@ -29,6 +29,12 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.sasl import tls_server_end_point
 from smtpwire.wire.command import Data, Hello, Mail, Noop, Rset, StartTls
+from smtpwire.wire.proxy import (
+    ProxyCommand,
+    ProxyHeader,
+    ProxyTransport,
+    format_proxy_header,
+)
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
@@ -387,6 +393,68 @@ def test_a_handler_may_refuse_starttls(adapter: str, server_tls: TlsConfig) -> N
         client.send(b"STARTTLS\r\nNOOP\r\n")
         assert client.reply() == b"454 4.7.0 Not now\r\n"
         assert client.reply().startswith(b"250 ")
+
+
+# -- the PROXY protocol in front of TLS
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_proxy_header_in_front_of_tls(
+    adapter: str, version: int, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    mailbox = Mailbox()
+    config = replace(ServerConfig.submissions("mx.example.org"), proxy=frozenset({"127.0.0.1"}))
+    header = ProxyHeader(
+        version,
+        ProxyCommand.PROXY,
+        ProxyTransport.TCP4,
+        ("192.0.2.1", 12345),
+        ("198.51.100.1", 465),
+    )
+    with serving(adapter, mailbox, config, server_tls) as port, Dialogue(port) as client:
+        client.send(format_proxy_header(header))
+        client.start_tls(client_context)
+        client.send(b"NOOP\r\n")  # it does not wait for the greeting
+        assert client.reply().startswith(b"220 ")
+        assert client.reply().startswith(b"250 ")
+        assert client.say(b"QUIT").startswith(b"221 ")
+        assert mailbox.wait_for_end().reason is CloseReason.QUIT
+        peer = mailbox.sessions[0].conn.peer
+    assert (peer.address, peer.port) == ("192.0.2.1", 12345)
+    assert (peer.destination_address, peer.destination_port) == ("198.51.100.1", 465)
+    assert peer.proxy == header
+
+
+@pytest.mark.parametrize("trusted", ["127.0.0.1", "192.0.2.99"])
+def test_without_an_acceptable_header_it_is_closed_without_a_word(
+    adapter: str, trusted: str, server_tls: TlsConfig
+) -> None:
+    mailbox = Mailbox()
+    config = replace(ServerConfig.submissions("mx.example.org"), proxy=frozenset({trusted}))
+    with serving(adapter, mailbox, config, server_tls) as port, Dialogue(port) as client:
+        client.send(b"EHLO client.example.com\r\n")
+        assert client.rest() == b""
+    assert mailbox.events == []
+
+
+def test_a_silent_proxy_is_timed_out(adapter: str, server_tls: TlsConfig) -> None:
+    config = replace(
+        ServerConfig.submissions("mx.example.org"),
+        proxy=frozenset({"127.0.0.1"}),
+        timeouts=Timeouts(handshake=0.2),
+    )
+    with serving(adapter, Mailbox(), config, server_tls) as port, Dialogue(port) as client:
+        client.send(b"PROXY TCP4 ")
+        assert client.rest() == b""
+
+
+def test_a_proxy_header_in_front_of_plaintext_is_the_engines(adapter: str) -> None:
+    mailbox = Mailbox()
+    config = replace(RELAY, proxy=frozenset({"127.0.0.1"}))
+    with serving(adapter, mailbox, config) as port, Dialogue(port) as client:
+        client.send(b"PROXY TCP4 192.0.2.1 198.51.100.1 12345 25\r\n")
+        assert client.reply().startswith(b"220 ")
+        assert mailbox.sessions[0].conn.peer.address == "192.0.2.1"
 
 
 # -- peers that misbehave

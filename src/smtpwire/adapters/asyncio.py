@@ -15,16 +15,18 @@ from smtpwire.adapters.session import (
     Steps,
     TlsConfig,
     attended,
+    behind_proxy,
     check_tls,
     client_tls,
     logger,
     peer_of,
+    proxy_reader,
     settle,
     tls_info,
 )
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.events import Closed, CloseReason, ServerEvent
+from smtpwire.engine.events import Closed, CloseReason, Peer, ServerEvent
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
@@ -32,6 +34,7 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.extensions import Profile
 from smtpwire.operations import Operation, Stage, TlsFailed
+from smtpwire.wire.proxy import ProxyReader
 
 __all__ = ["Client", "Server", "ServerProtocol", "connect", "start_server"]
 
@@ -63,8 +66,9 @@ class ServerProtocol(asyncio.Protocol):
         config: ServerConfig,
         tls: TlsConfig | None = None,
         sessions: "set[ServerProtocol] | None" = None,
+        peer: Peer | None = None,
     ) -> None:
-        self._session, self._config, self._tls = session, config, tls
+        self._session, self._config, self._tls, self._peer = session, config, tls, peer
         self._sessions = set() if sessions is None else sessions
         self._loop = asyncio.get_running_loop()
         self._deadline = Deadline(self._loop.time)
@@ -72,7 +76,8 @@ class ServerProtocol(asyncio.Protocol):
         self._busy = False  # a handler is suspended, or a handshake under way
         self._ended = False  # the engine's CLOSE was obeyed
         self._lost = False  # the transport is gone
-        self._under_tls: bytes | None = None  # what comes while a handshake is under way
+        # What comes while a handshake is under way; behind a proxy the first one is.
+        self._under_tls: bytes | None = None if peer is None else b""
         self._task: asyncio.Task[None] | None = None
         self._suspended: tuple[ServerEvent, Steps, object] | None = None
         self._woken: asyncio.Future[None] | None = None
@@ -85,7 +90,7 @@ class ServerProtocol(asyncio.Protocol):
         self.conn = ServerConnection(
             self._config,
             tls=tls_info(tls, self._tls) if tls and self._tls else None,
-            peer=peer_of(transport.get_extra_info("peername")),
+            peer=self._peer or peer_of(transport.get_extra_info("peername")),
         )
         self._sessions.add(self)
         try:
@@ -95,6 +100,7 @@ class ServerProtocol(asyncio.Protocol):
             self._handler = lambda event: None
             self.close()
         self._keep_time()
+        self._take_early()
         self._pump()
 
     def data_received(self, data: bytes) -> None:
@@ -192,13 +198,17 @@ class ServerProtocol(asyncio.Protocol):
         self._transport = await shake_hands(self, self._transport, self.conn, self._tls)
         self._reading = True
         self._busy = False
-        received, self._under_tls = self._under_tls, None
+        self._take_early()
         if self.conn.state is State.CLOSED:
             self._transport.abort()
             self.connection_lost(None)
-        elif received:
-            self.conn.receive_data(received)
         self._pump()
+
+    def _take_early(self) -> None:
+        """The handshake is over: what came under TLS before anybody knew is the session's."""
+        received, self._under_tls = self._under_tls, None
+        if received:
+            self.conn.receive_data(received)
 
     def _end(self, event: ServerEvent | None) -> None:
         """Close; where the peer may still talk, half, lest a reset overtake the last reply."""
@@ -294,6 +304,30 @@ def switch_task(
         asyncio.tasks._enter_task(loop, entered)
 
 
+async def start_tls(
+    protocol: asyncio.Protocol,
+    transport: asyncio.Transport,
+    tls: TlsConfig | None,
+    timeout: float | None,
+    server_name: str | None = None,
+) -> asyncio.Transport:
+    """TLS on a transport; as a server where no ``server_name`` is given. Raises OSError."""
+    if tls is None:
+        raise OSError("no TLS is configured")
+    upgraded = await asyncio.get_running_loop().start_tls(
+        transport,
+        protocol,
+        tls.context,
+        server_side=server_name is None,
+        server_hostname=server_name,
+        ssl_handshake_timeout=timeout,
+        ssl_shutdown_timeout=LINGER,
+    )
+    if upgraded is None:  # closed in the meantime
+        raise OSError("the connection was lost in the handshake")
+    return upgraded
+
+
 async def shake_hands(
     protocol: asyncio.Protocol,
     transport: asyncio.Transport,
@@ -301,28 +335,66 @@ async def shake_hands(
     tls: TlsConfig | None,
     server_name: str | None = None,
 ) -> asyncio.Transport:
-    """TLS after STARTTLS, told to the engine; as a server where no ``server_name`` is given."""
-    timeout = conn.timeout
+    """TLS after STARTTLS, told to the engine."""
+    seconds = None if conn.timeout is None else conn.timeout.seconds
     try:
-        if tls is None:
-            raise OSError("no TLS is configured")
-        upgraded = await asyncio.get_running_loop().start_tls(
-            transport,
-            protocol,
-            tls.context,
-            server_side=server_name is None,
-            server_hostname=server_name,
-            ssl_handshake_timeout=None if timeout is None else timeout.seconds,
-            ssl_shutdown_timeout=LINGER,
-        )
-        if upgraded is None:  # closed in the meantime
-            raise OSError("the connection was lost in the handshake")
+        upgraded = await start_tls(protocol, transport, tls, seconds, server_name)
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: uvloop, if it is closed
         if conn.state is State.TLS:
             conn.tls_failed(str(error))
         return transport
-    conn.tls_started(tls_info(upgraded.get_extra_info("ssl_object"), tls, server_name or ""))
+    if tls is not None:
+        conn.tls_started(tls_info(upgraded.get_extra_info("ssl_object"), tls, server_name or ""))
     return upgraded
+
+
+@final
+class ProxyProtocol(asyncio.BufferedProtocol):
+    """Reads a PROXY header in front of TLS and not an octet more, then makes way for a session."""
+
+    def __init__(
+        self, config: ServerConfig, tls: TlsConfig, make: Callable[[Peer], ServerProtocol]
+    ) -> None:
+        self._config, self._tls, self._make = config, tls, make
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._peer = peer_of(transport.get_extra_info("peername"))
+        self._timer = asyncio.get_running_loop().call_later(
+            self._config.timeouts.handshake, self._transport.abort
+        )
+        try:
+            self._reader = proxy_reader(self._config, self._peer) or ProxyReader()
+        except OSError as error:
+            logger.info("connection refused: %s", error)
+            self._reader = ProxyReader()
+            self._transport.abort()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        self._buffer = bytearray(self._reader.wanted)
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._reader.receive_data(self._buffer[:nbytes]) is not None:
+            self._transport.pause_reading()
+            self._task = asyncio.get_running_loop().create_task(self._begin())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+
+    async def _begin(self) -> None:
+        try:
+            protocol = self._make(behind_proxy(self._peer, self._reader.result))
+            secure = await start_tls(
+                protocol, self._transport, self._tls, self._config.timeouts.handshake
+            )
+        except (OSError, RuntimeError) as error:
+            logger.info("connection lost before it began: %s", error)
+            self._transport.abort()
+        else:
+            protocol.connection_made(secure)
+        self._timer.cancel()
 
 
 @final
@@ -370,16 +442,26 @@ async def start_server(
     """
     check_tls(config, tls)
     sessions: set[ServerProtocol] = set()
-    implicit = tls is not None and config.profile is Profile.SUBMISSIONS
+    implicit = tls if config.profile is Profile.SUBMISSIONS else None
+
+    def make(peer: Peer | None = None) -> ServerProtocol:
+        return ServerProtocol(session, config, tls, sessions, peer)
+
+    def make_behind_proxy() -> ProxyProtocol:
+        assert tls is not None  # noqa: S101 - check_tls() has seen to it
+        return ProxyProtocol(config, tls, make)
+
+    in_front = implicit is not None and bool(config.proxy)
+    secure = implicit is not None and not in_front
     listener = await asyncio.get_running_loop().create_server(
-        lambda: ServerProtocol(session, config, tls, sessions),
+        make_behind_proxy if in_front else make,
         host,
         port,
         reuse_port=reuse_port or None,
         backlog=1024,
-        ssl=tls.context if tls and implicit else None,
-        ssl_handshake_timeout=config.timeouts.handshake if implicit else None,
-        ssl_shutdown_timeout=LINGER if implicit else None,
+        ssl=implicit.context if implicit and secure else None,
+        ssl_handshake_timeout=config.timeouts.handshake if secure else None,
+        ssl_shutdown_timeout=LINGER if secure else None,
     )
     return Server(listener, sessions)
 

@@ -14,10 +14,12 @@ from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
     TlsConfig,
+    behind_proxy,
     check_tls,
     client_tls,
     logger,
     peer_of,
+    proxy_reader,
     settle,
     tls_info,
 )
@@ -171,6 +173,11 @@ class ServerSession:
         with suppress(OSError):  # it may be gone already
             peer = peer_of(sock.getpeername())
         info: TlsInfo | None = None
+        if reader := proxy_reader(config, peer):
+            sock.settimeout(config.timeouts.handshake)
+            while reader.result is None:
+                reader.receive_data(sock.recv(reader.wanted))
+            peer = behind_proxy(peer, reader.result)
         if tls is not None and config.profile is Profile.SUBMISSIONS:
             sock = wrapped = shake_hands(sock, tls, config.timeouts.handshake)
             info = tls_info(wrapped, tls)

@@ -29,7 +29,8 @@ from smtpwire.sasl import (
     tls_server_end_point,
 )
 from smtpwire.wire.command import StartTls
-from smtpwire.wire.value import value
+from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
+from smtpwire.wire.value import replace, value
 
 __all__ = [
     "Deadline",
@@ -39,10 +40,12 @@ __all__ = [
     "Steps",
     "TlsConfig",
     "attended",
+    "behind_proxy",
     "check_tls",
     "client_tls",
     "logger",
     "peer_of",
+    "proxy_reader",
     "settle",
     "tls_info",
 ]
@@ -209,6 +212,34 @@ def peer_of(address: object) -> Peer:
     if isinstance(address, tuple) and len(address) > 1:
         return Peer(str(address[0]), int(address[1]))
     return Peer()
+
+
+def proxy_reader(config: ServerConfig, peer: Peer) -> ProxyReader | None:
+    """What reads a PROXY header in front of TLS; elsewhere the engine does so, and this is None.
+
+    Raises OSError for a peer that is not a trusted proxy: close without a word.
+    """
+    if not config.proxy or config.profile is not Profile.SUBMISSIONS:
+        return None
+    if peer.address not in config.proxy:
+        raise OSError("not a trusted proxy")
+    return ProxyReader()
+
+
+def behind_proxy(peer: Peer, header: ProxyHeader | ProxyRefused | None) -> Peer:
+    """The peer that the header names. Raises OSError where it is refused."""
+    if not isinstance(header, ProxyHeader):
+        raise OSError("no PROXY header" if header is None else header.reason)
+    address, port = header.source or (peer.address, peer.port)
+    to_address, to_port = header.destination or ("", 0)
+    return replace(
+        peer,
+        address=address,
+        port=port,
+        destination_address=to_address,
+        destination_port=to_port,
+        proxy=header,
+    )
 
 
 def check_tls(config: ServerConfig, tls: TlsConfig | None) -> None:

@@ -14,10 +14,12 @@ from smtpwire.adapters.session import (
     TlsConfig,
     TlsObject,
     attended,
+    behind_proxy,
     check_tls,
     client_tls,
     logger,
     peer_of,
+    proxy_reader,
     settle,
     tls_info,
 )
@@ -293,6 +295,11 @@ async def _serve_one(
         peer = peer_of(stream.socket.getpeername())
     info = None
     secure = None
+    if reader := proxy_reader(config, peer):
+        with trio.move_on_after(config.timeouts.handshake):
+            while reader.result is None:
+                reader.receive_data(await stream.receive_some(reader.wanted))
+        peer = behind_proxy(peer, reader.result)
     if tls is not None and config.profile is Profile.SUBMISSIONS:
         secure = await shake_hands(stream, tls, config.timeouts.handshake)
         info = tls_info(facts(secure), tls)
