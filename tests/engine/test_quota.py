@@ -85,3 +85,17 @@ def test_domains_of_a_session() -> None:
         S: 250 2.1.5 Recipient OK
         """,
     )
+
+
+def test_another_ehlo_starts_no_count_anew() -> None:
+    made = limited(mailmax=1)
+    assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")
+    assert made.feed(b"EHLO c.example\r\n").startswith(b"250-")
+    assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"452 4.5.3")
+
+
+def test_helo_has_no_extensions_and_no_limits() -> None:
+    made = limited(mailmax=1)
+    assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")
+    assert made.feed(b"HELO c.example\r\n").startswith(b"250 ")
+    assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")

@@ -10,19 +10,22 @@ __all__ = ["Quota"]
 
 @final
 class Quota:
-    """Counts MAIL, RCPT and the domains of recipients; refused commands count, too (§4)."""
+    """Counts MAIL, RCPT and the domains of recipients; refused commands count, too (§4).
 
-    __slots__ = ("_domains", "_limits", "_mails", "_rcpts")
+    ``limits``: those told last; a new EHLO may tell others, and the counts go on (§3.6).
+    """
+
+    __slots__ = ("_domains", "_mails", "_rcpts", "limits")
 
     def __init__(self, limits: ServerLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._mails = 0
         self._rcpts = 0
         self._domains: set[str] = set()
 
     def allows(self, command: Mail | Rcpt) -> bool:
         """Count a command; False where it is one too many."""
-        limits = self._limits
+        limits = self.limits
         if isinstance(command, Mail):
             self._mails += 1
             self._rcpts = 0

@@ -403,7 +403,7 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
     but not implemented, 501, 553 or 555 for an argument (RFC 5321 §4.2.4, §4.3.2).
     """
     plain = _PLAIN.fullmatch(line)
-    if plain is not None and len(line) < _SURELY_SHORT:
+    if plain is not None and len(line) < _SURELY_SHORT <= grammar.command_line:
         return _plain_command(plain)
     make = _WITHOUT_ARGUMENT.get(line)
     if make is not None:

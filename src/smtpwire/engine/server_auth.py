@@ -1,0 +1,253 @@
+"""How a server runs an AUTH exchange (RFC 4954)."""
+
+from typing import Final, cast
+
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import (
+    Authenticated,
+    AuthenticationFailed,
+    CloseReason,
+    Identity,
+    ServerRequest,
+)
+from smtpwire.engine.policy import Policy
+from smtpwire.engine.redaction import REDACTED
+from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.server_config import complete
+from smtpwire.engine.server_core import CLOSED, WRITE, Item, Replies, ServerCore
+from smtpwire.engine.server_exchange import ServerExchange, challenge_line
+from smtpwire.engine.tls import TlsInfo
+from smtpwire.engine.violation import ViolationKind
+from smtpwire.sasl import (
+    Ask,
+    AuthorizationRequest,
+    Challenge,
+    SecretRequest,
+    ServerMechanismConfig,
+    ServerStep,
+    StoredSecret,
+    Succeeded,
+    server_mechanism,
+)
+from smtpwire.wire.command import (
+    Auth,
+)
+from smtpwire.wire.octets import decode_base64
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import Request
+
+__all__ = ["ServerAuth"]
+
+# RFC 4954 §4: with these AUTH need not be the last of its group.
+ONE_ROUND_TRIP: Final = frozenset({"PLAIN", "EXTERNAL"})
+
+
+class ServerAuth(ServerCore):
+    """AUTH: lines of base64 to the mechanism and back, and the application's part in it."""
+
+    __slots__ = ()
+
+    # -- commands and responses
+
+    def _on_auth(self, command: Auth) -> Item | None:
+        self._redact = True  # until it succeeds: what follows may be its response
+        last = command.initial_response is None or command.mechanism not in ONE_ROUND_TRIP
+        offered = self._full.mechanisms
+        if not offered:
+            self._refuse_kind(ReplyKind.NOT_IMPLEMENTED)
+            return None
+        if self._identity is not None:
+            self._refuse_kind(ReplyKind.BAD_SEQUENCE)
+            return None
+        if self._forbidden(command, "AUTH", last=last):
+            return None
+        if command.mechanism not in offered or command.mechanism not in self._plan.mechanisms:
+            self._refuse_kind(ReplyKind.AUTH_NO_MECHANISM)
+            return None
+        return self._begin_exchange(command)
+
+    def _begin_exchange(self, command: Auth) -> Item | None:
+        mechanism = server_mechanism(
+            command.mechanism,
+            self._mechanism_config(),
+            mechanisms=self._config.custom_mechanisms,
+        )
+        self._exchange = ServerExchange(mechanism)
+        self._state = self._state.commands["AUTH"]
+        self._step = ServerAuth._read_response
+        given = command.initial_response
+        if given is None:
+            self._exchange_step(mechanism.start(None))
+        elif not mechanism.client_first:
+            self._end_exchange(self._text(ReplyKind.AUTH_NO_INITIAL_RESPONSE))
+        else:
+            initial = b"" if given == b"=" else decode_base64(given)
+            if initial is None:
+                self._end_exchange(self._text(ReplyKind.AUTH_MALFORMED))
+            else:
+                self._exchange_step(mechanism.start(initial))
+        return None
+
+    def _mechanism_config(self) -> ServerMechanismConfig:
+        config, tls = self._config, self._tls
+        return ServerMechanismConfig(
+            scram_secret=config.scram_secret,
+            iterations=config.scram_iterations,
+            stores_passwords=config.stores_passwords,
+            hosts=(config.host, *config.aliases),
+            realm=config.realm,
+            bindings={} if tls is None else tls.bindings,
+            plus_offered=any(name.endswith("-PLUS") for name in self._plan.mechanisms),
+            external_identity=_certified_name(tls),
+        )
+
+    def _read_response(self) -> Item | None:
+        if self._must_flush and self._output and self._input.waiting:
+            return WRITE
+        raw = self._input.take_to_lf()
+        limit = min(self._config.limits.sasl_line, self._backlog)
+        if raw is None and self._input.waiting < limit:
+            return self._more()
+        self._line = REDACTED
+        if raw is None or len(raw) >= limit:
+            if raw is not None:
+                self._input.give_back(len(raw) + 1)
+            return self._break_exchange(ViolationKind.LINE_TOO_LONG, self._input.offset)
+        start = self._input.offset - len(raw) - 1
+        bare_cr = raw.find(b"\r")
+        if raw[-1:] != b"\r":
+            offset = start + len(raw)
+            return self._break_exchange(ViolationKind.BARE_LF, offset)
+        if bare_cr < len(raw) - 1:
+            self._input.give_back(2)
+            return self._break_exchange(ViolationKind.BARE_CR, start + bare_cr)
+        self._serial += 1
+        if self.trace is not None:
+            self._traced.append(("received", REDACTED + b"\r\n"))
+        line = raw[:-1]
+        if line == b"*":  # RFC 4954 §4
+            self._end_exchange(self._text(ReplyKind.AUTH_CANCELLED))
+            return None
+        response = decode_base64(line)
+        if response is None:
+            self._end_exchange(self._text(ReplyKind.AUTH_MALFORMED))
+        else:
+            self._exchange_step(self._running_exchange().mechanism.step(response))
+        return None
+
+    def _break_exchange(self, violation: ViolationKind, offset: int) -> Item | None:
+        """A line too long or with a bare CR or LF ends the exchange; it is dropped up to CRLF."""
+        if self._violation(violation, offset) is not Policy.CLOSE:
+            self._dropped = 0
+            too_long = violation is ViolationKind.LINE_TOO_LONG
+            kind = ReplyKind.AUTH_TOO_LONG if too_long else ReplyKind.AUTH_MALFORMED
+            self._end_exchange(self._text(kind))
+        if self._state is not CLOSED:
+            self._step = ServerCore._drop_line
+        return None
+
+    # -- the exchange
+
+    def _running_exchange(self) -> ServerExchange:
+        return cast("ServerExchange", self._exchange)
+
+    def _exchange_step(self, step: ServerStep) -> None:
+        match step:
+            case Challenge(data):
+                self._must_flush = True
+                self._write(challenge_line(data))
+                self._settle(None)
+            case Ask(question):
+                self._ask_later(question)
+            case Succeeded(authcid, authzid) if authzid in ("", authcid):
+                self._authenticated(authcid, authcid)
+            case Succeeded(authcid, authzid):
+                name = self._running_exchange().mechanism.name
+                self._ask_later(AuthorizationRequest(authcid, authzid, name))
+            case _:  # Failed
+                kind = ReplyKind.AUTH_MALFORMED if step.malformed else ReplyKind.AUTH_FAILED
+                verdict = self._running_exchange().verdict
+                refused = verdict is not None and not verdict.is_positive
+                self._end_exchange(verdict if verdict is not None and refused else self._text(kind))
+
+    def _authenticated(self, authcid: str, authzid: str) -> None:
+        exchange = self._running_exchange()
+        reply = exchange.verdict or self._text(ReplyKind.AUTH_OK)
+        self._identity = Identity(authcid, authzid, exchange.mechanism.name)
+        self._redact = False
+        self._weigh_requirements()
+        self._leave_exchange("(success)")
+        self._write(self._serialised(reply))
+        self._must_flush = True
+        self._tell(Authenticated(self._identity))
+        self._settle(None)
+
+    def _end_exchange(self, reply: Reply) -> None:
+        """Failed, cancelled or malformed: an attempt, however it ended (RFC 4954 §9)."""
+        mechanism = self._running_exchange().mechanism.name
+        self._auth_failures += 1
+        self._leave_exchange("(failure)")
+        self._write(self._serialised(reply))
+        self._must_flush = True
+        self._tell(AuthenticationFailed(mechanism, reply))
+        self._settle(reply)
+        if self._auth_failures >= self._config.limits.authentications and self._state is not CLOSED:
+            self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
+            self._close(CloseReason.ERRORS, self._text(ReplyKind.TOO_MANY_ERRORS))
+
+    def _leave_exchange(self, outcome: str) -> None:
+        self._exchange = None
+        self._enter(outcome)
+
+    # -- answers
+
+    def _answer_login(self, _: ServerRequest, replies: Replies) -> None:
+        """A default lets nobody in; whatever refuses, the mechanism plays to its end."""
+        exchange = self._running_exchange()
+        reply = self._one(replies, 235) if replies else self._text(ReplyKind.AUTH_FAILED)
+        exchange.verdict = complete(reply)
+        self._answered()
+        self._exchange_step(exchange.mechanism.answer(reply.is_positive))
+
+    def _answer_secret(self, _: SecretRequest, replies: Replies) -> None:
+        if not replies:
+            self.supply(None)
+            return
+        reply = self._one(replies, 235)
+        if reply.is_positive:
+            raise LocalProtocolError("a SecretRequest is answered with supply(), 4yz or 5yz")
+        self._answered()
+        self._end_exchange(complete(reply))
+
+    def _answer_authorization(self, request: AuthorizationRequest, replies: Replies) -> None:
+        exchange = self._running_exchange()
+        reply = self._one(replies, 235) if replies else self._text(ReplyKind.AUTH_FAILED)
+        exchange.verdict = complete(reply)
+        self._answered()
+        if reply.is_positive:
+            self._authenticated(request.authcid, request.authzid)
+        else:
+            self._end_exchange(exchange.verdict)
+
+    def supply(self, secret: StoredSecret | None, *, to: Request | None = None) -> None:
+        """Answer a SecretRequest with what is stored for the user; None: there is no such user.
+
+        Raises LocalProtocolError where no SecretRequest is pending, another one is, or the
+        mechanism cannot use this kind of secret; nothing has changed then.
+        """
+        pending = self._pending
+        if not isinstance(pending, SecretRequest) or (to is not None and to is not pending):
+            raise LocalProtocolError("no such SecretRequest is pending")
+        exchange = self._running_exchange()
+        try:
+            step = exchange.mechanism.supply(secret)
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
+        self._answered()
+        self._exchange_step(step)
+
+
+def _certified_name(tls: TlsInfo | None) -> str:
+    if tls is None or tls.peer is None or not tls.peer.names:
+        return ""
+    return tls.peer.names[0]

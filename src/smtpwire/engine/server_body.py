@@ -1,0 +1,356 @@
+"""How a server receives a message: DATA, chunks, and the replies to the end of it."""
+
+from collections.abc import Iterable
+from typing import Final, cast
+
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import (
+    Aborted,
+    BodyChunk,
+    EndOfMessage,
+    Envelope,
+    MessageAborted,
+)
+from smtpwire.engine.incoming import IncomingBody
+from smtpwire.engine.policy import Policy
+from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.server_config import complete
+from smtpwire.engine.server_core import DATA, PROGRESS, WRITE, Item, Replies, ServerCore
+from smtpwire.engine.state import State
+from smtpwire.engine.violation import ViolationKind
+from smtpwire.extensions import (
+    CHUNKING,
+    Burl,
+)
+from smtpwire.wire.body import DotDecoder
+from smtpwire.wire.command import (
+    Bdat,
+    Data,
+    Mail,
+)
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import Request
+
+__all__ = ["ServerBody"]
+
+SEND_DATA: Final = ReplyKind.SEND_DATA
+MESSAGE_OK: Final = ReplyKind.MESSAGE_OK
+BLOCK: Final = 65536
+"""Octets of a body decoded at once: what stands behind its end is copied."""
+
+
+class ServerBody(ServerCore):
+    """The body of a message: DATA (RFC 5321 §4.1.1.4), BDAT (RFC 3030), BURL (RFC 4468)."""
+
+    __slots__ = ()
+
+    # -- chunks (RFC 3030)
+
+    def _on_bdat(self, command: Bdat) -> Item | None:
+        """Frame the chunk whatever becomes of it: a body is never read as commands."""
+        refusal = self._chunk_refusal(command)
+        body = self._body
+        if refusal is not None:
+            self._stray_left, self._stray_reply = command.size, refusal
+            self._stray_replies = self._replies_to_refused(command)
+            self._dropped = 0
+            self._step = ServerBody._read_stray_chunk
+            return None
+        if body is not None:
+            body.chunk_left, body.last = command.size, command.last
+            self._step = ServerBody._read_chunk
+            return None
+        self._begin_chunks(command.size, last=command.last)
+        return self._ask(Data(chunking=True))
+
+    def _chunk_refusal(self, command: Bdat) -> Reply | None:
+        config, body = self._config, self._body
+        kind = None
+        if self._refused is not None:
+            return self._service_refused()
+        if CHUNKING not in self._plan.offer:
+            kind = ReplyKind.NOT_IMPLEMENTED
+        elif body is not None and body.refused:
+            kind = ReplyKind.BODY_FAILED
+        elif config.require_tls or config.require_auth:
+            kind = self._required_first(command)
+        if kind is None and self._state is State.MAIL:
+            kind = ReplyKind.NO_RECIPIENTS
+        if kind is None and "BDAT" not in self._state.commands:
+            kind = ReplyKind.BAD_SEQUENCE
+        return None if kind is None else config.texts[kind]
+
+    def _replies_to_refused(self, command: Bdat) -> int:
+        # RFC 2033 §4.3: LAST has a reply a recipient, and none where there is no recipient.
+        per_recipient = self._lmtp and command.last and CHUNKING in self._plan.offer
+        return len(self._recipients) if per_recipient else 1
+
+    def _begin_chunks(self, size: int, *, last: bool) -> None:
+        body = self._body = IncomingBody.of_chunks(check=self._config.check_chunks)
+        body.chunk_left, body.last = size, last
+
+    def _read_stray_chunk(self) -> Item | None:
+        if self._stray_left:
+            octets = self._input.take(self._stray_left)
+            if not octets:
+                return self._more()
+            self._stray_left -= len(octets)
+            self._drop(len(octets))
+            return None
+        self._step = ServerCore._read_command
+        for _ in range(self._stray_replies):
+            self._refuse(self._stray_reply)
+        return None
+
+    def _read_chunk(self) -> Item | None:
+        body = self._running_body()
+        if not body.chunk_left:
+            return self._end_of_chunk(body)
+        octets = self._input.take(body.chunk_left)
+        if not octets:
+            return self._more()
+        body.chunk_left -= len(octets)
+        return self._content(body, octets)
+
+    def _end_of_chunk(self, body: IncomingBody) -> Item | None:
+        self._serial += 1
+        if body.last:
+            return self._end_of_body()
+        self._step = ServerCore._read_command
+        if body.refusal is None:
+            self._write(self._octets(ReplyKind.CHUNK_OK))
+        else:
+            body.refused = True
+            self._write(self._serialised(body.refusal))
+        return None
+
+    def _on_burl(self, command: Burl) -> Item | None:
+        """A chunk the application fetches itself (RFC 4468 §3.2)."""
+        body = self._body
+        if self._forbidden(command, "BURL", last=False):
+            return None
+        if body is None:
+            self._begin_chunks(0, last=command.last)
+            self._burl = command
+            return self._ask(Data(chunking=True))
+        if body.refused:
+            self._refuse_kind(ReplyKind.BODY_FAILED)
+            return None
+        body.chunk_left, body.last = 0, command.last
+        if body.refusal is not None:
+            return self._end_of_chunk(body)
+        return self._ask(command)
+
+    # -- the body
+
+    def _running_body(self) -> IncomingBody:
+        return cast("IncomingBody", self._body)
+
+    def _read_data(self) -> Item | None:
+        if not self._input.waiting:
+            return self._more() if self._eof else DATA
+        if self._must_flush and self._output:
+            return WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
+        octets = self._input.take(BLOCK)
+        body = self._running_body()
+        decoder = cast("DotDecoder", body.decoder)
+        content = decoder.decode(octets)
+        if decoder.finished:
+            self._input.give_back(len(decoder.rest))
+            self._step = ServerBody._end_of_body
+        elif body.refusal is not None:
+            return self._content(body, octets)  # of which the decoder gives no more
+        item = self._content(body, content) if content else None
+        if decoder.violation is not None and body.refusal is None:
+            if item is not None:
+                self._tell(item)
+            return self._bare_line_end(body, decoder)
+        return item
+
+    def _content(self, body: IncomingBody, octets: bytes) -> BodyChunk | None:
+        """Hand on a piece of content, unless it no longer matters."""
+        size = len(octets)
+        self._progress += size
+        if self._progress >= PROGRESS:
+            self._progress = 0
+            self._serial += 1
+        if body.refusal is not None:
+            self._drop(size)
+            return None
+        limit = self._plan.message
+        if limit and body.size + size > limit:
+            self._over_limit(body, octets[: limit - body.size])
+            return None
+        body.add(octets)
+        return BodyChunk(octets)
+
+    def _over_limit(self, body: IncomingBody, octets: bytes) -> None:
+        """Hand on what still fits, so that it does not matter how the content was cut."""
+        if octets:
+            self._tell(BodyChunk(octets))
+        self._fail_body(body, self._text(ReplyKind.TOO_LARGE), Aborted.LIMIT)
+
+    def _bare_line_end(self, body: IncomingBody, decoder: DotDecoder) -> Item | None:
+        kind = ViolationKind.BARE_CR if decoder.bare == b"\r" else ViolationKind.BARE_LF
+        offset = body.start + (decoder.violation or 0)
+        if self._violation(kind, offset) is not Policy.CLOSE:
+            self._fail_body(body, self._text(ReplyKind.BARE_LINE_END), Aborted.CONTENT)
+        return None
+
+    def _fail_body(self, body: IncomingBody, reply: Reply, reason: Aborted) -> None:
+        """The message will not be taken; its octets are read past and answered at their end."""
+        body.refusal = reply
+        body.open = False
+        self._dropped = 0
+        if body.decoder is not None:
+            body.decoder.discard()
+        self._tell(MessageAborted(reason, reply))
+
+    def _early_verdict(self, replies: Replies, to: Request | None) -> None:
+        body = self._body
+        if body is None or not body.open or to is not None or len(replies) != 1:
+            raise LocalProtocolError("no question is pending")
+        reply = complete(replies[0])
+        if reply.code < 400:
+            raise LocalProtocolError("an early verdict is 4yz or 5yz")
+        self._serialised(reply)
+        self._fail_body(body, reply, Aborted.REFUSED)
+        if reply.code == 421:
+            self.shutdown(reply)
+
+    def _end_of_body(self) -> Item | None:
+        body = self._running_body()
+        self._step = ServerCore._read_command
+        if body.refusal is not None:
+            octets = self._serialised(body.refusal)
+            for _ in range(len(self._recipients) if self._lmtp else 1):
+                self._write(octets)
+            self._end_transaction()
+            return None
+        body.open = False
+        self._serial += 1
+        envelope = Envelope(cast("Mail", self._mail), tuple(self._recipients))
+        self._owed = self._replies_after_body()
+        return self._ask(EndOfMessage(envelope, body.size, body.canonical))
+
+    def _replies_after_body(self) -> int:
+        recipients = len(self._recipients)
+        if self._lmtp:
+            return recipients  # RFC 2033 §4.2
+        return recipients + 1 if self._prdr else 1
+
+    # -- answers
+
+    def _answer_data(self, data: Data, replies: Replies) -> None:
+        reply = self._data_reply(replies, data)
+        if data.chunking:
+            self._answer_chunks(reply)
+        elif reply is not None and not reply.is_intermediate:
+            self._must_flush = True
+            self._say(reply)
+        else:
+            self._enter("DATA")
+            self._step = ServerBody._read_data
+            body = self._body = IncomingBody.of_data(self._config.line_endings, self._input.offset)
+            body.open = True
+            self._must_flush = True
+            if reply is None:
+                self._say_kind(SEND_DATA)
+            else:
+                self._say(reply)
+
+    def _data_reply(self, replies: Replies, data: Data) -> Reply | None:
+        if not replies:
+            return None
+        go_on = len(replies) == 1 and replies[0].is_positive and data.chunking
+        return replies[0] if go_on else self._one(replies, 354)
+
+    def _answer_chunks(self, reply: Reply | None) -> None:
+        """Nothing is sent yet: a refusal is the answer to the chunk, once it has been read."""
+        body = self._running_body()
+        burl, self._burl = self._burl, None
+        self._enter("BDAT")
+        self._step = ServerBody._read_chunk
+        body.open = reply is None or reply.code < 400
+        if reply is not None and not body.open:
+            body.refusal = complete(reply)
+            self._dropped = 0
+        if reply is not None and reply.code == 421:
+            self._say(reply)
+        elif self._shutdown is not None:
+            self._settle(None)
+        else:
+            self._answered()
+            if burl is not None and body.open:
+                self._ask_later(burl)
+
+    def _answer_burl(self, _: Burl, replies: Replies) -> None:
+        body = self._running_body()
+        reply = self._one(replies, None) if replies else self._text(ReplyKind.REFUSED)
+        if reply.is_positive and body.last:
+            self._answered()
+            self._step = ServerBody._end_of_body
+            return
+        if not reply.is_positive:
+            body.refused = True
+            self._fail_body(body, complete(reply), Aborted.REFUSED)
+            if body.last:
+                self._end_transaction()
+        self._step = ServerCore._read_command
+        self._say(reply)
+
+    def _answer_end(self, _: EndOfMessage, replies: Replies) -> None:
+        if self._lmtp or self._prdr:
+            self._answer_recipients(replies)
+            return
+        reply = self._one(replies, None, utf8=self._utf8) if replies else None
+        utf8 = self._utf8
+        self._end_transaction()
+        if reply is None or reply.is_positive:
+            self._count_message()
+        if reply is None:
+            self._say_kind(MESSAGE_OK)
+        else:
+            self._say(reply, utf8=utf8)
+
+    def _count_message(self) -> None:
+        self._messages += 1
+        self._junk = 0
+
+    def _answer_recipients(self, replies: Replies) -> None:
+        """LMTP and PRDR: a reply a recipient, in order (RFC 2033 §4.2)."""
+        if len(replies) > self._owed:
+            raise LocalProtocolError(f"{self._owed} replies are owed, not {len(replies)}")
+        given = [complete(self._one((reply,), None, utf8=self._utf8)) for reply in replies]
+        closing = next((reply for reply in given if reply.code == 421), None)
+        if closing is not None:
+            given = given[: given.index(closing) + 1]
+        if not given:
+            missing = len(self._recipients) - len(self._given)
+            given = [self._text(MESSAGE_OK)] * missing
+            if self._prdr:
+                given.append(self._overall([*self._given, *given]))
+        if self._prdr and not self._given:
+            self._write(self._octets(ReplyKind.RECIPIENTS_FIRST))
+        for reply in given:
+            self._write(self._serialised(reply, utf8=self._utf8))
+        self._given += given
+        self._owed -= len(given)
+        if self._owed and closing is None:
+            return
+        accepted = any(reply.is_positive for reply in self._given)
+        self._given = []
+        self._owed = 0
+        self._end_transaction()
+        if accepted:
+            self._count_message()
+        self._settle(closing)
+
+    def _overall(self, given: Iterable[Reply]) -> Reply:
+        """PRDR's final reply: good where any recipient's was, else the least lasting refusal."""
+        given = list(given)
+        if any(reply.is_positive for reply in given):
+            return self._text(MESSAGE_OK)
+        if any(reply.is_transient for reply in given):
+            return Reply(450, "No recipient accepted the message", "4.0.0")
+        return Reply(550, "No recipient accepted the message", "5.0.0")

@@ -1,0 +1,741 @@
+"""What every part of a server needs: octets in and out, lines, refusals, answers, the end."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, TypeAlias, cast
+
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import (
+    Aborted,
+    Closed,
+    CloseReason,
+    Connected,
+    Direction,
+    Identity,
+    InvalidCommand,
+    MessageAborted,
+    Peer,
+    ServerEvent,
+    ServerRequest,
+)
+from smtpwire.engine.incoming import IncomingBody
+from smtpwire.engine.input import Input
+from smtpwire.engine.need import Need, ServerNeed
+from smtpwire.engine.plan import Plan, Situation
+from smtpwire.engine.policy import Policy
+from smtpwire.engine.quota import Quota
+from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted
+from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.server_config import ServerConfig, complete, serialise
+from smtpwire.engine.server_exchange import ServerExchange
+from smtpwire.engine.state import State
+from smtpwire.engine.tls import TlsInfo
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
+from smtpwire.extensions import (
+    PIPELINING,
+    Burl,
+    Profile,
+)
+from smtpwire.wire.command import (
+    VERBS,
+    Auth,
+    Bdat,
+    Command,
+    CommandError,
+    Hello,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    parse_command,
+)
+from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import Request, replace
+
+__all__ = ["ServerCore"]
+
+Item: TypeAlias = ServerEvent | ServerNeed
+Step: TypeAlias = Callable[[Any], Item | None]
+"""Reads on; None where it left its events in the queue, or there is more to be read."""
+Trace: TypeAlias = Callable[[Direction, bytes], None]
+Replies: TypeAlias = tuple[Reply, ...]
+# Bound once: a member looked up on its enum costs as much as a small call on CPython 3.11.
+DATA: Final = Need.DATA
+WRITE: Final = Need.WRITE
+REPLY: Final = Need.REPLY
+TLS: Final = Need.TLS
+CLOSE: Final = Need.CLOSE
+READY: Final = State.READY
+HANDSHAKE: Final = State.TLS
+CLOSED: Final = State.CLOSED
+PROGRESS: Final = 4096
+"""Octets of a body that count as a block (RFC 5321 §4.5.3.2.5 gives none)."""
+EXCERPT: Final = 100
+"""Octets of an over-long line that an event shows."""
+# RFC 3207 §4, with LHLO for EHLO; and RFC 4954 §6 with STARTTLS, without which no AUTH may come.
+EXEMPT_FROM_TLS: Final = frozenset({Noop, StartTls, Quit})
+EXEMPT_FROM_AUTH: Final = frozenset({Auth, Hello, Noop, Rset, StartTls, Quit})
+FOREIGN: Final = frozenset(
+    # HTTP's methods and header fields a browser sends, other protocols' first words
+    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH HOST: USER-AGENT: CONTENT-LENGTH:"
+    b" CONTENT-TYPE: REFERER: ORIGIN: PRI INVITE REGISTER".split()
+)
+FOREIGN_STARTS: Final = (b"SSH-", b"\x16\x03")  # SSH, and TLS where none is spoken
+# RFC 2920 §3.2: the replies to all others are not held back while input waits; RFC 3030 §2.
+GROUPED: Final = frozenset({b"MAIL", b"RCPT", b"RSET", b"BDAT"})
+ABORTED_BY: Final[Mapping[CloseReason, Aborted]] = {
+    CloseReason.TIMEOUT: Aborted.TIMEOUT,
+    CloseReason.SHUTDOWN: Aborted.SHUTDOWN,
+}
+IN_TRANSACTION: Final = frozenset({State.READY, State.MAIL, State.RCPT})
+OUTSIDE_TRANSACTION: Final = frozenset({State.READY})
+
+
+class ServerCore:
+    """The state of a connection, and how it reads lines, refuses, asks, answers and ends."""
+
+    __slots__ = (
+        "_auth_failures",
+        "_backlog",
+        "_binary",
+        "_body",
+        "_burl",
+        "_commands",
+        "_config",
+        "_dropped",
+        "_eof",
+        "_errors",
+        "_events",
+        "_exchange",
+        "_full",
+        "_given",
+        "_greeted",
+        "_hello",
+        "_identity",
+        "_input",
+        "_junk",
+        "_line",
+        "_lmtp",
+        "_mail",
+        "_messages",
+        "_must_flush",
+        "_octets_received",
+        "_octets_sent",
+        "_output",
+        "_output_limit",
+        "_output_size",
+        "_owed",
+        "_peer",
+        "_pending",
+        "_plan",
+        "_prdr",
+        "_progress",
+        "_proxy",
+        "_quota",
+        "_ready",
+        "_recipients",
+        "_redact",
+        "_refused",
+        "_refused_recipients",
+        "_replies",
+        "_reversed",
+        "_serial",
+        "_shutdown",
+        "_socket_peer",
+        "_state",
+        "_step",
+        "_stray_left",
+        "_stray_replies",
+        "_stray_reply",
+        "_suffix",
+        "_tls",
+        "_traced",
+        "_trailing",
+        "_unhindered",
+        "_utf8",
+        "trace",
+    )
+
+    _handlers: ClassVar[Mapping[type[Command], Callable[[Any, Any], Item | None]]]
+    """What is done with a command, by its class; with others, :meth:`_on_extension`."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        tls: TlsInfo | None = None,
+        peer: Peer | None = None,
+        reply_suffix: str = "",
+    ) -> None:
+        if config.profile is Profile.SUBMISSIONS and tls is None:
+            raise ValueError("this profile has TLS from the first octet: give tls= (RFC 8314 §3.3)")
+        serialise(Reply(500, reply_suffix), enhanced=False)  # raises where it cannot be sent
+        self.trace: Trace | None = None
+        self._traced: list[tuple[Direction, bytes]] = []
+        self._config = config
+        self._ready = config.octets
+        self._suffix = reply_suffix
+        self._peer = self._socket_peer = Peer() if peer is None else peer
+        self._tls = tls
+        self._input = Input()
+        self._eof = False
+        self._trailing = b""
+        self._output: list[bytes] = []
+        self._output_size = 0
+        self._output_limit = config.limits.output
+        self._backlog = config.limits.backlog
+        self._must_flush = False
+        # where the session is
+        self._state = State.GREETING
+        self._step: Step = ServerCore._greet
+        self._events: list[ServerEvent] = []
+        self._pending: ServerRequest | None = None
+        self._shutdown: Reply | None = None
+        self._refused: Reply | None = None
+        self._greeted = False
+        self._hello: Hello | None = None
+        self._identity: Identity | None = None
+        self._exchange: ServerExchange | None = None
+        self._line = b""
+        self._redact = False
+        self._reversed = False
+        # the transaction
+        self._mail: Mail | None = None
+        self._recipients: list[Rcpt] = []
+        self._utf8 = False
+        self._body: IncomingBody | None = None
+        self._lmtp = config.profile is Profile.LMTP
+        self._prdr = False
+        self._binary = False
+        self._quota: Quota | None = None
+        self._owed = 0
+        self._given: list[Reply] = []
+        self._burl: Burl | None = None
+        self._stray_left = 0
+        self._stray_reply = config.texts[ReplyKind.BAD_SEQUENCE]
+        self._stray_replies = 0
+        self._dropped = 0
+        # counts
+        self._serial = 0
+        self._progress = 0
+        self._octets_received = 0
+        self._octets_sent = 0
+        self._commands = 0
+        self._replies = 0
+        self._errors = 0
+        self._junk = 0
+        self._messages = 0
+        self._refused_recipients = 0
+        self._auth_failures = 0
+        self._unhindered = False
+        self._plan = self._full = self._full_plan()
+        self._proxy: ProxyReader | None = None
+        if config.proxy and self._peer.proxy is None:
+            self._proxy = ProxyReader()
+            self._step = ServerCore._read_proxy_header
+            if self._peer.address not in config.proxy:
+                self._close(CloseReason.VIOLATION, error="not a trusted proxy")
+
+    # -- output
+
+    def _text(self, kind: ReplyKind) -> Reply:
+        return self._suffixed(self._config.texts[kind])
+
+    def _suffixed(self, reply: Reply) -> Reply:
+        if self._suffix and reply.code >= 400:
+            return Reply(reply.code, f"{reply.text} {self._suffix}", reply.enhanced)
+        return reply
+
+    def _octets(self, kind: ReplyKind) -> bytes:
+        if self._suffix or self._state is State.GREETING:
+            return self._serialised(self._text(kind))
+        return self._ready[kind]
+
+    def _serialised(self, reply: Reply, *, utf8: bool = False) -> bytes:
+        # RFC 2034 §4: no enhanced code in what stands in the greeting's place.
+        enhanced = self._config.enhanced and self._state is not State.GREETING
+        try:
+            return serialise(reply, enhanced, utf8=utf8)
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
+
+    def _write(self, octets: bytes) -> None:
+        self._output.append(octets)
+        self._output_size += len(octets)
+        self._replies += 1
+        if self.trace is not None:
+            self._traced.append(("sent", octets))
+
+    def _call_trace(self, item: Item) -> None:
+        traced, self._traced = self._traced, []
+        try:
+            for direction, octets in traced:
+                if self.trace is not None:
+                    self.trace(direction, octets)
+        except BaseException:
+            # What a trace raises changes nothing: the event is still to come.
+            if not isinstance(item, Need):
+                self._events.insert(0, item)
+            raise
+
+    # -- the end
+
+    def shutdown(self, reply: Reply | None = None) -> None:
+        """End the session with 421 as soon as no reply is owed (RFC 5321 §3.8).
+
+        A pending question stays answerable, and the 421 follows its reply. A body that comes is
+        aborted at once. Raises LocalProtocolError for a reply other than 421.
+        """
+        reply = self._text(ReplyKind.SHUTDOWN) if reply is None else reply
+        if reply.code != 421:
+            raise LocalProtocolError("a server shuts down with 421 (RFC 5321 §3.8)")
+        reply = complete(reply)
+        octets = self._serialised(reply)
+        if self._state is CLOSED or self._shutdown is not None:
+            return
+        if self._pending is not None:
+            self._shutdown = reply
+            return
+        if self._state is not State.TLS:
+            self._write(octets)
+        self._close(CloseReason.SHUTDOWN, reply)
+
+    def _close(self, reason: CloseReason, reply: Reply | None = None, error: str = "") -> None:
+        if self._body is not None and self._body.open:
+            aborted = ABORTED_BY.get(reason, Aborted.CLOSED)
+            self._events.append(MessageAborted(aborted, reply))
+        self._events.append(Closed(reason, reply, error))
+        # What was not told yet cannot be answered any more.
+        self._events = [event for event in self._events if not isinstance(event, Request)]
+        self._state = CLOSED
+        self._step = ServerCore._ended
+        self._pending = None
+        self._body = None
+        self._exchange = None
+        self._input.clear()
+
+    def _ended(self) -> Item | None:
+        return CLOSE
+
+    def _violation(
+        self, kind: ViolationKind, offset: int, closing: ReplyKind | None = ReplyKind.CLOSING
+    ) -> Policy:
+        """Tell of a violation; where its policy is to close, say ``closing`` and do so."""
+        policy = self._config.policy(kind)
+        fatal = policy is Policy.CLOSE
+        self._events.append(ProtocolViolation(kind, offset, fatal))
+        if fatal:
+            reply = None if closing is None else self._text(closing)
+            if closing is not None:
+                self._write(self._octets(closing))
+            self._close(CloseReason.VIOLATION, reply)
+        return policy
+
+    def _more(self) -> Item | None:
+        """More octets are needed: they are to be read, or there are none to come."""
+        if not self._eof:
+            return DATA
+        self._close(CloseReason.EOF)
+        return None
+
+    def _drop(self, octets: int) -> bool:
+        """Count what is dropped; past the limit close, and say False."""
+        self._dropped += octets
+        if self._dropped <= self._config.limits.swallow:
+            return True
+        self._violation(ViolationKind.TOO_MUCH, self._input.offset, ReplyKind.TOO_MUCH)
+        return False
+
+    # -- before the first command
+
+    def _read_proxy_header(self) -> Item | None:
+        """PROXY is required of those who may send it, and of nobody else (haproxy's §2)."""
+        if not self._input.waiting:
+            return self._more()
+        reader = cast("ProxyReader", self._proxy)
+        header = reader.receive_data(self._input.take(reader.wanted))
+        if header is None:
+            return None
+        self._proxy = None
+        if isinstance(header, ProxyRefused):
+            self._close(CloseReason.VIOLATION, error=header.reason)
+            return None
+        self._socket_peer = self._peer = _behind_proxy(self._peer, header)
+        self._plan = self._full = self._full_plan()
+        self._step = ServerCore._greet
+        if self._input.waiting:
+            self._early_talk()
+        return None
+
+    def _greet(self) -> Item | None:
+        return self._ask(Connected(self._peer))
+
+    def _early_talk(self) -> None:
+        # RFC 5321 §4.3.1: a client waits for the greeting; Exim's PIPECONNECT does not.
+        if self._proxy is None and self._socket_peer.address not in self._config.pipeconnect:
+            self._violation(ViolationKind.EARLY_TALK, self._input.offset, ReplyKind.EARLY_TALK)
+
+    def _octets_behind_starttls(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._output:  # the 220 has left: these are TLS's, never parsed
+            room = self._config.limits.trailing - len(self._trailing)
+            self._trailing += bytes(data[:room])
+            return
+        # The 220 has not left, so they came in plaintext: an attack (CVE-2011-0411), R89.
+        self._output.clear()
+        self._output_size = 0
+        self._violation(ViolationKind.PLAINTEXT_BEHIND_STARTTLS, self._input.offset, None)
+
+    def _full_plan(self) -> Plan:
+        config = self._config
+        address = self._socket_peer.address
+        withheld = {
+            keyword
+            for keyword, trusted in (
+                ("XCLIENT", config.xclient),
+                ("XFORWARD", config.xforward),
+                ("PIPECONNECT", config.pipeconnect),
+                ("X_PIPE_CONNECT", config.pipeconnect),
+            )
+            if address not in trusted
+        }
+        tls = self._tls
+        return config.plan(
+            Situation(
+                tls=tls is not None,
+                bindings=tls is not None and bool(tls.bindings),
+                certificate=tls is not None and tls.peer is not None,
+                withheld=frozenset(withheld),
+            )
+        )
+
+    # -- reading commands
+
+    def _read_command(self) -> Item | None:
+        if not self._input.waiting:
+            return self._more() if self._eof else DATA
+        if self._must_flush and self._output:
+            return WRITE  # RFC 2920 §3.2: this reply must not wait for more input
+        raw = self._input.take_to_lf()
+        if raw is None or len(raw) >= self._plan.read_limit:
+            return self._no_line(raw)
+        if not raw or raw.find(b"\r") != len(raw) - 1:
+            return self._broken_line(raw)
+        self._serial += 1
+        self._commands += 1
+        self._line = line = raw[:-1]
+        if self.trace is not None:
+            self._traced.append(("received", self._shown(line) + b"\r\n"))
+        try:
+            command = parse_command(line, self._plan.grammar, utf8=self._utf8)
+        except CommandError as error:
+            return self._refuse_line(error)
+        if self._refused is not None and not isinstance(command, Quit | Bdat):
+            self._refuse(self._service_refused())
+            return None
+        return self._handlers.get(type(command), ServerCore._on_extension)(self, command)
+
+    def _no_line(self, raw: bytes | None) -> Item | None:
+        """No line yet, or one longer than any may be."""
+        if raw is not None:
+            self._input.give_back(len(raw) + 1)
+        self._line = self._input.peek(EXCERPT)
+        if foreign := self._foreign_word(self._line):
+            return self._foreign(foreign, self._input.offset)
+        if self._input.waiting < self._plan.read_limit:
+            return self._more()
+        reply = self._too_long(self._line)
+        return self._refuse_broken(ViolationKind.LINE_TOO_LONG, self._input.offset, reply)
+
+    def _broken_line(self, raw: bytes) -> Item | None:
+        """CR or LF that is no line end: the line is answered once, and dropped up to CRLF."""
+        self._line = raw
+        start = self._input.offset - len(raw) - 1
+        bare_cr = raw.find(b"\r")
+        if raw.endswith(b"\r"):  # the line is whole
+            self._input.give_back(2)
+        if foreign := self._foreign_word(raw):
+            return self._foreign(foreign, start)
+        if 0 <= bare_cr < len(raw) - 1:
+            kind, offset = ViolationKind.BARE_CR, start + bare_cr
+        else:
+            kind, offset = ViolationKind.BARE_LF, start + len(raw)
+        reply = Reply(500, "A line ends with CRLF and holds no other CR or LF", "5.5.2")
+        return self._refuse_broken(kind, offset, reply)
+
+    def _refuse_broken(self, kind: ViolationKind, offset: int, reply: Reply) -> Item | None:
+        if self.trace is not None:
+            self._traced.append(("received", self._shown(self._line) + b"\r\n"))
+        if self._violation(kind, offset) is not Policy.CLOSE:
+            self._dropped = 0
+            self._step = ServerCore._drop_line
+            self._refuse(reply)
+            self._close_if_unframed(offset)
+        return None
+
+    def _close_if_unframed(self, offset: int) -> None:
+        """What follows an unreadable BDAT cannot be told from commands (RFC 3030 §2)."""
+        if self._line.lstrip(b" \t")[:4].upper() == b"BDAT" and self._state is not CLOSED:
+            self._violation(ViolationKind.CHUNK_SIZE, offset)
+
+    def _too_long(self, line: bytes) -> Reply:
+        if line[:4].upper() == b"AUTH":
+            return self._config.texts[ReplyKind.AUTH_TOO_LONG]
+        return Reply(500, "Line too long", "5.5.2")
+
+    def _drop_line(self) -> Item | None:
+        """Drop what is left of a broken line, up to its CRLF."""
+        octets = self._input.take()
+        end = octets.find(b"\r\n")
+        if end >= 0:
+            self._input.give_back(len(octets) - end - 2)
+            self._step = ServerCore._read_command
+            return None
+        dropped = len(octets)
+        if octets.endswith(b"\r"):
+            self._input.give_back(1)
+            dropped -= 1
+        return self._more() if self._drop(dropped) else None
+
+    def _shown(self, line: bytes) -> bytes:
+        """A line as an event or a trace may show it."""
+        if looks_like_auth(line):
+            return redacted(line)
+        # An unknown line behind a refused AUTH may be its response.
+        hidden = self._redact and line.partition(b" ")[0].upper() not in VERBS
+        return REDACTED if hidden else line
+
+    def _refuse_line(self, error: CommandError) -> Item | None:
+        offset = self._input.offset - len(self._line) - 2
+        if foreign := self._foreign_word(self._line + b" "):
+            self._input.give_back(2)
+            del self._traced[-1:]  # it is shown as it would be had only its word come
+            return self._foreign(foreign, offset)
+        reply = Reply(error.code, error.reason, error.enhanced)
+        if error.code == 500 and error.enhanced == "5.5.2":
+            reply = self._too_long(self._line)
+            if self._violation(ViolationKind.LINE_TOO_LONG, offset) is Policy.CLOSE:
+                return None
+        self._refuse(reply if self._refused is None else self._service_refused())
+        self._close_if_unframed(offset)
+        return None
+
+    def _foreign_word(self, line: bytes) -> bytes:
+        """What a line before EHLO begins with, where that is another protocol's; else nothing.
+
+        Of a line that is still to come, enough has come to tell, or it says nothing yet.
+        """
+        if self._state is not State.HELLO:
+            return b""
+        word, blank, _ = line.partition(b" ")
+        verb = word.upper()
+        if blank and verb in FOREIGN and verb not in self._plan.grammar.verbs:
+            return word
+        return next((start for start in FOREIGN_STARTS if line.startswith(start)), b"")
+
+    def _foreign(self, word: bytes, offset: int) -> Item | None:
+        self._line = word
+        reply = Reply(500, "This is SMTP", "5.5.1")
+        return self._refuse_broken(ViolationKind.FOREIGN_PROTOCOL, offset, reply)
+
+    def _service_refused(self) -> Reply:
+        # RFC 7504 §3: after 521 everything is 521; RFC 5321 §3.1: after 554, 503.
+        if self._refused is not None and self._refused.code == 521:
+            return self._refused
+        return self._config.texts[ReplyKind.BAD_SEQUENCE]
+
+    # -- refusing
+
+    def _refuse(self, reply: Reply, *, counts: bool = True) -> None:
+        """Answer a command that cannot be taken; tell of it; count it."""
+        line = self._line
+        self._redact = self._redact or looks_like_auth(line)
+        self._errors += counts
+        if self._errors > self._config.limits.errors:
+            self._too_many()
+            return
+        if line[:4].upper() not in GROUPED:
+            self._must_flush = True
+        reply = self._suffixed(reply)
+        self._write(self._serialised(reply))
+        self._events.append(InvalidCommand(self._shown(line), reply))
+
+    def _refuse_kind(self, kind: ReplyKind) -> None:
+        self._refuse(self._config.texts[kind])
+
+    def _too_many(self) -> None:
+        """Over a budget: 421 instead of the reply."""
+        reply = self._text(ReplyKind.TOO_MANY_ERRORS)
+        self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
+        self._events.append(InvalidCommand(self._shown(self._line), reply))
+        self._close(CloseReason.ERRORS, reply)
+
+    def _forbidden(self, command: Command, name: str, *, last: bool = True) -> bool:
+        """Refuse a command that cannot be taken now, and say so."""
+        config = self._config
+        kind = None
+        if config.require_tls or config.require_auth:
+            kind = self._required_first(command)
+        if kind is None and name not in self._state.commands:
+            kind = ReplyKind.BAD_SEQUENCE
+        if kind is None and self._input.waiting and (last or PIPELINING not in self._plan.offer):
+            kind = self._pipelined()
+        if kind is not None and self._state is not CLOSED:
+            self._refuse_kind(kind)
+        return kind is not None
+
+    def _required_first(self, command: Command) -> ReplyKind | None:
+        """TLS or AUTH, where the service requires it before this command."""
+        config = self._config
+        kind = type(command)
+        if config.require_tls and self._tls is None:
+            hello = isinstance(command, Hello) and command.verb != "HELO"
+            if not hello and kind not in EXEMPT_FROM_TLS:
+                return ReplyKind.TLS_REQUIRED
+        if config.require_auth and self._identity is None and kind not in EXEMPT_FROM_AUTH:
+            return ReplyKind.AUTH_REQUIRED
+        return None
+
+    def _weigh_requirements(self) -> None:
+        """Note whether MAIL and RCPT need no more than their place in the table."""
+        config = self._config
+        self._unhindered = (
+            PIPELINING in self._plan.offer
+            and not (config.require_tls and self._tls is None)
+            and not (config.require_auth and self._identity is None)
+        )
+
+    def _pipelined(self) -> ReplyKind | None:
+        """Something stands behind a command that must be last in its group (RFC 2920 §3.1)."""
+        if self._socket_peer.address in self._config.pipeconnect:
+            return None
+        policy = self._violation(ViolationKind.PIPELINING, self._input.offset)
+        return None if policy is Policy.NOTE else ReplyKind.BAD_SEQUENCE
+
+    def _is_junk(self) -> bool:
+        """Count a command that moves no mail; over the budget, close."""
+        self._junk += 1
+        if self._junk <= self._config.limits.junk:
+            return False
+        self._too_many()
+        return True
+
+    def _on_extension(self, command: Command) -> Item | None:
+        """A verb that an offered extension brings; without a line in the table, by its entry."""
+        verb = self._line.rstrip(b" \t").partition(b" ")[0]
+        entry = self._plan.grammar.verbs[verb.upper()]
+        states = IN_TRANSACTION if entry.in_transaction else OUTSIDE_TRANSACTION
+        config = self._config
+        kind = None
+        if config.require_tls or config.require_auth:
+            kind = self._required_first(command)
+        if kind is None and self._state not in states:
+            kind = ReplyKind.BAD_SEQUENCE
+        if kind is None and entry.last_in_group and self._input.waiting:
+            kind = self._pipelined()
+        if self._state is CLOSED:
+            return None
+        if kind is not None:
+            self._refuse_kind(kind)
+            return None
+        question: ServerRequest = command  # type: ignore[assignment]  # every verb's command is one
+        return self._ask(question)
+
+    # -- asking and answering
+
+    def _ask(self, question: ServerRequest) -> Item | None:
+        self._pending = question
+        if not self._events:
+            return question
+        self._events.append(question)
+        return None
+
+    def _ask_later(self, question: ServerRequest) -> None:
+        """Ask, while the application answers another question."""
+        self._pending = question
+        self._tell(question)
+
+    def _tell(self, event: ServerEvent) -> None:
+        self._events.append(event)
+
+    def _one(self, replies: Replies, positive: int | None, *, utf8: bool = False) -> Reply:
+        """The one reply given: ``positive`` (None: any 2yz), 4yz or 5yz."""
+        name = type(self._pending).__name__
+        if len(replies) != 1:
+            raise LocalProtocolError(f"{name} takes one reply")
+        reply = replies[0]
+        accepted = reply.is_positive if positive is None else reply.code == positive
+        if not accepted and not reply.is_transient and not reply.is_permanent:
+            raise LocalProtocolError(f"{reply.code} is no legal reply to {name}")
+        self._serialised(reply, utf8=utf8)
+        return reply
+
+    def _answered(self) -> None:
+        self._pending = None
+        self._serial += 1
+
+    def _say(self, reply: Reply, *, utf8: bool = False) -> None:
+        """Queue the application's reply; the question is answered."""
+        self._write(self._serialised(complete(reply), utf8=utf8))
+        self._settle(reply)
+
+    def _say_kind(self, kind: ReplyKind) -> None:
+        """Queue a default reply; the question is answered."""
+        octets = self._octets(kind) if self._suffix else self._ready[kind]
+        self._output.append(octets)
+        self._output_size += len(octets)
+        self._replies += 1
+        if self.trace is not None:
+            self._traced.append(("sent", octets))
+        self._pending = None
+        self._serial += 1
+        if self._shutdown is not None:
+            self._settle(None)
+
+    def _settle(self, reply: Reply | None) -> None:
+        """After an answer: the 421 that waited, or that was the answer."""
+        self._answered()
+        if reply is not None and reply.code == 421:
+            self._close(CloseReason.SHUTDOWN, reply)
+        elif self._shutdown is not None and self._state is not State.TLS:
+            self._write(self._serialised(self._shutdown))
+            self._close(CloseReason.SHUTDOWN, self._shutdown)
+        elif self._shutdown is not None:
+            self._close(CloseReason.SHUTDOWN, self._shutdown)
+
+    def _enter(self, command: str) -> None:
+        self._state = self._state.commands[command]
+        self._step = ServerCore._read_command
+
+    def _end_transaction(self) -> None:
+        """The message is answered: the transaction is over, whatever the answer (§4.1.1.4)."""
+        self._state = READY
+        self._mail = None
+        self._recipients = []
+        self._utf8 = False
+        self._body = None
+
+    def _forget_transaction(self, reason: Aborted) -> None:
+        if self._body is not None and self._body.open:
+            self._tell(MessageAborted(reason))
+        self._mail = None
+        self._recipients = []
+        self._utf8 = False
+        self._body = None
+
+
+def _behind_proxy(peer: Peer, header: ProxyHeader) -> Peer:
+    """LOCAL and UNKNOWN keep the socket's address."""
+    if header.source is None:
+        return replace(peer, proxy=header)
+    address, port = header.source
+    to_address, to_port = header.destination or ("", 0)
+    return replace(
+        peer,
+        address=address,
+        port=port,
+        destination_address=to_address,
+        destination_port=to_port,
+        proxy=header,
+    )
