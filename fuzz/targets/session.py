@@ -462,6 +462,7 @@ class Session:
             self._to_server.clear()
             self._server_tls_at = len(self.server_events)
             self._client_tls_at = len(self.client_events)
+        self._pull()
 
     _server_tls_at = -1
     _client_tls_at = -1
