@@ -79,10 +79,16 @@ class _Stream:
         if not octets:
             return
         try:
-            self.sock.settimeout(self._deadline.left(self.conn.timeout) or PATIENCE)
+            self._wait_for(self._deadline.left(self.conn.timeout) or PATIENCE)
             self.sock.sendall(octets)
         except OSError:
             self._take_last_words()
+
+    def _wait_for(self, seconds: float | None) -> None:
+        """The time a call may take: to a tenth, since every change is a system call."""
+        last = self.sock.gettimeout()
+        if not (last and seconds and seconds <= last <= seconds * 1.1):
+            self.sock.settimeout(seconds)
 
     def _take_last_words(self) -> None:
         """Nothing can be sent any more, but what has come, such as a 421, may still be read."""
@@ -97,7 +103,7 @@ class _Stream:
         try:
             if left == 0:
                 raise TimeoutError
-            self.sock.settimeout(left)
+            self._wait_for(left)
             data = self.sock.recv(READ)
         except TimeoutError:
             self.conn.timed_out()

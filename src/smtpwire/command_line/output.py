@@ -8,7 +8,7 @@ __all__ = ["Failure", "complain", "printable"]
 
 
 @final
-class Failure(Exception):  # noqa: N818 - what went wrong for the user, in one line
+class Failure(Exception):
     """Ends the program with this line and exit code 2."""
 
 

@@ -1,6 +1,7 @@
 """What a message needs of the server: planned from envelope, content and offer."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TypeAlias, TypedDict, final
 
 from smtpwire.engine.client import ClientConnection
@@ -16,7 +17,7 @@ from smtpwire.extensions import (
     parameters,
 )
 from smtpwire.extensions.parameters import Body
-from smtpwire.wire.address import Address
+from smtpwire.wire.address import Address, PathError, parse_path
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.command import Mail, Rcpt
 from smtpwire.wire.parameter import Parameters
@@ -90,7 +91,11 @@ def plan(
 ) -> Plan:
     """Plan it, or raise UnsendableError; ValueError for addresses that are none."""
     mail = sender if isinstance(sender, Mail) else Mail(_address(sender) if sender else None)
-    rcpts = [item if isinstance(item, Rcpt) else Rcpt(_address(item)) for item in recipients]
+    # Fresh objects: replies are matched by identity, and a caller may give one twice.
+    rcpts = [
+        Rcpt(item.address, item.parameters) if isinstance(item, Rcpt) else Rcpt(_address(item))
+        for item in recipients
+    ]
     if not rcpts:
         raise UnsendableError("there is no recipient")
     scan = _scan(content, options.get("size"), options.get("body"), options.get("smtputf8"))
@@ -108,7 +113,8 @@ def plan(
         given.append(parameters.REQUIRETLS(True))
     if PRDR in conn.extensions and len(rcpts) > 1:
         given.append(parameters.PRDR(True))
-    mail = Mail(mail.address, Parameters(*given).having(*mail.parameters))
+    planned = Parameters(*given)
+    mail = Mail(mail.address, planned.having(*mail.parameters) if mail.parameters else planned)
     _check_offered(conn, mail, rcpts)
     groups = _transactions(conn, rcpts)
     if len(groups) > 1 and (content is None or iter(content) is content):
@@ -131,6 +137,8 @@ def _address(item: str | Address) -> Address:
     if isinstance(item, Address):
         return item
     try:
+        with suppress(PathError):
+            return parse_path(item.encode())  # the usual form, for a third of the price
         return Address.parse(item)
     except ValueError as error:
         raise ValueError(f"{item!r}: {error}") from error
@@ -176,7 +184,8 @@ def _check_tls(conn: ClientConnection) -> None:
 def _check_offered(conn: ClientConnection, mail: Mail, rcpts: list[Rcpt]) -> None:
     """Every parameter needs its extension (RFC 5321 §4.1.1.11)."""
     known = conn.config.registry.parameters
-    given = [("MAIL", mail.parameters), *(("RCPT", rcpt.parameters) for rcpt in rcpts)]
+    given = [("MAIL", mail.parameters)] if mail.parameters else []
+    given += [("RCPT", rcpt.parameters) for rcpt in rcpts if rcpt.parameters]
     for verb, items in given:
         for item in items:
             entry = known.get((verb, item.keyword))

@@ -70,29 +70,29 @@ class SessionError(Exception):
 
 
 @final
-class ServiceRefused(SessionError):  # noqa: N818 - a fact, not a fault of the program
+class ServiceRefused(SessionError):
     """The greeting or EHLO was refused: this server does not want us, now (4yz) or ever (5yz)."""
 
 
 @final
-class TlsRequired(SessionError):  # noqa: N818
+class TlsRequired(SessionError):
     """TLS is required and the server does not offer it, or refused it now (RFC 8314 §4.1)."""
 
 
 @final
-class TlsFailed(SessionError):  # noqa: N818
+class TlsFailed(SessionError):
     """The handshake failed, the certificate above all. Going on in the clear is not this one's."""
 
 
 @final
-class AuthenticationFailed(SessionError):  # noqa: N818
+class AuthenticationFailed(SessionError):
     """The credentials were refused, no usable mechanism was offered, or the server did not prove
     that it knows the password. 4yz in ``reply``: try again later with the same credentials.
     """
 
 
 @final
-class ConnectionLost(SessionError):  # noqa: N818
+class ConnectionLost(SessionError):
     """The connection ended: closed by the server (with 421 in ``reply``), lost, or too slow."""
 
 

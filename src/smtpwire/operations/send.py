@@ -1,6 +1,6 @@
 """Sending a message: one transaction or several, and what became of each recipient."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, Unpack, final
 
@@ -28,7 +28,7 @@ from smtpwire.operations.message import (
 from smtpwire.operations.operation import Operation, SessionError, Stage, advance, ask
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
-from smtpwire.wire.command import Bdat, Data, Mail, Rcpt, Rset
+from smtpwire.wire.command import Bdat, Data, Rcpt, Rset
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.status import END_OF_DATA, Disposition, classify
 from smtpwire.wire.value import value
@@ -115,9 +115,8 @@ class _Transaction:
     def __init__(self, conn: ClientConnection, planned: Plan, rcpts: tuple[Rcpt, ...]) -> None:
         self._conn = conn
         self._plan = planned
-        # Replies are matched by identity: each transaction has commands of its own.
-        self._mail = Mail(planned.mail.address, planned.mail.parameters)
-        self._rcpts = [Rcpt(rcpt.address, rcpt.parameters) for rcpt in rcpts]
+        self._mail = planned.mail
+        self._rcpts = rcpts
         self._data = Data(planned.chunking)
         self._answers: dict[int, Reply | None] = {}
         self._verdicts: dict[int | None, tuple[str, Reply | None]] = {}
@@ -132,7 +131,6 @@ class _Transaction:
                 self._conn.abort("the content ended early")  # it must never look complete
                 raise
             if complete:
-                self._conn.end_body()
                 yield from self._body_is_open()
         yield from self._clean_up()
 
@@ -168,27 +166,27 @@ class _Transaction:
 
     def _send_content(self) -> Operation[bool]:
         """True where all of it went out; False where the server would not have the rest."""
-        if self._plan.content is not None:
-            for chunk in self._pieces(self._plan.content):
-                self._conn.send_body(chunk)
+        content = self._plan.content
+        if isinstance(content, bytes):
+            last = max(len(content) - 1, 0) // PIECE * PIECE
+            for at in range(0, last, PIECE):
+                self._conn.send_body(content[at : at + PIECE])
                 if not (yield from self._body_is_open()):
                     return False
+            self._conn.send_body(content[last:] if last else content)
+            self._conn.end_body()  # with the last piece, in one write
             return True
         normaliser = LineNormaliser()
-        while (handed := (yield Need.BODY)) is not None:
+        for chunk in content or ():
+            self._conn.send_body(self._checked(chunk, normaliser))
+            if not (yield from self._body_is_open()):
+                return False
+        while content is None and (handed := (yield Need.BODY)) is not None:
             self._conn.send_body(self._checked(handed, normaliser))
             if not (yield from self._body_is_open()):
                 return False
+        self._conn.end_body()
         return True
-
-    def _pieces(self, content: bytes | Iterable[bytes]) -> Iterator[bytes]:
-        if isinstance(content, bytes):
-            for at in range(0, len(content), PIECE):
-                yield content[at : at + PIECE]
-            return
-        normaliser = LineNormaliser()
-        for chunk in content:
-            yield self._checked(chunk, normaliser)
 
     def _checked(self, chunk: bytes, normaliser: LineNormaliser) -> bytes:
         if not self._plan.eight_bit and not chunk.isascii():
