@@ -48,7 +48,6 @@ _MEANINGS: Final = {
     "DATA": "the content is to follow, dot-stuffed",
     "BDAT": "the content follows, counted and not stuffed (RFC 3030)",
     "QUIT": "that was all",
-    ".": "the end of the data",
 }
 
 
@@ -93,7 +92,7 @@ class _Dialogue:
                 self._client, "alice@example.com", recipients, _MESSAGE, chunking=chunking
             )
             for item in self._drive(send).recipients:
-                self._note(f"{item.recipient}: {item.outcome.value}")
+                self._note(f"{item.recipient}: {item.reply} ({item.outcome.value})")
         self._drive(quit(self._client))
 
     def _drive(self, operation: Operation[R]) -> R:
@@ -136,7 +135,8 @@ class _Dialogue:
             for line in octets.removesuffix(b"\r\n").split(b"\r\n"):
                 verb = line.partition(b" ")[0].decode("ascii", "replace").upper()
                 self._command = verb if verb in _MEANINGS else self._command
-                _print("C", line, _MEANINGS.get(verb, ""))
+                ended = "the end of the data" if line == b"." else ""
+                _print("C", line, _MEANINGS.get(verb, ended))
 
     def _server_trace(self, direction: Literal["sent", "received"], octets: bytes) -> None:
         if direction == "sent":
