@@ -305,17 +305,16 @@ class _Client:
         conn = self._conn
         while True:
             item = conn.next_event()
-            match item:
-                case ReplyReceived(_, reply):
-                    self.reply = reply
-                case Need():
-                    conn.data_to_send()
-                    if item is READ:
-                        conn.receive_data(next(self._replies))
-                    elif item is not WRITE:
-                        return item
-                case ProtocolViolation():
-                    raise RuntimeError(item)
+            if isinstance(item, ReplyReceived):
+                self.reply = item.reply
+            elif isinstance(item, Need):
+                conn.data_to_send()
+                if item is READ:
+                    conn.receive_data(next(self._replies))
+                elif item is not WRITE:
+                    return item
+            elif isinstance(item, ProtocolViolation):
+                raise RuntimeError(item)
 
     def ask(self, command: Noop) -> Reply:
         """Send a command by itself."""

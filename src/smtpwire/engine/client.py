@@ -192,7 +192,6 @@ class ClientConnection:
         "_replies",
         "_reversed",
         "_start",
-        "_step",
         "_terms",
         "_tls",
         "_traced",
@@ -237,7 +236,6 @@ class ClientConnection:
         # -- where the session is, and where it will be if all that is queued succeeds
         self._place = IN_GREETING
         self._planned = IN_GREETING
-        self._step: Callable[[], Item] = self._read
         self._events: deque[ClientEvent] = deque()
         self._blocked: Command | None = None
         self._refusal: Reply | None = None
@@ -307,7 +305,12 @@ class ClientConnection:
 
     def next_event(self) -> ClientEvent | ClientNeed:
         """The next event, or who must act; at a Need, calling again gives the same Need."""
-        item = self._events.popleft() if self._events else self._step()
+        if self._events:
+            item: Item = self._events.popleft()
+        elif self._received == self._start:
+            item = self._stand()
+        else:
+            item = self._read()
         if self.trace is not None and self._start > self._received - len(self._untraced):
             self._trace_received(self.trace, item)
         return item
@@ -362,7 +365,11 @@ class ClientConnection:
                 octets = encoder.encode(chunk)
             except BareLineEnding as error:
                 raise LocalProtocolError(str(error)) from error
-            self._write(octets)
+            if octets:
+                self._out.append(octets)
+                self._out_size += len(octets)
+                if self.trace is not None:
+                    self._traced.append(("sent", octets))
         elif self._chunking:
             self._parts.append(bytes(chunk))
             self._parts_size += len(chunk)
@@ -463,7 +470,6 @@ class ClientConnection:
         self._blocked = None
         self._forget_session()
         self._progress += 1
-        self._step = self._read
 
     def tls_failed(self, reason: str = "") -> None:
         """The handshake has failed: the connection ends. Raises LocalProtocolError as above."""
@@ -645,7 +651,7 @@ class ClientConnection:
 
     def _line(self, command: Command) -> bytes:
         try:
-            return bytes(command) + b"\r\n"
+            return command.__bytes__() + b"\r\n"  # bytes(command) costs one more call
         except ValueError as error:
             raise LocalProtocolError(str(error)) from error
 
@@ -676,10 +682,7 @@ class ClientConnection:
             raise self._out_of_order("MAIL")
         if self._guarded:
             raise _before_tls("MAIL")
-        try:
-            line = b"%b\r\n" % command
-        except ValueError as error:
-            raise LocalProtocolError(str(error)) from error
+        line = self._line(command)
         parameters = command.parameters
         if parameters is not NO_PARAMETERS or self._terms.limited or not _is_plain(line):
             self._check_mail(command, line)
@@ -716,10 +719,7 @@ class ClientConnection:
     def _queue_rcpt(self, command: Rcpt) -> None:
         if self._planned is not IN_MAIL and self._planned is not IN_RCPT:
             raise self._out_of_order("RCPT")
-        try:
-            line = b"%b\r\n" % command
-        except ValueError as error:
-            raise LocalProtocolError(str(error)) from error
+        line = self._line(command)
         parameters = command.parameters
         if parameters is not NO_PARAMETERS or self._terms.limited or not _is_plain(line):
             self._check_rcpt(command, line)
@@ -860,13 +860,6 @@ class ClientConnection:
 
     # -- the body
 
-    def _write(self, octets: bytes) -> None:
-        if octets:
-            self._out.append(octets)
-            self._out_size += len(octets)
-            if self.trace is not None:
-                self._traced.append(("sent", octets))
-
     def _cut_chunks(self) -> None:
         """Queue whole chunks, and keep at least one octet for the last."""
         size = self._config.chunk_size
@@ -901,8 +894,8 @@ class ClientConnection:
         if self._place is IN_GREETING and not self._early:
             return  # RFC 5321 §4.3.1
         held, flight, out = self._held, self._flight, self._out
+        before = len(flight)
         received = self._received
-        trace = self.trace
         while held:
             command, kind, octets, transaction = held[0]
             if flight:
@@ -916,10 +909,10 @@ class ClientConnection:
             size = len(octets) if kind.counted else 0
             flight.append((command, kind, transaction, received, size))
             self._window += size
-            self._commands += 1
             out.append(octets)
-            if trace is not None:
+            if self.trace is not None:
                 self._traced.append(("sent", _shown(kind, octets)))
+        self._commands += len(flight) - before
 
     def _is_in_turn(self, kind: Kind) -> bool:
         """Whether a body may begin now: else next_event() opens it, or drops its command."""
@@ -942,8 +935,6 @@ class ClientConnection:
     def _read(self) -> Item:
         """Match the next reply with the oldest command in flight, by counting (RFC 2920 §3.1)."""
         start = self._start
-        if self._received == start:
-            return self._stream_ended() if self._eof else self._need()
         parser = self._parser
         reply = parser.next_reply()
         if not isinstance(reply, Reply):
@@ -966,15 +957,24 @@ class ClientConnection:
         flight.popleft()
         self._window -= size
         event = _REPLIES[kind](self, command, kind, transaction, reply)
-        return self._read() if event is None else event
+        if event is not None:
+            return event
+        return self._stand() if self._received == self._start else self._read()
 
     def _read_no_reply(self, error: ReplyError | None) -> Item:
         if error is not None:
             self._at = error.offset
             return self._violation(_VIOLATIONS[error.kind])
-        return self._stream_ended() if self._eof else self._need()
+        return self._stand()
 
-    def _need(self) -> Item:
+    def _stand(self) -> Item:
+        """Nothing more can be read: who must act."""
+        if self._place is IN_CLOSED:
+            return NEED_CLOSE
+        if self._place is IN_TLS:
+            return NEED_TLS
+        if self._eof:
+            return self._stream_ended()
         held = self._held
         if held and not self._flight and held[0][1].gated and (event := self._next_in_turn()):
             return event
@@ -1004,12 +1004,6 @@ class ClientConnection:
             self._place = IN_CHUNKS
             self._chunking = True
         return None
-
-    def _closed(self) -> Item:
-        return NEED_CLOSE
-
-    def _handshake(self) -> Item:
-        return NEED_TLS
 
     # -- replies, by the kind of command
 
@@ -1214,7 +1208,6 @@ class ClientConnection:
             self._blocked = command
             self._forget_transaction()
             self._place = self._planned = IN_TLS
-            self._step = self._handshake
         return ReplyReceived(command, reply)
 
     def _reply_auth(
@@ -1371,7 +1364,10 @@ class ClientConnection:
         self._out_size = 0
         self._traced.clear()
         self._place = self._planned = IN_CLOSED
-        self._step = self._closed
+        unread = self._received - self._start
+        if unread:
+            del self._untraced[-unread:]
+            self._received = self._start
 
     def _drop_held(self, reply: Reply | None, transaction: int = 0) -> None:
         """End what was never written: all of it, or what belongs to a transaction."""

@@ -124,7 +124,7 @@ class Mail(Request, Command):
     parameters: Parameters = NO_PARAMETERS
 
     def __bytes__(self) -> bytes:
-        path = "" if self.address is None else str(self.address)
+        path = "" if self.address is None else self.address.__str__()
         parameters = self.parameters
         tail = "" if parameters is NO_PARAMETERS else _tail(parameters)
         return f"MAIL FROM:<{path}>{tail}".encode()
@@ -141,7 +141,7 @@ class Rcpt(Request, Command):
     def __bytes__(self) -> bytes:
         parameters = self.parameters
         tail = "" if parameters is NO_PARAMETERS else _tail(parameters)
-        return f"RCPT TO:<{self.address!s}>{tail}".encode()
+        return f"RCPT TO:<{self.address.__str__()}>{tail}".encode()
 
 
 def _tail(parameters: Parameters) -> str:

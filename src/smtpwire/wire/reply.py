@@ -274,8 +274,12 @@ class ReplyParser:
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take octets as they come from the peer. Never raises for what they are."""
-        if self._error is None:
-            octets = bytes(data)
+        if self._error is not None:
+            return
+        octets = bytes(data)
+        if octets.endswith(b"\r\n") and not self._length and not self._lines:
+            self._lines = octets[:-2].split(b"\r\n")[::-1]
+        else:
             self._chunks.append(octets)
             self._length += len(octets)
             self._newline = self._newline or b"\n" in octets
