@@ -148,6 +148,7 @@ def test_who_is_behind_it_is_who_counts() -> None:
 
 # -- XCLIENT and XFORWARD
 
+
 TRUSTED: Final = Peer(address="192.0.2.2", name="front.example")
 FRONT: Final = replace(
     RELAY,
@@ -162,6 +163,14 @@ BELIEVE: Final = answers({XClient: Reply(220), XForward: Reply(250, "Noted")})
 
 def fronted(config: ServerConfig = FRONT) -> Session:
     return session(config, BELIEVE, peer=TRUSTED)
+
+
+def test_without_a_value_all_attributes_are_offered() -> None:
+    """A client sends only what is offered; LOGIN has a switch of its own."""
+    made = fronted(replace(FRONT, offer=(*RELAY.offer, XCLIENT, XFORWARD), pipeconnect=frozenset()))
+    hello = made.feed(b"EHLO c\r\n")
+    assert b"250-XCLIENT NAME ADDR PORT PROTO HELO DESTADDR DESTPORT REVERSE_NAME\r\n" in hello
+    assert b"250-XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n" in hello
 
 
 def test_xclient_starts_the_session_anew() -> None:

@@ -250,7 +250,7 @@ class ServerConfig:
     def _offered(self, situation: Situation) -> list[Offered]:
         given = {item.extension.keyword: item for item in self.offer if isinstance(item, Offered)}
         offered = [
-            given.get(keyword) or entry.read("")
+            given.get(keyword) or entry.read(entry.default)
             for keyword, entry in self.entries.items()
             if self._now(entry, situation)
         ]

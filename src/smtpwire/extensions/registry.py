@@ -69,6 +69,7 @@ class AnyExtension:
     profiles: frozenset[Profile]
     when: When
     check: "Check | None"
+    default: str
 
     def read(self, parameters: str) -> "Offered":
         """The extension as a peer's EHLO line offers it; ValueError where that is malformed."""
@@ -110,7 +111,8 @@ class Extension(AnyExtension, Generic[P]):
     raises ValueError where they are malformed. ``increments`` are the octets it adds to a verb's
     command line. ``requires`` names the keywords it is never offered without. ``check`` judges what
     no parameter's own grammar can: it is given the offer and all parameters of a MAIL or RCPT and
-    returns what refuses the command, or None.
+    returns what refuses the command, or None. ``default`` are its EHLO parameters where a server's
+    configuration offers the extension without a value.
     Calling an extension with a value gives what an offer holds: ``SIZE(10_000_000)``.
     """
 
@@ -127,6 +129,7 @@ class Extension(AnyExtension, Generic[P]):
     profiles: frozenset[Profile] = ANY_PROFILE
     when: When = When.ALWAYS
     check: "Check | None" = None
+    default: str = ""
 
     def read(self, parameters: str) -> Offered:
         return Offered(self, parameters, self.parse(parameters))

@@ -90,5 +90,6 @@ XCLIENT: Final[Extension[tuple[str, ...]]] = Extension(
     format_names,
     verbs=(XCLIENT_VERB,),
     when=When.TO_LISTED,
+    default="NAME ADDR PORT PROTO HELO DESTADDR DESTPORT REVERSE_NAME",
 )
-"""Its value: the attributes' names, such as NAME and ADDR."""
+"""Its value: the attributes' names, such as NAME and ADDR; by default all but LOGIN."""

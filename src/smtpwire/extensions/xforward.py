@@ -105,5 +105,6 @@ XFORWARD: Final[Extension[tuple[str, ...]]] = Extension(
     format_names,
     verbs=(XFORWARD_VERB,),
     when=When.TO_LISTED,
+    default="NAME ADDR PORT PROTO HELO IDENT SOURCE",
 )
-"""Its value: the attributes' names, such as NAME and ADDR."""
+"""Its value: the attributes' names, such as NAME and ADDR; by default all."""
