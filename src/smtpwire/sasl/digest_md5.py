@@ -146,8 +146,8 @@ class DigestMD5Server(ServerExchange):
         directives = _parsed(response, _SINGLE_IN_RESPONSE) if len(response) < 4096 else None
         if directives is None or not self._acceptable(directives):
             return Failed("malformed or unacceptable digest-response", malformed=True)
-        if not self._is_ours(directives.get(b"digest-uri", [b""])[0]):
-            return Failed("the digest-uri is that of another service or host")
+        if not self._means_us(directives):
+            return Failed("meant for another realm, service or host")
         preparation = self._config.preparation
         username = directives[b"username"][0]
         # Some clients send UTF-8 but not charset=utf-8, others mean ISO 8859-1 by that.
@@ -176,21 +176,25 @@ class DigestMD5Server(ServerExchange):
             b"username" in directives
             and bool(only(b"cnonce"))
             and hmac.compare_digest(only(b"nonce"), self._nonce)
-            and only(b"realm") == self._realm
             and only(b"nc") == _FIRST_COUNT
             and only(b"qop", b"auth") == b"auth"
             and only(b"charset", b"utf-8").lower() == b"utf-8"
             and _HEX.fullmatch(only(b"response")) is not None
         )
 
-    def _is_ours(self, digest_uri: bytes) -> bool:
-        """``service/host`` or ``service/host/name``, each one of ours."""
-        service, *names = digest_uri.lower().split(b"/")
+    def _means_us(self, directives: Directives) -> bool:
+        """The realm, and ``service/host`` or ``service/host/name``, each one of ours.
+
+        In place of the host some clients put the realm, even the empty one.
+        """
+        realm = directives.get(b"realm", [b""])[0]
+        service, *names = directives.get(b"digest-uri", [b""])[0].lower().split(b"/")
         hosts = [host.lower().encode() for host in self._config.hosts]
         return (
-            service == self._config.service.lower().encode()
+            realm == self._realm
+            and service == self._config.service.lower().encode()
             and 1 <= len(names) <= 2
-            and (not hosts or all(name in hosts for name in names))
+            and (not hosts or all(name in (*hosts, realm.lower()) for name in names))
         )
 
     def supply(self, secret: StoredSecret | None) -> ServerStep:
