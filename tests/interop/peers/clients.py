@@ -243,7 +243,8 @@ def _s_nail(order: Order, directory: Path) -> Command:
         account = f"{order.user.replace('@', '%40')}:{order.password}@"
     arguments = ["s-nail", "-:/", "-Sv15-compat", "-Sttycharset=utf-8", "-v"]
     arguments += [f"-Smta={scheme}://{account}{order.host}:{order.port}"]
-    arguments += [f"-Ssmtp-auth={order.auth.lower() or 'none'}", "-Ssmtp-hostname=client.test"]
+    # With smtp-hostname set, the reverse-path would be the user's name at that host.
+    arguments += [f"-Ssmtp-auth={order.auth.lower() or 'none'}"]
     # It compares the name it connects to, here an address, with DNS names alone.
     arguments += ["-Stls-verify=ignore", f"-Stls-ca-file={order.authority.ca}"]
     if order.tls == "starttls":
@@ -363,7 +364,7 @@ CLIENTS: dict[str, Client] = {
     "net-smtp": Client(_net_smtp, _ANY, (*_BASIC, "DIGEST-MD5")),
     "smtplib": Client(_python("smtplib_client.py"), _ANY, _BASIC, lmtp=True),
     "aiosmtplib": Client(_python("aiosmtplib_client.py"), _ANY, (*_BASIC, "XOAUTH2")),
-    "twisted": Client(_python("twisted_client.py"), ("none",), _BASIC),
+    "twisted": Client(_python("twisted_client.py"), ("none", "starttls"), _BASIC),
     "nodemailer": Client(_node("nodemailer_client.js"), _ANY, (*_BASIC, "XOAUTH2"), lmtp=True),
     "emailjs": Client(_node("emailjs_client.mjs"), _ANY, (*_BASIC, "XOAUTH2"), exact=False),
     "esmtp": Client(_esmtp, ("none",)),
@@ -424,7 +425,7 @@ EXTRAS = (
     Variant("swaks", protocol="lmtp", label="lmtp"),
     Variant("swaks", protocol="lmtp", label="lmtp-pipeline", switches=("--pipeline",)),
     Variant("curl", "starttls", "PLAIN", label="initial-response", switches=("--sasl-ir",)),
-    Variant("curl", "starttls", "PLAIN", label="mail-auth", switches=("--mail-auth", "a@b.test")),
+    Variant("curl", "starttls", "PLAIN", label="mail-auth", switches=("--mail-auth", "")),
     Variant("curl", label="vrfy", switches=("--no-upload",)),
     Variant("curl", label="expn", switches=("-X", "EXPN")),
     Variant(
@@ -433,7 +434,10 @@ EXTRAS = (
         switches=("--dsn-notify=success,failure", "--dsn-return=hdrs"),
     ),
     Variant("msmtp", protocol="lmtp", label="lmtp"),
-    Variant("mutt", label="dsn", switches=('dsn_notify="failure,delay"', "dsn_return=hdrs")),
+    # In the clear and without AUTH it says HELO.
+    Variant(
+        "mutt", "starttls", label="dsn", switches=('dsn_notify="failure,delay"', "dsn_return=hdrs")
+    ),
     Variant("smtplib", label="8bitmime", switches=("BODY=8BITMIME",)),
     Variant("smtplib", protocol="lmtp", label="lmtp"),
     Variant("nodemailer", label="dsn", switches=("dsn",)),

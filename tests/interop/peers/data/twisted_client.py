@@ -62,7 +62,7 @@ def main(order: dict[str, Any]) -> int:
         contextFactory=trusting(order["ca"]) if secure else None,
         requireTransportSecurity=secure,
         requireAuthentication=bool(order["auth"]),
-        hostname=b"client.test",
+        hostname="localhost" if secure else None,  # with a name it takes STARTTLS by itself
         retries=0,
     )
     reactor.connectTCP(order["host"], order["port"], factory)
