@@ -5,6 +5,7 @@ first octet is what the application does before the rest of the part arrives.
 """
 
 import re
+from binascii import b2a_base64
 from typing import Final, final
 
 from fuzz.choices import Choices, cut
@@ -17,8 +18,8 @@ from smtpwire.engine.events import ClientEvent, ReplyReceived
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
 from smtpwire.engine.violation import ViolationKind
+from smtpwire.extensions import PIPECONNECT, PIPELINING, SIZE, Atrn, Burl, Etrn, Offer, XClient
 from smtpwire.extensions import parameters as p
-from smtpwire.extensions.etrn import Etrn
 from smtpwire.sasl import MECHANISMS, SaslError
 from smtpwire.testing import SIMULATED_TLS
 from smtpwire.wire.address import Address
@@ -57,10 +58,19 @@ _CONFIGS: Final = (
     replace(_RELAY, limits=_SMALL, chunk_size=8),
     replace(_RELAY, lmtp=True),
     replace(_RELAY, lmtp=True, limits=_SMALL, chunk_size=8),
+    replace(
+        _RELAY,
+        cached_offer=Offer([PIPELINING(True), PIPECONNECT(True), SIZE(1000)]),
+    ),
 )
 _ALICE: Final = Address("alice", "example.com")
 _BOB: Final = Address("bob", "example.org")
 _BODY: Final = b"one\r\n.two\r\n\r\n..\r\nlast"
+_SECRETS: Final = (
+    b2a_base64(b"correct-horse", newline=False),
+    b2a_base64(b"\0user\0correct-horse", newline=False),
+    b"imap:",
+)
 _EARLY: Final = b"250 early\r\n"
 _BDAT: Final = re.compile(rb"BDAT ([0-9]{1,20})(?: LAST)?\r\n")
 _LINE: Final = re.compile(rb"[^\r\n]*\r\n")
@@ -72,7 +82,7 @@ def check(data: bytes) -> None:
     mode, seed = choices.octet(), choices.octet()
     parts = choices.rest().split(SEPARATOR)
     whole = Session(config)
-    divided = Session(config)
+    divided = Session(config, traced=True)
     for part in parts:
         whole.do(part[:1])
         whole.receive([part[1:]] if part[1:] else [])
@@ -97,8 +107,11 @@ def _is_border(whole: "Session") -> bool:
 class Session:
     """One connection, its adapter and its application."""
 
-    def __init__(self, config: ClientConfig) -> None:
+    def __init__(self, config: ClientConfig, *, traced: bool = False) -> None:
         self.conn = ClientConnection(config)
+        self._traced: list[bytes] = []
+        if traced:
+            self.conn.trace = self._trace
         self.events: list[ClientEvent] = []
         self.sent = bytearray()
         self._config = config
@@ -113,6 +126,10 @@ class Session:
         self._actions = 0
         self._pull()
         self._flush()
+
+    def _trace(self, direction: str, octets: bytes) -> None:
+        if direction == "sent":
+            self._traced.append(octets)
 
     # -- the adapter
 
@@ -240,6 +257,14 @@ class Session:
                 self._send(Quit())
             case b"x":
                 self._send(Etrn("example.org"))
+            case b"O":
+                self._send(Atrn(("example.org",)))
+            case b"I":
+                self._send(XClient(name="client.example.org", login="user"))
+            case b"U":
+                self._send(Burl("imap://example.org/1"))
+            case b"L":
+                self._send(Burl("imap://example.org/1", last=True))
             case b"0" | b"1" | b"2" | b"3" | b"4" | b"5" | b"6" | b"7" | b"8" | b"9":
                 self._authenticate(MECHANISMS[-1 - int(action)])
             case b"m":  # a whole transaction at once
@@ -288,6 +313,8 @@ class Session:
         check_commands_end(self.events, self._commands, self._opened)
         self._check_sent()
         assert "correct-horse" not in repr(self.events)
+        shown = b"".join(self._traced)
+        assert not any(secret in shown for secret in _SECRETS)
         assert not any(
             isinstance(event, ReplyReceived) and event.reply.text == "early"
             for event in self.events

@@ -146,11 +146,18 @@ def check(data: bytes) -> None:
     whole.run([octets] if octets else [])
     whole.check()
     divided = Session(config, behaviour)
+    divided.conn.trace = _trace
     divided.run(cut(octets, mode, seed))
     divided.check()
     if not behaviour & (INTERRUPTED | EARLY_VERDICT):
         _check_same(whole, divided)
         _check_replies_counted(config, behaviour, octets)
+
+
+def _trace(direction: str, octets: bytes) -> None:
+    """Who is watched behaves as who is not."""
+    assert direction in ("sent", "received")
+    assert octets
 
 
 INTERRUPTED: Final = 128
