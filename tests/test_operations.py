@@ -928,3 +928,59 @@ def test_no_secret_in_an_error() -> None:
     with pytest.raises(AuthenticationFailed) as raised:
         driver.run(open_session(driver.conn, Password("user", "hunter2")))
     assert "hunter2" not in repr(raised.value)
+
+
+def a_label(domain: str) -> str:
+    return domain.encode("idna").decode()
+
+
+def test_a_domain_goes_in_a_labels_where_the_server_has_no_smtputf8() -> None:
+    conn = opened(b"PIPELINING")
+    driver = Driver(conn, b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 done\r\n")
+    recipients = ["carol@bücher.example"]
+    result = driver.run(send_mail(conn, "alice@bücher.example", recipients, MESSAGE, idna=a_label))
+    assert b"MAIL FROM:<alice@xn--bcher-kva.example>\r\n" in driver.said
+    assert b"RCPT TO:<carol@xn--bcher-kva.example>\r\n" in driver.said
+    assert [item.outcome for item in result.recipients] == [DONE]
+
+
+def test_a_domain_is_handed_through_where_the_server_has_smtputf8() -> None:
+    conn = opened(b"PIPELINING", b"8BITMIME", b"SMTPUTF8")
+    driver = Driver(conn, b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 done\r\n")
+    driver.run(send_mail(conn, None, ["carol@bücher.example"], MESSAGE, idna=a_label))
+    assert "RCPT TO:<carol@bücher.example>\r\n".encode() in driver.said
+
+
+@pytest.mark.parametrize("address", ["cärol@bücher.example", "carol@bü..cher.example"])
+def test_what_no_a_label_can_mend_is_told(address: str) -> None:
+    conn = opened(b"PIPELINING")
+
+    def refusing(domain: str) -> str:
+        raise ValueError("no such label")
+
+    with pytest.raises(ValueError):  # noqa: PT011 - UnsendableError, or an address that is none
+        Driver(conn).run(send_mail(conn, None, [address], MESSAGE, idna=refusing))
+    with pytest.raises(UnsendableError) as caught:
+        Driver(conn).run(send_mail(conn, None, ["c@bücher.example"], MESSAGE, idna=refusing))
+    assert caught.value.extension == "SMTPUTF8"
+
+
+def test_recipients_of_more_domains_than_a_session_may_have_wait() -> None:
+    """RFC 9422 §4.3."""
+    conn = opened(b"PIPELINING", b"LIMITS RCPTDOMAINMAX=1")
+    driver = Driver(conn, b"250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n", b"250 done\r\n")
+    recipients = ["a@one.example", "b@two.example", "c@one.example"]
+    result = driver.run(send_mail(conn, None, recipients, MESSAGE))
+    assert [item.outcome for item in result.recipients] == [DONE, RETRY, DONE]
+    assert b"two.example" not in driver.said
+
+
+def test_no_recipient_left_that_a_session_may_have() -> None:
+    conn = opened(b"PIPELINING", b"LIMITS RCPTDOMAINMAX=1")
+    driver = Driver(
+        conn, b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 done\r\n", b"250 ok\r\n", b"250 ok\r\n"
+    )
+    driver.run(send_mail(conn, None, ["a@one.example"], MESSAGE))
+    with pytest.raises(UnsendableError):
+        driver.run(send_mail(conn, None, ["b@two.example"], MESSAGE))
+    assert conn.state is State.READY

@@ -10,6 +10,7 @@ from smtpwire.engine.client_config import (
 )
 from smtpwire.engine.errors import (
     LocalProtocolError as LocalProtocolError,
+    SessionLimitError as SessionLimitError,
 )
 from smtpwire.engine.events import (
     Aborted as Aborted,

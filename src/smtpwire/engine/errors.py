@@ -1,6 +1,8 @@
-"""The one exception of both engines."""
+"""The one exception of both engines, and a kind of it."""
 
-__all__ = ["LocalProtocolError"]
+from typing import final
+
+__all__ = ["LocalProtocolError", "SessionLimitError"]
 
 
 class LocalProtocolError(Exception):
@@ -9,3 +11,8 @@ class LocalProtocolError(Exception):
     Nothing has changed: the connection is as it was before the call, and usable. A peer's
     mistakes never raise; they are events.
     """
+
+
+@final
+class SessionLimitError(LocalProtocolError):
+    """What LIMITS allows in this session is used up; another session may go on (RFC 9422)."""

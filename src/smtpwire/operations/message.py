@@ -1,6 +1,6 @@
 """What a message needs of the server: planned from envelope, content and offer."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeAlias, TypedDict, final
 
@@ -13,6 +13,7 @@ from smtpwire.extensions import (
     PRDR,
     REQUIRETLS,
     SIZE,
+    SMTPUTF8,
     AnyExtension,
     parameters,
 )
@@ -43,6 +44,10 @@ class SendOptions(TypedDict, total=False):
     """Every hop is to be under verified TLS (RFC 8689)."""
     chunking: bool | None
     """BDAT or DATA; None, as by default: whichever suits."""
+    idna: Callable[[str], str] | None
+    """Makes A-labels of a domain in Unicode, as ``idna.encode`` of the package of that name does.
+    Called where the server has no SMTPUTF8 and a domain is all that would need it; what it raises
+    comes out as UnsendableError. Without it domains are handed through as they are."""
 
 
 @final
@@ -98,6 +103,10 @@ def plan(
     ]
     if not rcpts:
         raise UnsendableError("there is no recipient")
+    idna = options.get("idna")
+    if idna is not None and SMTPUTF8 not in conn.extensions:
+        mail = Mail(mail.address and _in_a_labels(mail.address, idna), mail.parameters)
+        rcpts = [Rcpt(_in_a_labels(rcpt.address, idna), rcpt.parameters) for rcpt in rcpts]
     scan = _scan(content, options.get("size"), options.get("body"), options.get("smtputf8"))
     utf8 = scan.smtputf8 or _beyond_ascii(mail, rcpts)
     given = []
@@ -142,6 +151,16 @@ def _address(item: str | Address) -> Address:
         return Address.parse(item)
     except ValueError as error:
         raise ValueError(f"{item!r}: {error}") from error
+
+
+def _in_a_labels(address: Address, idna: Callable[[str], str]) -> Address:
+    """RFC 6531 §3.2: a server without SMTPUTF8 may be given the domain in A-labels."""
+    if address.domain.isascii() or not address.local_part.isascii():
+        return address
+    try:
+        return Address(address.local_part, idna(address.domain))
+    except ValueError as error:
+        raise UnsendableError(f"{address}: {error}", SMTPUTF8.keyword) from error
 
 
 def _beyond_ascii(mail: Mail, rcpts: list[Rcpt]) -> bool:

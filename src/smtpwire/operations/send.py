@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Final, Unpack, final
 
 from smtpwire.engine.client import ClientConnection
-from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.errors import LocalProtocolError, SessionLimitError
 from smtpwire.engine.events import (
     Cause,
     ClientEvent,
@@ -147,7 +147,8 @@ class _Transaction:
             raise UnsendableError(str(error)) from error
         try:
             for rcpt in self._rcpts:
-                self._conn.send(rcpt)
+                with suppress(SessionLimitError):  # of domains: this one is for another session
+                    self._conn.send(rcpt)
             self._conn.send(self._data)
         except LocalProtocolError as error:
             with suppress(LocalProtocolError, SessionError):
