@@ -526,6 +526,16 @@ def test_an_endless_line_an_octet_at_a_time() -> None:
     assert made.conn.stats.errors == 1
 
 
+@pytest.mark.parametrize("line", [b"x" * 3000 + b"\r\n", b"NO\rOP" + b"x" * 3000 + b"\r\n"])
+def test_broken_lines_in_one_piece_copy_no_backlog(line: bytes) -> None:
+    """Each is dropped by itself: what stands behind it is not looked at, nor copied."""
+    made = Patient(errors=10**9, backlog=10**7)
+    octets = line * 300
+    made.conn.receive_data(octets)
+    assert peak(made.pull) < len(octets) / 4
+    assert made.conn.stats.errors == 300
+
+
 def test_an_endless_exchange() -> None:
     """A client that never comes to an end of its responses, or of one of them."""
     for line in (

@@ -486,12 +486,12 @@ class ServerCore:
 
     def _drop_line(self) -> Item | None:
         """Drop what is left of a broken line, up to its CRLF."""
-        octets = self._input.take()
-        end = octets.find(b"\r\n")
-        if end >= 0:
-            self._input.give_back(len(octets) - end - 2)
-            self._step = ServerCore._read_command
+        raw = self._input.take_to_lf()
+        if raw is not None:
+            if self._drop(len(raw) + 1) and raw.endswith(b"\r"):
+                self._step = ServerCore._read_command
             return None
+        octets = self._input.take()
         dropped = len(octets)
         if octets.endswith(b"\r"):
             self._input.give_back(1)
@@ -601,7 +601,7 @@ class ServerCore:
         """Note whether MAIL and RCPT need no more than their place in the table."""
         config = self._config
         self._unhindered = (
-            PIPELINING in self._plan.offer
+            self._plan.pipelining
             and not (config.require_tls and self._tls is None)
             and not (config.require_auth and self._identity is None)
         )
