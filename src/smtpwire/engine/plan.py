@@ -1,13 +1,16 @@
 """What a server offers a client in one situation, and what follows from it."""
 
-from typing import final
+from typing import Final, final
 
 from smtpwire.engine.limits import Limits
-from smtpwire.extensions import AUTH, SIZE, Offer
+from smtpwire.extensions import AUTH, LIMITS, PIPELINING, SIZE, Offer
 from smtpwire.wire.command import Grammar
 from smtpwire.wire.value import value
 
-__all__ = ["Plan", "Situation"]
+__all__ = ["TO_LISTED", "Plan", "Situation"]
+
+TO_LISTED: Final = frozenset({"XCLIENT", "XFORWARD", "PIPECONNECT", "X_PIPE_CONNECT"})
+"""Keywords that only listed clients may have."""
 
 
 @final
@@ -29,13 +32,24 @@ class Situation:
 class Plan:
     """An offer, the grammar of the commands under it, the bounds it sets, EHLO's reply."""
 
-    __slots__ = ("grammar", "hello", "mechanisms", "message", "offer", "read_limit")
+    __slots__ = (
+        "grammar",
+        "hello",
+        "limits",
+        "mechanisms",
+        "message",
+        "offer",
+        "pipelining",
+        "read_limit",
+    )
 
     def __init__(self, offer: Offer, grammar: Grammar, limits: Limits, hello: bytes) -> None:
         self.offer = offer
         self.grammar = grammar
         self.hello = hello
         self.mechanisms = offer.get(AUTH) or ()
+        self.limits = offer.get(LIMITS)
+        self.pipelining = PIPELINING in offer
         bounds = [bound for bound in (offer.get(SIZE), limits.message) if bound]
         self.message = min(bounds, default=0)  # octets; 0 is no limit
         longest = max((grammar.command_line, *grammar.line_limits.values()))

@@ -1,7 +1,7 @@
 """How a server receives a message: DATA, chunks, and the replies to the end of it."""
 
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
@@ -144,7 +144,8 @@ class ServerBody(ServerCore):
     # -- the body
 
     def _running_body(self) -> IncomingBody:
-        return cast("IncomingBody", self._body)
+        body: IncomingBody = self._body  # type: ignore[assignment]  # called only while there is one
+        return body
 
     def _read_data(self) -> Item | None:
         if not self._input.waiting:
@@ -152,11 +153,13 @@ class ServerBody(ServerCore):
         if self._must_flush and self._output:
             return WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
         octets = self._input.take(BLOCK)
-        body = self._running_body()
-        decoder = cast("DotDecoder", body.decoder)
+        # This step is taken only while a body comes by DATA.
+        body: IncomingBody = self._body  # type: ignore[assignment]
+        decoder: DotDecoder = body.decoder  # type: ignore[assignment]
         content = decoder.decode(octets)
         if decoder.finished:
-            self._input.give_back(len(decoder.rest))
+            if decoder.rest:
+                self._input.give_back(len(decoder.rest))
             self._step = ServerBody._end_of_body
         elif body.refusal is not None:
             return self._content(body, octets)  # of which the decoder gives no more
@@ -229,8 +232,9 @@ class ServerBody(ServerCore):
             return None
         body.open = False
         self._serial += 1
-        envelope = Envelope(cast("Mail", self._mail), tuple(self._recipients))
-        self._owed = self._replies_after_body()
+        mail: Mail = self._mail  # type: ignore[assignment]  # a body belongs to a transaction
+        envelope = Envelope(mail, tuple(self._recipients))
+        self._owed = 1 if not self._lmtp and not self._prdr else self._replies_after_body()
         return self._ask(EndOfMessage(envelope, body.size, body.canonical))
 
     def _replies_after_body(self) -> int:

@@ -22,7 +22,6 @@ from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
     EXPN,
-    LIMITS,
     SIZE,
     STARTTLS,
     Atrn,
@@ -219,7 +218,7 @@ class ServerCommands(ServerBody, ServerAuth):
         self._write(self._hello_octets(reply, extended=extended))
         self._hello = hello
         self._plan = self._full if extended else self._config.bare_plan
-        limits = self._plan.offer.get(LIMITS)
+        limits = self._plan.limits
         if limits is None:
             self._quota = None
         elif self._quota is None:

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Final, Self, final
 
 from smtpwire.engine.limits import Limits
-from smtpwire.engine.plan import Plan, Situation
+from smtpwire.engine.plan import TO_LISTED, Plan, Situation
 from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
 from smtpwire.engine.replies import DEFAULT_REPLIES, FIXED_CODES, ReplyKind
 from smtpwire.engine.timeouts import Timeouts
@@ -208,6 +208,16 @@ class ServerConfig:
     def enhanced(self) -> bool:
         """Whether replies carry enhanced status codes; also after HELO (RFC 2034 §4)."""
         return ENHANCEDSTATUSCODES.keyword in self.entries
+
+    @cached_property
+    def trusts_peers(self) -> bool:
+        """Whether any client may have more than the others."""
+        return bool(self.xclient or self.xforward or self.pipeconnect)
+
+    @cached_property
+    def plain_plan(self) -> Plan:
+        """What a client is offered before TLS where none may have more than the others."""
+        return self.plan(Situation(withheld=TO_LISTED))
 
     @cached_property
     def bare_plan(self) -> Plan:

@@ -31,7 +31,6 @@ from smtpwire.engine.state import State
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import (
-    PIPELINING,
     Burl,
     Profile,
 )
@@ -389,6 +388,8 @@ class ServerCore:
 
     def _full_plan(self) -> Plan:
         config = self._config
+        if self._tls is None and not config.trusts_peers:
+            return config.plain_plan
         address = self._socket_peer.address
         withheld = {
             keyword
@@ -579,7 +580,7 @@ class ServerCore:
             kind = self._required_first(command)
         if kind is None and name not in self._state.commands:
             kind = ReplyKind.BAD_SEQUENCE
-        if kind is None and self._input.waiting and (last or PIPELINING not in self._plan.offer):
+        if kind is None and self._input.waiting and (last or not self._plan.pipelining):
             kind = self._pipelined()
         if kind is not None and self._state is not CLOSED:
             self._refuse_kind(kind)
