@@ -307,12 +307,13 @@ class _Client:
             item = conn.next_event()
             if isinstance(item, ReplyReceived):
                 self.reply = item.reply
-            elif isinstance(item, Need):
+            elif item is READ:
                 conn.data_to_send()
-                if item is READ:
-                    conn.receive_data(next(self._replies))
-                elif item is not WRITE:
-                    return item
+                conn.receive_data(next(self._replies))
+            elif item is WRITE:
+                conn.data_to_send()
+            elif isinstance(item, Need):  # the application's turn, and nothing to flush
+                return item
             elif isinstance(item, ProtocolViolation):
                 raise RuntimeError(item)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final
 
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.client_sasl import Exchange, encode_response
-from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.errors import LocalProtocolError, SessionLimitError
 from smtpwire.engine.events import (
     AuthenticationEnded,
     AuthenticationOutcome,
@@ -124,6 +124,7 @@ _VIOLATIONS: Final[Mapping[ReplyErrorKind, ViolationKind]] = {
     ReplyErrorKind.BARE_LF: ViolationKind.BARE_LF,
     ReplyErrorKind.BARE_CR: ViolationKind.BARE_CR,
 }
+_DONE: Final = 250
 _PRDR_FIRST: Final = 353
 _CLOSING: Final = (221, 421)
 """The server ends the connection; 221 answers QUIT, and says so too where nobody asked for it."""
@@ -198,7 +199,6 @@ class ClientConnection:
         "_trailing",
         "_transaction",
         "_untraced",
-        "_window",
         "trace",
     )
 
@@ -231,7 +231,6 @@ class ClientConnection:
         self._out_size = 0  # of body octets queued
         self._held: deque[Held] = deque()
         self._flight: deque[Written] = deque()
-        self._window = 0  # octets of commands in flight
         self._traced: deque[tuple[Direction, bytes]] = deque()
         # -- where the session is, and where it will be if all that is queued succeeds
         self._place = IN_GREETING
@@ -305,15 +304,9 @@ class ClientConnection:
 
     def next_event(self) -> ClientEvent | ClientNeed:
         """The next event, or who must act; at a Need, calling again gives the same Need."""
-        if self._events:
-            item: Item = self._events.popleft()
-        elif self._received == self._start:
-            item = self._stand()
-        else:
-            item = self._read()
-        if self.trace is not None and self._start > self._received - len(self._untraced):
-            self._trace_received(self.trace, item)
-        return item
+        if self._events or self.trace is not None:
+            return self._next_traced()
+        return self._stand() if self._received == self._start else self._read()
 
     def data_to_send(self) -> bytes:
         """Everything that may be written now, in order; it is handed out once."""
@@ -322,10 +315,8 @@ class ClientConnection:
         out = self._out
         if not out:
             return b""
-        while self._traced:
-            direction, octets = self._traced.popleft()
-            if self.trace is not None:
-                self.trace(direction, octets)
+        if self._traced:
+            self._trace_sent()
         octets = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         self._out_size = 0
@@ -706,7 +697,7 @@ class ClientConnection:
     def _check_mailmax(self) -> None:
         limit = self._terms.limits.mailmax
         if limit is not None and self._mails_sent >= limit:
-            raise LocalProtocolError(f"the server takes {limit} MAIL commands (RFC 9422 §4.1)")
+            raise SessionLimitError(f"the server takes {limit} MAIL commands (RFC 9422 §4.1)")
 
     def _check_requiretls(self, command: Mail) -> None:
         if p.REQUIRETLS not in command.parameters:
@@ -739,7 +730,7 @@ class ClientConnection:
     def _check_rcptmax(self, command: Rcpt) -> None:
         limits = self._terms.limits
         if limits.rcptmax is not None and self._rcpts_sent >= limits.rcptmax:
-            raise LocalProtocolError(
+            raise SessionLimitError(
                 f"the server takes {limits.rcptmax} RCPT commands a transaction (RFC 9422 §4.2)"
             )
         if limits.rcptdomainmax is not None:
@@ -747,7 +738,7 @@ class ClientConnection:
 
     def _count_domain(self, domain: str, most: int) -> None:
         if domain not in self._domains and len(self._domains) >= most:
-            raise LocalProtocolError(f"the server takes {most} domains a session (RFC 9422 §4.3)")
+            raise SessionLimitError(f"the server takes {most} domains a session (RFC 9422 §4.3)")
         self._domains.add(domain)
 
     def _queue_data(self, command: Data) -> None:
@@ -894,41 +885,46 @@ class ClientConnection:
         if self._place is IN_GREETING and not self._early:
             return  # RFC 5321 §4.3.1
         held, flight, out = self._held, self._flight, self._out
+        received, trace = self._received, self.trace
+        room = self._limits.flight - self._window() if flight else 0
         before = len(flight)
-        received = self._received
         while held:
             command, kind, octets, transaction = held[0]
+            size = len(octets) if kind.counted else 0
             if flight:
-                if not self._may_follow(kind, octets):
+                if not self._may_follow(kind, size, room):
                     break
             elif kind.gated and not self._is_in_turn(kind):
                 break
             else:
                 self._progress += 1
-            held.popleft()
-            size = len(octets) if kind.counted else 0
+                room = self._limits.flight
+            room -= size
             flight.append((command, kind, transaction, received, size))
-            self._window += size
+            held.popleft()
             out.append(octets)
-            if self.trace is not None:
+            if trace is not None:
                 self._traced.append(("sent", _shown(kind, octets)))
         self._commands += len(flight) - before
+
+    def _window(self) -> int:
+        """The octets of the commands in flight."""
+        return sum([size for _, _, _, _, size in self._flight])
 
     def _is_in_turn(self, kind: Kind) -> bool:
         """Whether a body may begin now: else next_event() opens it, or drops its command."""
         return kind is DATA and bool(self._accepted)
 
-    def _may_follow(self, kind: Kind, octets: bytes) -> bool:
+    def _may_follow(self, kind: Kind, size: int, room: int) -> bool:
         """Whether this may be written before the replies to what is in flight have come."""
         flight = self._flight
-        if flight[-1][1].name not in kind.behind or not self._terms.pipelining:
-            return False
-        if kind is LAST and self._lmtp:  # RFC 2033 §4.3: it has a reply a recipient
-            return False
-        limits = self._limits
-        if len(flight) >= limits.in_flight:
-            return False
-        return not kind.counted or self._window + len(octets) <= limits.flight
+        return (
+            self._terms.pipelining
+            and flight[-1][1].name in kind.behind
+            and len(flight) < self._limits.in_flight
+            and (size <= room or not size)
+            and not (kind is LAST and self._lmtp)  # RFC 2033 §4.3: it has a reply a recipient
+        )
 
     # -- reading
 
@@ -946,16 +942,15 @@ class ClientConnection:
         # What started to come before the command was handed out is no reply to it.
         if not flight or flight[0][3] > start or self._place is IN_GREETING:
             return self._unasked(reply)
-        command, kind, transaction, _, size = flight[0]
+        command, kind, transaction, _, _ = flight[0]
         code = reply.code
-        if not 200 <= code < 300 or code == 221:
+        if code != _DONE:  # which most replies are, and which fits every command
             if code in _CLOSING and kind is not QUIT:
                 return self._service_closing(reply)
             # RFC 5321 §4.2: no such class, or a 3yz where none can be.
             if not 200 <= code < 600 or (300 <= code < 400 and not kind.intermediate):
                 return self._violation(ViolationKind.WRONG_REPLY)
         flight.popleft()
-        self._window -= size
         event = _REPLIES[kind](self, command, kind, transaction, reply)
         if event is not None:
             return event
@@ -990,7 +985,9 @@ class ClientConnection:
 
     def _can_release(self) -> bool:
         _, kind, octets, _ = self._held[0]
-        return not self._flight or self._may_follow(kind, octets)
+        size = len(octets) if kind.counted else 0
+        room = self._limits.flight - self._window()
+        return not self._flight or self._may_follow(kind, size, room)
 
     def _next_in_turn(self) -> ClientEvent | None:
         """With all replies in: open the body in chunks, or drop a body without recipients."""
@@ -1459,10 +1456,26 @@ class ClientConnection:
         if room > 0:
             self._trailing += bytes(data[:room])
 
-    def _trace_received(self, trace: Trace, item: Item) -> None:
+    def _trace_sent(self) -> None:
+        while self._traced:
+            direction, octets = self._traced.popleft()
+            if self.trace is not None:
+                self.trace(direction, octets)
+
+    def _next_traced(self) -> Item:
+        if self._events:
+            item: Item = self._events.popleft()
+        elif self._received == self._start:
+            item = self._stand()
+        else:
+            item = self._read()
         size = self._start - (self._received - len(self._untraced))
-        octets = bytes(self._untraced[:size])
-        del self._untraced[:size]
+        if self.trace is not None and size > 0:
+            self._trace_received(self.trace, bytes(self._untraced[:size]), item)
+        return item
+
+    def _trace_received(self, trace: Trace, octets: bytes, item: Item) -> None:
+        del self._untraced[: len(octets)]
         try:
             trace("received", octets)
         except BaseException:
