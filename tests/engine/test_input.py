@@ -83,3 +83,11 @@ def test_nothing_is_lost_and_nothing_twice(steps: list[bytes | int]) -> None:
         assert waiting.offset == len(taken)
         assert waiting.waiting == len(fed) - len(taken)
         assert waiting.peek(3) == fed[len(taken) : len(taken) + 3]
+
+
+def test_a_view_of_wider_items_is_taken_by_its_octets() -> None:
+    source = Input()
+    source.feed(memoryview(b"NOOP\r\n\r\n").cast("H"))
+    assert source.waiting == 8
+    assert source.take_to_lf() == b"NOOP\r"
+    assert source.take() == b"\r\n"

@@ -31,13 +31,14 @@ class Input:
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take octets as they arrive."""
+        octets = bytes(data)
         if self.waiting:
-            self._arrived += data
+            self._arrived += octets
         else:
             self._base += self._position
-            self._buffer = bytes(data)
+            self._buffer = octets
             self._position = 0
-        self.waiting += len(data)
+        self.waiting += len(octets)
 
     def take_to_lf(self) -> bytes | None:
         """The octets up to the next LF, which is read but not returned; None if there is none."""
