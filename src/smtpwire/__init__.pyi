@@ -10,6 +10,8 @@ from smtpwire.engine.client_config import (
 )
 from smtpwire.engine.errors import (
     LocalProtocolError as LocalProtocolError,
+)
+from smtpwire.engine.errors import (
     SessionLimitError as SessionLimitError,
 )
 from smtpwire.engine.events import (

@@ -23,6 +23,7 @@ from smtpwire.engine.events import (
 from smtpwire.engine.need import Need, ServerNeed
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.server_core import ServerCore
 from smtpwire.engine.state import State
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
@@ -251,9 +252,7 @@ def check_brackets(events: Iterable[ServerEvent]) -> None:
 
 def state_of(conn: ServerConnection) -> tuple[object, ...]:
     """Everything an engine keeps, to be compared before and after."""
-    return tuple(
-        _frozen(getattr(conn, name)) for name in ServerConnection.__slots__ if name != "trace"
-    )
+    return tuple(_frozen(getattr(conn, name)) for name in ServerCore.__slots__ if name != "trace")
 
 
 def _frozen(kept: object) -> object:
