@@ -53,11 +53,14 @@ def test_every_name_is_there() -> None:
 
 def test_the_stub_names_the_same() -> None:
     stub = ast.parse(Path(smtpwire.__file__).with_suffix(".pyi").read_text())
-    names = {"__version__"}
+    imported = {"__version__"}
+    listed: list[str] = []
     for node in stub.body:
-        if isinstance(node, ast.ImportFrom):
-            names |= {alias.asname for alias in node.names if alias.asname}
-    assert names == set(NAMES)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("smtpwire"):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            listed = ast.literal_eval(node.value)
+    assert imported == set(listed) == set(NAMES)
 
 
 def test_the_version_is_the_distribution_s() -> None:
