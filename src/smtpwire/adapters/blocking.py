@@ -26,7 +26,7 @@ from smtpwire.adapters.session import (
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer, ServerEvent
-from smtpwire.engine.need import Need
+from smtpwire.engine.need import NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
@@ -347,9 +347,9 @@ class Client:
             while True:
                 need = next(operation)
                 self._stream.flush()
-                if need is Need.DATA:
+                if need is NEED_DATA:
                     self._stream.read()
-                elif need is Need.TLS:
+                elif need is NEED_TLS:
                     self._stream.start_tls(self._server_name)
         except StopIteration as stop:
             result: R = stop.value

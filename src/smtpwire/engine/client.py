@@ -50,7 +50,16 @@ from smtpwire.engine.flight import (
     Place,
     Written,
 )
-from smtpwire.engine.need import ClientNeed, Need
+from smtpwire.engine.need import (
+    NEED_BODY,
+    NEED_CLOSE,
+    NEED_COMMAND,
+    NEED_DATA,
+    NEED_TLS,
+    NEED_WRITE,
+    ClientNeed,
+    Need,
+)
 from smtpwire.engine.redaction import REDACTED, redacted
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
@@ -97,13 +106,6 @@ C = TypeVar("C", bound=Command)
 Item: TypeAlias = ClientEvent | ClientNeed
 Trace: TypeAlias = Callable[[Direction, bytes], None]
 
-# Bound once: an attribute of an enum costs as much as a small function on CPython 3.11.
-NEED_DATA: Final = Need.DATA
-NEED_WRITE: Final = Need.WRITE
-NEED_COMMAND: Final = Need.COMMAND
-NEED_BODY: Final = Need.BODY
-NEED_TLS: Final = Need.TLS
-NEED_CLOSE: Final = Need.CLOSE
 
 IN_GREETING: Final = PLACES[State.GREETING]
 IN_HELLO: Final = PLACES[State.HELLO]

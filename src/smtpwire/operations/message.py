@@ -20,7 +20,7 @@ from smtpwire.extensions import (
 from smtpwire.extensions.parameters import Body
 from smtpwire.wire.address import Address, PathError, parse_path
 from smtpwire.wire.body import LineNormaliser
-from smtpwire.wire.command import Mail, Rcpt
+from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.value import value
 
@@ -122,7 +122,7 @@ def plan(
         given.append(parameters.REQUIRETLS(True))
     if PRDR in conn.extensions and len(rcpts) > 1:
         given.append(parameters.PRDR(True))
-    planned = Parameters(*given)
+    planned = Parameters(*given) if given else NO_PARAMETERS
     mail = Mail(mail.address, planned.having(*mail.parameters) if mail.parameters else planned)
     _check_offered(conn, mail, rcpts)
     groups = _transactions(conn, rcpts)

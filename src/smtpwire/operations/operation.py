@@ -12,7 +12,7 @@ from smtpwire.engine.events import (
     ReplyReceived,
     Unanswered,
 )
-from smtpwire.engine.need import Need
+from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
 from smtpwire.engine.state import State
 from smtpwire.wire.command import Command
 from smtpwire.wire.reply import Reply
@@ -102,9 +102,9 @@ def advance(
     """The next event, or what only the operation itself can do something about."""
     while True:
         item = conn.next_event()
-        if item is Need.DATA or item is Need.WRITE or item is Need.TLS:
+        if item is NEED_DATA or item is NEED_WRITE or item is NEED_TLS:
             yield item
-        elif item is Need.CLOSE:
+        elif item is NEED_CLOSE:
             raise ConnectionLost(None, stage)
         else:
             return item

@@ -14,7 +14,7 @@ from smtpwire.engine.events import (
     ReplyReceived,
     Unanswered,
 )
-from smtpwire.engine.need import Need
+from smtpwire.engine.need import NEED_BODY, NEED_COMMAND, Need
 from smtpwire.engine.state import State
 from smtpwire.operations.message import (
     Content,
@@ -159,9 +159,9 @@ class _Transaction:
         """Take events until the body is open; False where the transaction is over."""
         while True:
             item = yield from advance(self._conn, Stage.COMMAND)
-            if item is Need.BODY:
+            if item is NEED_BODY:
                 return True
-            if item is Need.COMMAND or isinstance(item, Closed):
+            if item is NEED_COMMAND or isinstance(item, Closed):
                 return False
             self._note(item)
 
@@ -196,15 +196,17 @@ class _Transaction:
 
     def _note(self, event: ClientEvent | Need) -> None:
         match event:
-            case ReplyReceived(EndOfData(), reply, recipient):
-                self._judge(END_OF_DATA, reply, recipient)
-            case ReplyReceived(Bdat(), reply):
-                if not reply.is_positive:
+            case ReplyReceived(command, reply, recipient):
+                if isinstance(command, EndOfData):
+                    self._judge(END_OF_DATA, reply, recipient)
+                elif not isinstance(command, Bdat):
+                    self._answers[id(command)] = reply
+                elif not reply.is_positive:
                     self._judge("BDAT", reply, None)
             case Unanswered(EndOfData(), cause, reply, recipient):
                 left = cause is not Cause.NOT_SENT
                 self._judge(END_OF_DATA if left else "DATA", reply, recipient)
-            case ReplyReceived(command, reply) | Unanswered(command, _, reply):
+            case Unanswered(command, _, reply):
                 self._answers[id(command)] = reply
 
     def _judge(self, verb: str, reply: Reply | None, recipient: Rcpt | None) -> None:
