@@ -17,12 +17,11 @@ from smtpwire.engine.events import (
     EndOfMessage,
     Envelope,
     Identity,
-    ProtocolViolation,
     ServerEvent,
 )
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import TlsInfo
-from smtpwire.engine.violation import ViolationKind
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import (
     CHUNKING,
     DELIVERBY,
@@ -57,7 +56,7 @@ from smtpwire.wire.command import Data, Expn, Hello, Mail, Rcpt, StartTls, Vrfy
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request
 
-__all__ = ["LOOPBACK", "Receiver", "Received", "SessionRecord", "offer", "receiving"]
+__all__ = ["LOOPBACK", "Received", "Receiver", "SessionRecord", "offer", "receiving"]
 
 TOKEN = "token"
 LOOPBACK = frozenset({"127.0.0.1"})

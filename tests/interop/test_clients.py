@@ -499,8 +499,8 @@ def exporting(
     config: ServerConfig, authority: Authority, password: str
 ) -> Iterator[tuple[int, list[ServerEvent]]]:
     """One session of a server under pyOpenSSL's TLS."""
-    SSL = pytest.importorskip("OpenSSL.SSL")
-    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    ssl = pytest.importorskip("OpenSSL.SSL")
+    context = ssl.Context(ssl.TLS_SERVER_METHOD)
     context.use_certificate_chain_file(str(authority.certificate))
     context.use_privatekey_file(str(authority.key))
     events: list[ServerEvent] = []
@@ -520,7 +520,7 @@ def exporting(
                 conn.receive_data(received(stream))
             elif item is Need.TLS:
                 plain.settimeout(None)  # pyOpenSSL wants a socket that blocks
-                stream = SSL.Connection(context, plain)
+                stream = ssl.Connection(context, plain)
                 stream.set_accept_state()
                 stream.do_handshake()
                 binding = stream.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
@@ -532,7 +532,7 @@ def exporting(
     def received(stream: Any) -> bytes:
         try:
             return bytes(stream.recv(65536))
-        except SSL.Error:
+        except ssl.Error:
             return b""
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
