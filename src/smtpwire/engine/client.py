@@ -291,10 +291,9 @@ class ClientConnection:
         if not size:
             self._eof = True
             return
-        if self._place is IN_TLS or self._reversed:
-            self._trail(data)
-            return
-        if self._place is IN_CLOSED:
+        if self._place is IN_TLS or self._place is IN_CLOSED:
+            if self._place is IN_TLS or self._reversed:
+                self._trail(data)
             return
         if self._received - self._parser.offset >= self._limits.backlog:
             raise LocalProtocolError("the backlog is full: read only while wants_data is True")
