@@ -13,6 +13,7 @@ from smtpwire.engine.events import (
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.redaction import REDACTED
 from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.server_body import ServerBody
 from smtpwire.engine.server_config import complete
 from smtpwire.engine.server_core import CLOSED, WRITE, Item, Replies, ServerCore
 from smtpwire.engine.server_exchange import ServerExchange, challenge_line
@@ -42,7 +43,7 @@ __all__ = ["ServerAuth"]
 ONE_ROUND_TRIP: Final = frozenset({"PLAIN", "EXTERNAL"})
 
 
-class ServerAuth(ServerCore):
+class ServerAuth(ServerBody):
     """AUTH: lines of base64 to the mechanism and back, and the application's part in it."""
 
     __slots__ = ()

@@ -15,7 +15,6 @@ from smtpwire.engine.events import (
 from smtpwire.engine.quota import Quota
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_auth import ServerAuth
-from smtpwire.engine.server_body import ServerBody
 from smtpwire.engine.server_config import hello_octets, serialise
 from smtpwire.engine.server_core import CLOSED, TLS, Item, Replies, ServerCore
 from smtpwire.engine.state import State
@@ -59,7 +58,7 @@ GREETED_BY: Final[Mapping[bool, frozenset[str]]] = {
 }
 
 
-class ServerCommands(ServerBody, ServerAuth):
+class ServerCommands(ServerAuth):
     """Commands of the session and the transaction: each is refused, answered or asked."""
 
     __slots__ = ()
