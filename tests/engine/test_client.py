@@ -121,6 +121,12 @@ def test_a_greeting_cannot_be_3yz(d: Dialogue) -> None:
     assert d.receive("354 go")[0] == ProtocolViolation(ViolationKind.WRONG_REPLY, 0, True)
 
 
+@pytest.mark.parametrize("line", ["199 hello", "600 hello", "000 hello"])
+def test_nobody_asked_for_a_reply_of_no_class(line: str) -> None:
+    d = Dialogue()
+    assert d.receive(line)[0] == ProtocolViolation(ViolationKind.WRONG_REPLY, 0, True)
+
+
 @scenario
 def test_helo_after_a_refused_ehlo(d: Dialogue) -> None:
     d.receive("220 mx")

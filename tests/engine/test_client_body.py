@@ -705,6 +705,22 @@ def test_burl_in_one_group(d: Dialogue) -> None:
 
 
 @scenario
+def test_the_last_burl_has_a_reply_a_recipient_in_lmtp(d: Dialogue) -> None:
+    first, second, third = _lmtp(d, "BURL imap", "8BITMIME", "PIPELINING")
+    d.receive("250 OK", "250 OK", "250 OK", "250 OK")
+    burl = Burl("imap://example.com/x", last=True)
+    d.send(burl)
+    assert d.conn.replies_owed == 3
+    events: list[ClientEvent] = d.receive("250 one") + d.eof()
+    assert events == [
+        ReplyReceived(burl, Reply(250, "one"), first),
+        Unanswered(burl, Cause.LOST, None, second),
+        Unanswered(burl, Cause.LOST, None, third),
+        Closed(CloseReason.EOF),
+    ]
+
+
+@scenario
 def test_burl_between_chunks(d: Dialogue) -> None:
     d.greeted("BURL imap", "8BITMIME", "PIPELINING", "CHUNKING")
     d.envelope()

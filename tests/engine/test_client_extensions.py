@@ -14,11 +14,13 @@ from smtpwire.engine.state import State
 from smtpwire.extensions import REGISTRY, Extension, flag, no_parameter
 from smtpwire.extensions.atrn import Atrn
 from smtpwire.extensions.etrn import Etrn
+from smtpwire.extensions.parameters import SMTPUTF8
 from smtpwire.extensions.xclient import XClient
 from smtpwire.extensions.xforward import XForward
 from smtpwire.sasl import ClientMechanismConfig, Password, client_mechanism
 from smtpwire.testing import drain
-from smtpwire.wire.command import ExtensionCommand, Hello, Mail, Noop, Rcpt, Verb
+from smtpwire.wire.command import ExtensionCommand, Hello, Mail, Noop, Rcpt, Rset, Verb
+from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.reply import Reply
 
 
@@ -135,3 +137,21 @@ def test_a_private_extension_says_where_its_verbs_may_stand(d: Dialogue) -> None
     assert answered(events)[1::2] == [(ExtensionCommand, 250), (ExtensionCommand, 299)]
     assert d.flush() == b"RCPT TO:<bob@example.org>\r\n"
     d.receive("250 OK")
+
+
+def test_an_argument_beyond_ascii_needs_smtputf8_on_mail() -> None:
+    d = Dialogue()
+    d.connect(ClientConfig(registry=REGISTRY.__add__((MINE,))))
+    d.greeted("XMINE", "SMTPUTF8")
+    with pytest.raises(LocalProtocolError, match="XNOTE beyond ASCII needs SMTPUTF8 on MAIL"):
+        d.conn.send(GROUPED("ü"))
+    d.send(Mail(ALICE))
+    d.receive("250 OK")
+    with pytest.raises(LocalProtocolError, match="XNOTE beyond ASCII needs SMTPUTF8 on MAIL"):
+        d.conn.send(GROUPED("ü"))
+    d.send(Rset())
+    d.receive("250 OK")
+    d.send(Mail(ALICE, Parameters(SMTPUTF8(True))))
+    d.receive("250 OK")
+    assert d.send(GROUPED("ü")) == "XNOTE ü\r\n".encode()
+    d.receive("250 noted")
