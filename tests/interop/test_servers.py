@@ -150,7 +150,7 @@ MECHANISMS: Final = [
 def credentials_for(peer: ServerPeer, mechanism: str, *, wrong: bool = False) -> Credentials:
     match mechanism:
         case "EXTERNAL":
-            return ExternalIdentity("user@localhost")
+            return ExternalIdentity("user")
         case "ANONYMOUS":
             return Anonymous("someone")
         case "OAUTHBEARER" | "XOAUTH2" if isinstance(peer, dovecot.Dovecot):
@@ -275,11 +275,14 @@ def test_exim_answers_for_each_recipient(servers: Servers, shows: Shows) -> None
 @pytest.mark.parametrize("name", ["smtp-server-lmtp", "dovecot"])
 def test_lmtp_answers_for_each_recipient(name: str, servers: Servers, shows: Shows) -> None:
     peer = servers(name)
-    late = "late5@example.test" if name == "smtp-server-lmtp" else "nobody@localhost"
+    late, outcome = {
+        "smtp-server-lmtp": ("late5@example.test", RETRY),
+        "dovecot": ("nobody@localhost", PERMANENT),
+    }[name]
     content, marker = message(lines=1)
     with session(peer, "lmtp") as (client, dialogue):
-        result = client.send_mail(SENDER, [peer.recipient, late, peer.recipient], content)
-        assert [outcome for _, outcome in outcomes(result)] == [DONE, PERMANENT, DONE], dialogue
+        result = client.send_mail(SENDER, [late, peer.recipient], content)
+        assert outcomes(result) == [(late, outcome), (peer.recipient, DONE)], str(dialogue)
     stored = delivered(peer, "lmtp", marker)
     assert stored[0].message == content
     shows("servers", name, *dialogue.features("lmtp"))
@@ -328,8 +331,7 @@ def test_sendmail_delivers_within_a_time(servers: Servers, shows: Shows) -> None
         ]
         reply = client.run(ask(client.conn, Expn("list"), Stage.COMMAND))
         assert reply.code == 250
-        assert len(reply.lines) == 2
-        assert "a@example.test" in reply.text
+        assert "<list@localhost" in reply.text
         assert client.verify("postmaster").code == 250
     delivered(peer, "smtp", marker)
     shows("servers", "sendmail", *dialogue.features("smtp"))
