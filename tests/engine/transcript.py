@@ -250,16 +250,24 @@ def check_brackets(events: Iterable[ServerEvent]) -> None:
                 closed = True
 
 
+def attributes(kind: type) -> tuple[str, ...]:
+    """The attributes of a slotted class, compiled or not."""
+    return tuple(
+        name
+        for name, item in vars(kind).items()
+        if hasattr(type(item), "__set__") and not name.startswith("__") and name != "trace"
+    )
+
+
 def state_of(conn: ServerConnection) -> tuple[object, ...]:
     """Everything an engine keeps, to be compared before and after."""
-    return tuple(_frozen(getattr(conn, name)) for name in ServerCore.__slots__ if name != "trace")
+    return tuple(_frozen(getattr(conn, name)) for name in attributes(ServerCore))
 
 
 def _frozen(kept: object) -> object:
     if isinstance(kept, list):
         return tuple(kept)
-    slots = getattr(type(kept), "__slots__", ())
     own = type(kept).__module__.startswith("smtpwire") and not isinstance(kept, State)
-    if own and slots and type(kept).__eq__ is object.__eq__:
-        return tuple(_frozen(getattr(kept, name)) for name in slots)
+    if own and type(kept).__eq__ is object.__eq__ and not callable(kept):
+        return tuple(_frozen(getattr(kept, name)) for name in attributes(type(kept)))
     return bytes(kept) if isinstance(kept, bytearray) else kept
