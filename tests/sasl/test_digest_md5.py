@@ -225,6 +225,27 @@ def test_without_a_realm() -> None:
     assert b"realm=" not in log[0][1] + log[1][1]
 
 
+@pytest.mark.parametrize("host", ["mx.example.org", ""])
+def test_without_a_realm_the_client_may_have_its_own(host: str) -> None:
+    """RFC 2831 §2.1.1: it computes a default, such as the host; some put the realm for the host."""
+    client = client_mechanism(
+        "DIGEST-MD5", Password("user", "pass"), client_config(host=host, nonce="c0")
+    )
+    realm = b'realm="mx.example.org",' if host else b""
+    response = client.step(realm + CHALLENGE.removeprefix(b'realm="example.org",'))
+    assert isinstance(response, bytes)
+    for secret, accepted in (
+        (PlainPassword("pass"), True),
+        (PlainPassword("other"), False),
+        (derive_digest_md5("user", "", "pass"), not realm),
+        (None, False),
+    ):
+        server = server_mechanism("DIGEST-MD5", replace(SERVER, realm=""))
+        server.start(None)
+        assert isinstance(server.step(response), Ask)
+        assert isinstance(server.supply(secret), Challenge) is accepted
+
+
 def test_a_client_which_means_latin1() -> None:
     challenge = CHALLENGE.removesuffix(b",charset=utf-8")
     response = _client("us\xe9r", "p\xe4ss").step(challenge)

@@ -185,32 +185,33 @@ class DigestMD5Server(ServerExchange):
     def _means_us(self, directives: Directives) -> bool:
         """The realm, and ``service/host`` or ``service/host/name``, each one of ours.
 
-        In place of the host some clients put the realm, even the empty one.
+        In place of the host some clients put the realm named by us, even the empty one.
         """
         realm = directives.get(b"realm", [b""])[0]
         service, *names = directives.get(b"digest-uri", [b""])[0].lower().split(b"/")
         hosts = [host.lower().encode() for host in self._config.hosts]
         return (
-            realm == self._realm
+            realm == (self._realm or realm)  # none was named: each client has its own default
             and service == self._config.service.lower().encode()
             and 1 <= len(names) <= 2
-            and (not hosts or all(name in (*hosts, realm.lower()) for name in names))
+            and (not hosts or all(name in (*hosts, self._realm.lower()) for name in names))
         )
 
     def supply(self, secret: StoredSecret | None) -> ServerStep:
         known = True
+        directives = self._directives
+        realm = directives.get(b"realm", [b""])[0]
         match secret:
             case DigestMD5Secret() if secret.realm == self._config.realm:
                 key = secret.ha1
             case PlainPassword():
-                key = ha1(self._username, self._realm, secret.password)
+                key = ha1(self._username, realm, secret.password)
                 known = bool(secret.password)
             case None:
-                key = ha1(self._username, self._realm, self._config.nonce())
+                key = ha1(self._username, realm, self._config.nonce())
                 known = False
             case _:
                 raise ValueError("DIGEST-MD5 needs a DigestMD5Secret of this realm or a password")
-        directives = self._directives
         response, rspauth = _response_values(
             key,
             self._nonce,
