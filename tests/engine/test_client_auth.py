@@ -175,6 +175,7 @@ def test_an_oauth_error_is_acknowledged(d: Dialogue) -> None:
     assert d.flush() == b"\r\n"
     d.receive("535 5.7.8 bad token")
     assert _ended(d).outcome is Outcome.FAILED
+    assert _ended(d).error == '{"status":"401"}'
 
 
 @scenario

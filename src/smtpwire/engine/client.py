@@ -1231,7 +1231,7 @@ class ClientConnection:
         self._exchange = self._initial = self._blocked = None
         self._parser.max_line = self._limits.reply_line
         self._place = self._planned = IN_READY
-        return AuthenticationEnded(exchange.auth, reply, outcome)
+        return AuthenticationEnded(exchange.auth, reply, outcome, exchange.error)
 
     def _respond(self, exchange: Exchange, line: bytes) -> None:
         self._held.append((exchange.auth, RESPONSE, line + b"\r\n", 0))
@@ -1293,7 +1293,7 @@ class ClientConnection:
         if exchange is not None and exchange.auth is command:
             self._exchange = None
             outcome = AuthenticationOutcome.TEMPORARY
-            self._events.append(AuthenticationEnded(exchange.auth, reply, outcome))
+            self._events.append(AuthenticationEnded(exchange.auth, reply, outcome, exchange.error))
         elif reply.code == 421:
             self._events.append(ReplyReceived(command, reply, self._take_recipient()))
         self._events.append(ServiceClosing(reply))
@@ -1393,7 +1393,7 @@ class ClientConnection:
         self._initial = None
         if exchange is not None:
             outcome = AuthenticationOutcome.TEMPORARY
-            self._events.append(AuthenticationEnded(exchange.auth, None, outcome))
+            self._events.append(AuthenticationEnded(exchange.auth, None, outcome, exchange.error))
 
     # -- helpers
 

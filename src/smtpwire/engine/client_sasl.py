@@ -89,6 +89,11 @@ class Exchange:
         """Who is authenticated by success."""
         return self._identity
 
+    @property
+    def error(self) -> str:
+        """What the server said of a failure inside the exchange."""
+        return self._mechanism.error
+
     def _fail(self, error: SaslError) -> bytes:
         if error.terminal:
             return self._cancel(AuthenticationOutcome.SERVER_NOT_PROVEN)

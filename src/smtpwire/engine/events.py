@@ -37,7 +37,7 @@ from smtpwire.wire.command import (
 )
 from smtpwire.wire.proxy import ProxyHeader
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import Request, field, value
+from smtpwire.wire.value import Request, field, replace, value
 
 __all__ = [
     "Aborted",
@@ -123,6 +123,21 @@ class Peer:
     destination_address: str = ""
     destination_port: int = 0
     proxy: ProxyHeader | None = None
+
+    def behind(self, header: ProxyHeader) -> "Peer":
+        """Whom the proxy at this address speaks for; itself, by LOCAL and UNKNOWN."""
+        if header.source is None:
+            return replace(self, proxy=header)
+        address, port = header.source
+        to_address, to_port = header.destination or ("", 0)
+        return replace(
+            self,
+            address=address,
+            port=port,
+            destination_address=to_address,
+            destination_port=to_port,
+            proxy=header,
+        )
 
 
 @final
@@ -359,11 +374,16 @@ class AuthenticationOutcome(Enum):
 @final
 @value
 class AuthenticationEnded:
-    """The exchange that ``authenticate()`` began has ended. ``reply`` is None where none came."""
+    """The exchange that ``authenticate()`` began has ended. ``reply`` is None where none came.
+
+    ``error``: what the server said of a failure inside the exchange: OAuth's JSON (RFC 7628
+    §3.2.2), SCRAM's ``e=``; the peer's words.
+    """
 
     auth: Auth
     reply: Reply | None
     outcome: AuthenticationOutcome
+    error: str = ""
 
 
 @final
