@@ -89,7 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
     for item in items:
-        if "interop" in item.keywords:
+        if item.get_closest_marker("interop"):
             item.config.stash[_WHOLE] = False
 
 
@@ -108,12 +108,12 @@ def pytest_runtest_makereport(
     if call.when == "call" and report.passed:
         for kind, peer, features in item.stash.get(_SHOWN, []):
             matrix.add(item.config.stash[_ROWS], kind, peer, features)
-    elif "interop" in item.keywords and not report.passed:
+    elif item.get_closest_marker("interop") and not report.passed:
         item.config.stash[_WHOLE] = False
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    whole = session.config.stash.get(_WHOLE, True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    whole = session.config.stash.get(_WHOLE, False)
     if os.environ.get("SMTPWIRE_MATRIX") == "write" and whole:
         matrix.MATRIX.write_text(matrix.dump(session.config.stash[_ROWS]))

@@ -76,7 +76,9 @@ def message(*, ascii_only: bool = False, lines: int = 4000) -> tuple[bytes, byte
     return header + body, marker
 
 
-LISTENERS: Final = [(name, listener) for name, peer in SERVERS.items() for listener in peer.listeners]
+LISTENERS: Final = [
+    (name, listener) for name, peer in SERVERS.items() for listener in peer.listeners
+]
 
 
 def delivered(peer: ServerPeer, listener: str, marker: bytes, count: int = 1) -> list[Delivered]:
@@ -173,9 +175,7 @@ def test_a_mechanism(name: str, mechanism: str, servers: Servers, shows: Shows) 
     listener = authenticating(peer)
     credentials = credentials_for(peer, mechanism)
     certificate = mechanism == "EXTERNAL"
-    opened = session(
-        peer, listener, credentials, mechanism, starttls=True, certificate=certificate
-    )
+    opened = session(peer, listener, credentials, mechanism, starttls=True, certificate=certificate)
     with opened as (client, dialogue):
         identity = client.conn.identity
         assert identity is not None
@@ -348,7 +348,9 @@ def test_no_hop_without_tls(servers: Servers, shows: Shows) -> None:
         assert outcomes(result) == [(peer.recipient, DONE)]
     assert isinstance(peer, SmtpServer)
     record = next(r for r in peer.records() if marker.decode() in _text(r["data"]))
-    assert record["envelope"]["requireTLS"] or "REQUIRETLS" in record["envelope"]["mailFrom"]["args"]
+    assert (
+        record["envelope"]["requireTLS"] or "REQUIRETLS" in record["envelope"]["mailFrom"]["args"]
+    )
     shows("servers", "smtp-server", *dialogue.features("smtp"))
 
 
