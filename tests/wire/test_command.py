@@ -1,0 +1,162 @@
+"""Commands, both ways: RFC 5321 §4.1.1, §4.3.2, RFC 3030, RFC 3207, RFC 4954."""
+
+import pytest
+
+from smtpwire.wire.address import Address
+from smtpwire.wire.command import (
+    Auth,
+    Bdat,
+    Command,
+    CommandError,
+    Data,
+    Expn,
+    Grammar,
+    Hello,
+    Help,
+    Leniency,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
+    Verb,
+    Vrfy,
+    parse_command,
+)
+
+ADDRESS = Address("a", "b.example")
+LENIENT = Leniency(blank_after_colon=True, missing_brackets=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (b"EHLO c.example", Hello("c.example", "EHLO")),
+        (b"HELO c.example", Hello("c.example", "HELO")),
+        (b"LHLO c.example", Hello("c.example", "LHLO")),
+        (b"MAIL FROM:<>", Mail(None)),
+        (b"MAIL FROM:<a@b.example>", Mail(ADDRESS)),
+        (b"RCPT TO:<a@b.example>", Rcpt(ADDRESS)),
+        (b"DATA", Data()),
+        (b"BDAT 0", Bdat(0)),
+        (b"BDAT 86 LAST", Bdat(86, last=True)),
+        (b"RSET", Rset()),
+        (b"NOOP", Noop()),
+        (b"NOOP hello", Noop("hello")),
+        (b"QUIT", Quit()),
+        (b"HELP", Help()),
+        (b"HELP MAIL", Help("MAIL")),
+        (b"VRFY Smith", Vrfy("Smith")),
+        (b"EXPN staff", Expn("staff")),
+        (b"STARTTLS", StartTls()),
+        (b"AUTH PLAIN", Auth("PLAIN")),
+        (b"AUTH PLAIN =", Auth("PLAIN", b"=")),
+    ],
+)
+def test_written_and_read(line: bytes, command: Command) -> None:
+    assert bytes(command) == line
+    assert parse_command(line, Grammar()) == command
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (b"ehlo c.example", Hello("c.example")),
+        (b"EHLO   c.example \t", Hello("c.example")),
+        (b"mail from:<a@B.Example>", Mail(ADDRESS)),
+        (b"Rcpt To:<a@b.example>  ", Rcpt(ADDRESS)),
+        (b"data ", Data()),
+        (b"bdat 7  last", Bdat(7, last=True)),
+        (b"auth plain", Auth("PLAIN")),
+    ],
+)
+def test_read_in_any_case_and_with_blanks(line: bytes, command: Command) -> None:  # §4.1.1, §2.4
+    assert parse_command(line, Grammar()) == command
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (b"MAIL FROM: <a@b.example>", Mail(ADDRESS)),
+        (b"MAIL FROM:   <>", Mail(None)),
+        (b"RCPT TO:a@b.example", Rcpt(ADDRESS)),
+        (b"RCPT TO: a@b.example", Rcpt(ADDRESS)),
+    ],
+)
+def test_only_where_lenient(line: bytes, command: Command) -> None:
+    assert parse_command(line, Grammar(leniency=LENIENT)) == command
+    with pytest.raises(CommandError):
+        parse_command(line, Grammar())
+
+
+REFUSALS = [
+    (b"EHLO", 501, "5.5.4", "EHLO", "EHLO needs a domain or an address literal"),
+    (b"HELO a b", 501, "5.5.4", "HELO", "HELO needs a domain or an address literal"),
+    (b"LHLO [1]", 501, "5.5.4", "LHLO", "LHLO needs a domain or an address literal"),
+    (b"MAIL", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
+    (b"MAIL FROM:", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
+    (b"MAIL FROM:<a@b.example", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
+    (b"MAIL TO:<a@b.example>", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
+    (b"MAIL FROM:<>x", 501, "5.5.4", "MAIL", "Expected a blank behind the path"),
+    (b"MAIL FROM:<a..b@c>", 501, "5.1.7", "MAIL", "not an address"),
+    (b"MAIL FROM:<> X=1", 555, "5.5.4", "MAIL", "Parameter not recognized"),
+    (b"MAIL FROM:<> X\xff", 501, "5.5.4", "MAIL", "Octets outside ASCII in the argument"),
+    (b"MAIL FROM:<\xc3\xbc@c>", 501, "5.1.7", "MAIL", "address is not ASCII"),
+    (b"RCPT FROM:<a@b.example>", 501, "5.5.4", "RCPT", "Expected RCPT TO:<path>"),
+    (b"RCPT TO:<>", 501, "5.1.3", "RCPT", "not an address"),
+    (b"RCPT TO:<a@b.example> X", 555, "5.5.4", "RCPT", "Parameter not recognized"),
+    (b"DATA now", 501, "5.5.4", "DATA", "DATA takes no argument"),
+    (b"BDAT", 501, "5.5.4", "BDAT", "Expected BDAT size [LAST]"),
+    (b"BDAT -1", 501, "5.5.4", "BDAT", "Expected BDAT size [LAST]"),
+    (b"BDAT 111111111111111111111", 501, "5.5.4", "BDAT", "Expected BDAT size [LAST]"),
+    (b"RSET x", 501, "5.5.4", "RSET", "RSET takes no argument"),
+    (b"NOOP a\x00", 501, "5.5.4", "NOOP", "Control characters in the argument"),
+    (b"HELP \xff", 501, "5.5.4", "HELP", "Octets outside ASCII in the argument"),
+    (b"QUIT x", 501, "5.5.4", "QUIT", "QUIT takes no argument"),
+    (b"VRFY", 501, "5.5.4", "VRFY", "VRFY needs an argument"),
+    (b"EXPN ", 501, "5.5.4", "EXPN", "EXPN needs an argument"),
+    (b"VRFY a\x7f", 501, "5.5.4", "VRFY", "Control characters in the argument"),
+    (b"STARTTLS x", 501, "5.5.4", "STARTTLS", "STARTTLS takes no argument"),
+    (b"AUTH", 501, "5.5.4", "AUTH", "Expected AUTH mechanism [initial-response]"),
+    (b"AUTH " + b"X" * 21, 501, "5.5.4", "AUTH", "Expected AUTH mechanism [initial-response]"),
+    (b"SEND FROM:<>", 502, "5.5.1", "SEND", "Command not implemented"),
+    (b"turn", 502, "5.5.1", "TURN", "Command not implemented"),
+    (b"XKNOWN", 502, "5.5.1", "XKNOWN", "Command not implemented"),
+    (b"XODD y", 501, "5.5.4", "XODD", "Bad argument of XODD"),
+    (b"XODD \xff", 501, "5.5.4", "XODD", "Octets outside ASCII in the argument"),
+    (b"XUNKNOWN", 500, "5.5.1", "", "Command not recognized"),
+    (b"", 500, "5.5.1", "", "Command not recognized"),
+    (b"DATA\tx", 500, "5.5.1", "", "Command not recognized"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "enhanced", "verb", "reason"), REFUSALS)
+def test_refused(line: bytes, code: int, enhanced: str, verb: str, reason: str) -> None:
+    def odd(text: str) -> str:
+        if text != "x":
+            raise ValueError(text)
+        return text
+
+    grammar = Grammar(verbs={b"XODD": Verb("XODD", odd, str)}, recognized=frozenset({b"XKNOWN"}))
+    with pytest.raises(CommandError) as caught:
+        parse_command(line, grammar)
+    error = caught.value
+    assert (error.code, error.enhanced, error.verb) == (code, enhanced, verb)
+    assert str(error) == error.reason == reason
+
+
+def test_a_line_of_the_most_octets_is_read_and_one_more_is_not() -> None:  # RFC 5321 §4.5.3.1.4
+    assert parse_command(b"NOOP " + b"x" * 505, Grammar()) == Noop("x" * 505)
+    with pytest.raises(CommandError, match=r"^Line too long$") as caught:
+        parse_command(b"NOOP " + b"x" * 506, Grammar())
+    assert (caught.value.code, caught.value.enhanced, caught.value.verb) == (500, "5.5.2", "")
+
+
+def test_an_extension_lengthens_the_lines_of_its_verb() -> None:
+    grammar = Grammar(line_limits={b"NOOP": 513})
+    assert parse_command(b"noop " + b"x" * 506, grammar) == Noop("x" * 506)
+    with pytest.raises(CommandError, match=r"^Line too long$"):
+        parse_command(b"NOOP " + b"x" * 507, grammar)
+    with pytest.raises(CommandError, match=r"^Line too long$"):
+        parse_command(b"HELP " + b"x" * 506, grammar)
