@@ -2,11 +2,14 @@
 
 import ast
 import inspect
+import json
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
+
+from tests.interop import matrix
 
 from smtpwire.engine import limits, state
 from smtpwire.extensions import table
@@ -36,8 +39,37 @@ def states() -> str:
     return f"```mermaid\n{state.mermaid()}\n```"
 
 
+RESULTS: Final = README.parent / "benchmarks" / "results.json"
+
+
+def benchmarks() -> str:
+    """The ratios of the last full run that was kept."""
+    run = json.loads(RESULTS.read_text())
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+    rows = [
+        f"Of {run['date'][:10]}: {versions}.",
+        "",
+        "| # | figure | against | median (least–most) | goal | met |",
+        "|---|---|---|---|---|---|",
+    ]
+    for figure in run["figures"]:
+        sign = "≥" if figure["better"] == "more" else "≤"
+        measured, met = "not run", figure["missing"] or "–"
+        if "median" in figure:
+            numbers = (f"{figure[name]:.3g}" for name in ("median", "min", "max"))
+            measured = "{} ({}–{})".format(*numbers) + figure["unit"].replace("×", "")
+            met = "yes" if figure["met"] else "**no**"
+        rows.append(
+            f"| {figure['number']} | {figure['figure']} | {figure['against']} | {measured} |"
+            f" {sign} {figure['goal']:g} | {met} |"
+        )
+    return "\n".join(rows)
+
+
 GENERATED: Final[Mapping[str, Callable[[], str]]] = {
+    "benchmarks": benchmarks,
     "extensions": lambda: table().strip(),
+    "interop": matrix.table,
     "limits": limits_table,
     "states": states,
 }

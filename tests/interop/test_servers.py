@@ -1,8 +1,8 @@
 """Our client → real servers: what is sent is what they deliver, and what they say is told right."""
 
 import asyncio
+import base64
 import itertools
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -44,6 +44,8 @@ from smtpwire.operations import (
     SessionError,
     Stage,
     UnsendableError,
+    reset,
+    verify,
 )
 from smtpwire.operations.operation import ask
 from smtpwire.sasl import Anonymous, BearerToken, Credentials, ExternalIdentity, Password
@@ -207,7 +209,7 @@ def test_wrong_credentials(name: str, mechanism: str, servers: Servers) -> None:
 # -- extensions
 
 
-def test_postfix_is_asked_for_notifications(servers: Servers, shows: Shows) -> None:
+def test_notifications_are_asked_for(servers: Servers, shows: Shows) -> None:
     for name in ("postfix", "exim", "sendmail", "opensmtpd", "smtp-server", "smtp-sink"):
         peer = servers(name)
         mail = Mail(
@@ -355,8 +357,6 @@ def test_no_hop_without_tls(servers: Servers, shows: Shows) -> None:
 
 
 def _text(data: str) -> str:
-    import base64
-
     return base64.b64decode(data).decode(errors="replace")
 
 
@@ -372,7 +372,7 @@ def test_an_old_server_gets_no_eight_bits(servers: Servers) -> None:
         assert not [line for line in dialogue.sent if line.startswith("MAIL")]
 
 
-def test_postfix_ends_the_session_at_a_recipient(servers: Servers) -> None:
+def test_exim_ends_the_session_at_a_recipient(servers: Servers) -> None:
     """521 to RCPT, and the connection is closed: what was not answered is tried again."""
     peer = servers("exim")
     content, _ = message(lines=1)
@@ -440,7 +440,6 @@ def test_trio(servers: Servers) -> None:
 
 
 Fault = tuple[str, str]
-Expected = Callable[[], Disposition | type[SessionError]]
 
 # What becomes of a message to two recipients: by switch (5yz, 4yz, the connection is dropped, 421
 # and dropped) and by the command at which it happens.
@@ -482,11 +481,6 @@ FAULTS: Final[dict[Fault, Disposition | type[SessionError]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def sinks(authority: Authority) -> "dict[tuple[str, ...], SmtpSink]":
-    return {}
-
-
 @pytest.mark.parametrize("pipelining", [True, False], ids=["pipelining", "lock-step"])
 @pytest.mark.parametrize("lmtp", [False, True], ids=["SMTP", "LMTP"])
 @pytest.mark.parametrize("switch", ["-f", "-r", "-q", "-Q"])
@@ -504,7 +498,7 @@ def test_a_fault_at_every_command(
             if lmtp and fault == ("-f", "EHLO"):
                 expected = ServiceRefused  # LMTP has no HELO
             assert found == expected, fault
-    shows("servers", "smtp-sink", f"fault {switch}")
+    shows("servers", "smtp-sink", "faults at every command")
 
 
 def outcome_of(
@@ -528,9 +522,9 @@ def outcome_of(
         result = client.send_mail(SENDER, ["x@example.test", "y@example.test"], content)
         first, second = (item.outcome for item in result.recipients)
         assert first is second, str(dialogue)
-        for operate in (lambda: client.verify("x"), client.reset):
+        for operation in (verify(client.conn, "x"), reset(client.conn)):
             try:
-                operate()
+                client.run(operation)
             except ConnectionLost:
                 assert switch in ("-q", "-Q"), str(dialogue)
         reply = client.quit()
