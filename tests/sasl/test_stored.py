@@ -36,6 +36,11 @@ def test_the_password_is_prepared() -> None:
     )
 
 
+def test_what_is_stored_has_no_character_that_is_not_assigned() -> None:  # RFC 4013 §2.5
+    with pytest.raises(ValueError, match="refuses"):
+        derive_scram("pencil\u0221", preparation=Preparation.STRICT)
+
+
 @pytest.mark.parametrize("password", ["", "\u00ad"])
 def test_nothing_is_no_password(password: str) -> None:
     with pytest.raises(ValueError, match="empty"):

@@ -176,6 +176,17 @@ def test_the_limits_are_the_callers(domain: bytes) -> None:
         parse_path(b"x@" + domain, max_domain=10)
 
 
+@pytest.mark.parametrize("domain", [b"example.com", b"[192.0.2.1]", b"[x:yyyyyyyyy]"])
+def test_a_domain_of_the_most_octets_is_taken(domain: bytes) -> None:
+    path, most = b"x@" + domain, len(domain)
+    assert parse_path(path, max_domain=most).raw == path.decode()
+    with pytest.raises(PathError, match=r"^domain too long$"):
+        parse_path(path, max_domain=most - 1)
+    assert parse_path(path, max_path=len(path) + 2).raw == path.decode()
+    with pytest.raises(PathError, match=r"^path too long$"):
+        parse_path(path, max_path=len(path) + 1)
+
+
 # -- SMTPUTF8, RFC 6531
 
 
@@ -357,6 +368,12 @@ def test_near_misses_raise_nothing_else(octets: bytes) -> None:
 def test_names_of_hosts(name: bytes) -> None:
     assert parse_domain(name) == name.decode()
     assert parse_domain(name, lenient=True) == name.decode()
+
+
+def test_a_name_of_255_octets_is_taken() -> None:  # RFC 5321 §4.5.3.1.2
+    name = b"x." * 127 + b"x"
+    assert parse_domain(name) == name.decode()
+    assert parse_domain(name, max_domain=254) is None
 
 
 def test_odd_names_only_where_lenient() -> None:  # D-EHL-015

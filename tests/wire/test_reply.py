@@ -325,6 +325,10 @@ def test_classes_by_the_first_digit() -> None:  # RFC 5321 §4.2.1
     assert flags(Reply(250)) == (True, False, False, False)
     assert flags(Reply(354)) == (False, True, False, False)
     assert flags(Reply(421)) == (False, False, True, False)
+    assert flags(proven_reply(299, "", None)) == (True, False, False, False)
+    assert flags(proven_reply(399, "", None)) == (False, True, False, False)
+    assert flags(proven_reply(499, "", None)) == (False, False, True, False)
+    assert flags(proven_reply(599, "", None)) == (False, False, False, True)
     assert flags(Reply(559)) == (False, False, False, True)
     assert flags(proven_reply(699, "", None)) == (False, False, False, False)
     assert proven_reply(699, "", None).severity == 6
@@ -410,6 +414,11 @@ def test_words_too_long_for_a_line_are_cut() -> None:
     assert [len(line) + 2 for line in lines] == [512, 100, 2]
     cut = format_reply(Reply(250, " " + "ü" * 40), utf8=True, limit=64).decode()
     assert cut == "250- " + "ü" * 28 + "\r\n250 " + "ü" * 12 + "\r\n"
+
+
+def test_a_line_may_end_at_the_blank_behind_the_most_octets() -> None:
+    long = "x" * 58
+    assert format_reply(Reply(250, f"{long} y"), limit=64) == b"250-%b\r\n250 y\r\n" % long.encode()
 
 
 def test_a_line_of_exactly_the_limit_is_not_wrapped() -> None:

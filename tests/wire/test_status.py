@@ -139,6 +139,34 @@ def test_the_registry_is_whole() -> None:
     }
 
 
+@pytest.mark.parametrize(  # as RFC 5248 §3.4 and the documents behind it register them
+    ("subject_and_detail", "basic"),
+    [
+        ((1, 1), (451, 550)),
+        ((1, 3), (501,)),
+        ((1, 5), (250,)),
+        ((2, 2), (552,)),
+        ((2, 4), (450, 452)),
+        ((3, 1), (452,)),
+        ((4, 2), (421,)),
+        ((5, 6), (500,)),
+        ((6, 7), (550, 553)),
+        ((6, 8), (252, 550, 553)),
+        ((6, 9), (550, 554)),
+        ((7, 4), (504,)),
+        ((7, 8), (535, 554)),
+        ((7, 9), (534,)),
+        ((7, 10), (523,)),
+        ((7, 13), (525,)),
+        ((7, 14), (535, 554)),
+        ((7, 16), (552,)),
+        ((7, 30), (550,)),
+    ],
+)
+def test_registered_with(subject_and_detail: tuple[int, int], basic: tuple[int, ...]) -> None:
+    assert ENHANCED_CODES[subject_and_detail].basic == basic
+
+
 @pytest.mark.parametrize(
     ("reply", "text"),
     [
