@@ -180,6 +180,21 @@ def test_smtplib_with_starttls_and_login(tmp_path: Path, certificate: Path, trus
     assert "c2VjcmV0" not in served.output
 
 
+def test_plus_is_offered_with_the_binding_that_clients_take(
+    certificate: Path, trusted: Path
+) -> None:
+    """RFC 9266 §3: under TLS 1.3 that is tls-exporter, which Python's ssl cannot tell."""
+    context = ssl.create_default_context(cafile=str(trusted))
+    options = ("--profile", "submission", "--cert", str(certificate), "--auth", "joe:secret")
+    with serve(*options) as served:
+        for version, offered in (("TLSv1_3", False), ("TLSv1_2", True)):
+            context.maximum_version = ssl.TLSVersion[version]
+            with smtplib.SMTP("localhost", served.port) as client:
+                client.starttls(context=context)
+                client.ehlo()
+                assert ("-PLUS" in client.esmtp_features["auth"]) is offered
+
+
 def test_smtplib_under_tls_from_the_first_octet(
     tmp_path: Path, certificate: Path, trusted: Path
 ) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from typing import Final, Literal, TypeAlias, final
 
 from smtpwire.adapters.asyncio import start_server
@@ -125,13 +124,11 @@ def _tls(cert: str | None, key: str | None) -> TlsConfig | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(cert, key)
-        pem = Path(cert).read_text(encoding="ascii", errors="replace")
-        start = pem.index("-----BEGIN CERTIFICATE-----")
-        end = pem.index("-----END CERTIFICATE-----")
-        der = ssl.PEM_cert_to_DER_cert(pem[start:end] + "-----END CERTIFICATE-----")
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise Failure(f"cannot use the certificate {cert}: {error}") from error
-    return TlsConfig(context, der)
+    # Not the certificate itself: -PLUS would be offered for tls-server-end-point alone, and
+    # clients bind to what is TLS 1.3's default, tls-exporter (RFC 9266 §3).
+    return TlsConfig(context)
 
 
 def _maildir(directory: str | None) -> mailbox.Maildir | None:
