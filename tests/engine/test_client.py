@@ -24,6 +24,7 @@ from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import parameters as p
+from smtpwire.testing import drain
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import (
     Data,
@@ -801,6 +802,14 @@ def test_the_backlog_is_bounded() -> None:
     assert not conn.wants_data
     with pytest.raises(LocalProtocolError, match="backlog"):
         conn.receive_data(b"\r\n")
+
+
+def test_a_line_longer_than_the_backlog_is_too_long() -> None:
+    conn = ClientConnection(ClientConfig(limits=Limits(backlog=10)))
+    conn.receive_data(b"220 mx.example ESMTP")
+    events, need = drain(conn)
+    assert events[0] == ProtocolViolation(ViolationKind.LINE_TOO_LONG, 0, fatal=True)
+    assert need is Need.CLOSE
 
 
 # -- time

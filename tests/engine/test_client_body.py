@@ -18,7 +18,7 @@ from smtpwire.engine.events import (
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
 from smtpwire.engine.state import State
-from smtpwire.engine.violation import ProtocolViolation
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import parameters as p
 from smtpwire.extensions.burl import Burl
 from smtpwire.wire.command import Bdat, Data, Hello, Mail, Noop, Quit, Rcpt, Rset
@@ -454,6 +454,31 @@ def test_a_verdict_between_chunks(d: Dialogue) -> None:
     d.send(Data(chunking=True))
     d.conn.send_body(b"x")
     assert answered(d.receive("452 full")) == [(EndOfData, 452)]
+
+
+@scenario
+def test_a_reply_nobody_asked_for_as_the_body_opens(d: Dialogue) -> None:
+    # Whether it comes together with the reply that opens the body must not matter.
+    d.greeted("CHUNKING")
+    d.send(Mail(ALICE))
+    d.receive("250 OK")
+    d.send(Rcpt(BOB), Data(chunking=True))
+    _, violation, closed = d.receive("250 OK", "250 OK again")
+    assert violation == ProtocolViolation(ViolationKind.WRONG_REPLY, d.received - 14, fatal=True)
+    assert closed == Closed(CloseReason.VIOLATION)
+
+
+@scenario
+def test_a_reply_nobody_asked_for_as_a_body_without_recipients_is_given_up(d: Dialogue) -> None:
+    d.greeted("CHUNKING")
+    d.send(Mail(ALICE))
+    d.receive("250 OK")
+    data = Data(chunking=True)
+    d.send(Rcpt(BOB), data)
+    _, unanswered, closing, closed = d.receive("550 no", "421 bye")
+    assert unanswered == Unanswered(data, Cause.NOT_SENT)
+    assert closing == ServiceClosing(Reply(421, "bye"))
+    assert isinstance(closed, Closed)
 
 
 @scenario

@@ -972,7 +972,7 @@ class ClientConnection:
         if self._eof:
             return self._stream_ended()
         held = self._held
-        if held and not self._flight and held[0][1].gated and (event := self._next_in_turn()):
+        if held and self._in_turn() and (event := self._next_in_turn()):
             return event
         if self._out_size >= self._limits.output:
             return NEED_WRITE
@@ -989,6 +989,10 @@ class ClientConnection:
         size = len(octets) if kind.counted else 0
         room = self._limits.flight - self._window()
         return not self._flight or self._may_follow(kind, size, room)
+
+    def _in_turn(self) -> bool:
+        """Whether a body is next, and nothing before it waits for its reply."""
+        return not self._flight and self._held[0][1].gated
 
     def _next_in_turn(self) -> ClientEvent | None:
         """With all replies in: open the body in chunks, or drop a body without recipients."""
@@ -1217,7 +1221,8 @@ class ClientConnection:
             return self._violation(ViolationKind.WRONG_REPLY)
         if reply.is_intermediate:
             self._place = IN_AUTH
-            self._parser.max_line = max(self._limits.reply_line, self._limits.sasl_line)
+            longest = max(self._limits.reply_line, self._limits.sasl_line)
+            self._parser.max_line = min(longest, self._limits.backlog)
             initial, self._initial = self._initial, None
             response = exchange.respond(initial, reply.text)
             if response is not None:
@@ -1229,7 +1234,7 @@ class ClientConnection:
         else:
             self._failed_authentications += 1
         self._exchange = self._initial = self._blocked = None
-        self._parser.max_line = self._limits.reply_line
+        self._parser.max_line = min(self._limits.reply_line, self._limits.backlog)
         self._place = self._planned = IN_READY
         return AuthenticationEnded(exchange.auth, reply, outcome, exchange.error)
 
@@ -1258,12 +1263,16 @@ class ClientConnection:
             return self._violation(ViolationKind.WRONG_REPLY)
         if self._place is IN_GREETING:
             return self._take_greeting(reply)
+        # Had it come a moment later, what is next in turn would have been done before.
+        while self._held and self._in_turn() and (event := self._next_in_turn()):
+            self._events.append(event)
         if self._place is IN_DATA or (self._place is IN_CHUNKS and self._body_unfinished()):
             return self._verdict(reply)
         if reply.code != 421:
             return self._violation(ViolationKind.UNEXPECTED_REPLY)
+        self._events.append(ServiceClosing(reply))
         self._end(CloseReason.SHUTDOWN, reply, cause=Cause.CLOSING)
-        return ServiceClosing(reply)
+        return self._events.popleft()
 
     def _body_unfinished(self) -> bool:
         return self._chunking or any(item[1].ends_body for item in self._held)
@@ -1403,7 +1412,7 @@ class ClientConnection:
         # the right class on every line, is one; and the greeting comes before any offer.
         return ReplyParser(
             enhanced=True,
-            max_line=limits.reply_line,
+            max_line=min(limits.reply_line, limits.backlog),
             max_lines=limits.reply_lines,
             max_octets=min(limits.reply, limits.backlog - 1),
         )
