@@ -720,6 +720,21 @@ def test_utf8_in_replies_only_where_it_was_agreed() -> None:  # RFC 6531 §3.7.4
         made.feed(b"RCPT TO:<c@d.example>\r\n")
 
 
+def test_other_parameters_agree_on_no_utf8() -> None:
+    made = session(answer=answers({Rcpt: Reply(550, "Kein Jörg")}))
+    made.feed(b"MAIL FROM:<a@b.example> SIZE=5 BODY=8BITMIME\r\n")
+    with pytest.raises(LocalProtocolError):
+        made.feed(b"RCPT TO:<c@d.example>\r\n")
+
+
+@pytest.mark.parametrize("ending", [b"RSET\r\n", b"DATA\r\n.\r\n", b"EHLO c.example\r\n"])
+def test_utf8_ends_with_the_transaction(ending: bytes) -> None:
+    made = session(FULL)
+    made.feed(b"MAIL FROM:<a@b.example> SMTPUTF8\r\nRCPT TO:<c@d.example>\r\n")
+    made.feed(ending)
+    assert made.feed("ETRN ü\r\n".encode()).startswith(b"501 5.5.4 Octets outside ASCII")
+
+
 # -- replaced replies, and the suffix
 
 

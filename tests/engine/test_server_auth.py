@@ -35,7 +35,7 @@ from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.tls import PeerCertificate, TlsInfo
-from smtpwire.engine.violation import ViolationKind
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.sasl import (
     AnonymousLogin,
     AuthorizationRequest,
@@ -630,6 +630,25 @@ def test_a_broken_line_ends_the_exchange(line: str, kind: ViolationKind, reply: 
     )
     assert made.arrivals(kind) == [kind]
     assert made.conn.stats.authentications_failed == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "behind"),
+    [
+        (b"YWJj\n", ViolationKind.BARE_LF, 4),
+        (b"YW\rJj\r\n", ViolationKind.BARE_CR, 2),
+        (b"\r\r\n", ViolationKind.BARE_CR, 0),
+    ],
+)
+def test_a_broken_line_is_told_with_its_place(
+    line: bytes, kind: ViolationKind, behind: int
+) -> None:
+    made = authenticating()
+    made.feed(b"AUTH PLAIN\r\n")
+    before = made.conn.stats.octets_received
+    made.feed(line)
+    [told] = [event for event in made.events if isinstance(event, ProtocolViolation)]
+    assert (told.kind, told.offset) == (kind, before + behind)
 
 
 def test_a_broken_line_may_end_the_connection() -> None:

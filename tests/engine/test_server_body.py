@@ -205,6 +205,25 @@ def test_what_came_by_bdat_bare_is_marked() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "canonical"),
+    [
+        (b"", True),
+        (b"a", True),
+        (b"a\r\n", True),
+        (b"a\r", False),
+        (b"\r\r\n", False),
+        (b"a\n", False),
+    ],
+)
+def test_the_last_octet_of_the_last_chunk_counts(content: bytes, canonical: bool) -> None:
+    made = in_transaction()
+    made.feed(b"BDAT %d LAST\r\n%b" % (len(content), content))
+    [end] = ends(made)
+    assert isinstance(end, EndOfMessage)
+    assert end.canonical is canonical
+
+
+@pytest.mark.parametrize(
     ("body", "kind", "offset"),
     [
         (b"one\ntwo", ViolationKind.BARE_LF, 3),

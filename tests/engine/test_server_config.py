@@ -174,7 +174,8 @@ def test_one_plan_for_each_situation() -> None:
 
 def test_scram_needs_a_secret_worth_the_name_and_enough_iterations() -> None:
     with pytest.raises(ValueError, match="16 octets"):
-        replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=b"short")
+        replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=b"x" * 15)
+    replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=b"x" * 16)
     secret = b"shared by all processes"
     with pytest.raises(ValueError, match="4096"):
         replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=secret, scram_iterations=4095)

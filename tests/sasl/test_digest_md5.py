@@ -317,6 +317,13 @@ def test_usable_challenges(qop: bytes, algorithm: bytes) -> None:
     assert b"realm" not in response
 
 
+def test_a_challenge_is_shorter_than_2048_octets() -> None:  # RFC 2831 §2.1.1
+    start = b'nonce="a",algorithm=md5-sess,x='
+    _response(start + b"y" * (2047 - len(start)))
+    with pytest.raises(BadChallengeError):
+        _client().step(start + b"y" * (2048 - len(start)))
+
+
 def test_a_quote_in_a_realm_stays_quoted() -> None:
     challenge = b'realm="te\\"st",nonce="n0",qop="auth",charset=utf-8,algorithm=md5-sess'
     assert b'realm="te\\"st"' in _response(challenge)

@@ -10,6 +10,7 @@ from smtpwire.wire.command import (
     CommandError,
     Data,
     Expn,
+    ExtensionCommand,
     Grammar,
     Hello,
     Help,
@@ -160,3 +161,79 @@ def test_an_extension_lengthens_the_lines_of_its_verb() -> None:
         parse_command(b"NOOP " + b"x" * 507, grammar)
     with pytest.raises(CommandError, match=r"^Line too long$"):
         parse_command(b"HELP " + b"x" * 506, grammar)
+
+
+# -- SMTPUTF8 in VRFY and EXPN, RFC 6531 §3.7.4
+
+
+def test_queries_with_smtputf8() -> None:
+    grammar = Grammar(smtputf8=True)
+    for command in (Vrfy("Jörg", smtputf8=True), Expn("a b", smtputf8=True), Vrfy("Jorg")):
+        assert parse_command(bytes(command), grammar) == command
+    assert bytes(Vrfy("Jörg", smtputf8=True)) == "VRFY Jörg SMTPUTF8".encode()
+    assert parse_command(b"EXPN x  smtputf8", grammar) == Expn("x", smtputf8=True)
+    assert parse_command(b"VRFY x SMTPUTF8", Grammar()) == Vrfy("x SMTPUTF8")
+    with pytest.raises(CommandError, match="needs an argument"):
+        parse_command(b"VRFY", grammar)
+    with pytest.raises(CommandError, match="outside ASCII"):
+        parse_command("VRFY Jörg".encode(), grammar)
+
+
+# -- what is not written
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (Hello(""), "no domain or address literal"),
+        (Hello("a b"), "no domain or address literal"),
+        (Hello("ü.example"), "no domain or address literal"),
+        (Hello("a\r\nDATA"), "control character"),
+        (Noop("ü"), "ASCII only"),
+        (Noop(" x"), "blanks around"),
+        (Help("x "), "blanks around"),
+        (Help("x\n"), "control character"),
+        (Vrfy(""), "string without blanks"),
+        (Vrfy(" "), "string without blanks"),
+        (Expn(" x"), "string without blanks"),
+        (Vrfy("ü"), "needs the SMTPUTF8 parameter"),
+        (Expn("x smtputf8"), "read as a parameter"),
+        (Auth("plain"), "no mechanism name"),
+        (Auth("X" * 21), "no mechanism name"),
+        (ExtensionCommand("X Y"), "no verb"),
+        (ExtensionCommand("XODD", "x "), "blanks around"),
+    ],
+)
+def test_not_written(command: Command, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        bytes(command)
+
+
+# -- verbs of extensions
+
+
+def test_a_verb_reads_and_writes_its_argument() -> None:
+    verb = Verb("XCOUNT", int, str)
+    assert verb(7) == ExtensionCommand("XCOUNT", "7")
+    assert bytes(verb(7)) == b"XCOUNT 7"
+    assert bytes(ExtensionCommand("XCOUNT")) == b"XCOUNT"
+    command = parse_command(b"xcount 7", Grammar(verbs={b"XCOUNT": verb}))
+    assert command == verb(7)
+    assert verb(7).parsed(verb) == 7
+    with pytest.raises(ValueError, match="this is XCOUNT, not XOTHER"):
+        verb(7).parsed(Verb("XOTHER", int, str))
+    assert (verb.last_in_group, verb.in_transaction) == (True, True)
+    assert repr(verb) == "Verb(XCOUNT)"
+
+
+def test_a_verb_may_make_a_command_of_its_own() -> None:
+    verb = Verb("XHELP", str, str, make=Help)
+    assert parse_command(b"XHELP me", Grammar(verbs={b"XHELP": verb})) == Help("me")
+
+
+def test_an_argument_beyond_ascii_only_in_a_transaction_with_smtputf8() -> None:
+    grammar = Grammar(verbs={b"XODD": Verb("XODD", str, str)})
+    line = "XODD ü".encode()
+    assert parse_command(line, grammar, utf8=True) == ExtensionCommand("XODD", "ü")
+    with pytest.raises(CommandError, match="outside ASCII"):
+        parse_command(line, grammar)

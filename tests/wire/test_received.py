@@ -145,6 +145,12 @@ def test_a_message_id_as_the_id() -> None:
     assert " id <1.2@mx.example>; " in header(id="<1.2@mx.example>")
 
 
+@pytest.mark.parametrize("id", ["<1.2@mx.example", "1.2@mx.example>", "<>", "<<1>>"])
+def test_half_a_message_id(id: str) -> None:
+    with pytest.raises(ValueError, match="id"):
+        header(id=id)
+
+
 # -- the FOR clause
 
 
