@@ -751,7 +751,8 @@ def test_burl_between_chunks(d: Dialogue) -> None:
     d.envelope()
     d.send(Data(chunking=True))
     d.need()
-    d.conn.send_body(b"head\r\n")
+    for part in (b"h", b"ea", b"d\r\n"):
+        d.conn.send_body(part)
     assert (
         d.send(Burl("imap://example.com/x")) == b"BDAT 6\r\nhead\r\nBURL imap://example.com/x\r\n"
     )

@@ -19,9 +19,23 @@ from smtpwire.extensions.xclient import XClient
 from smtpwire.extensions.xforward import XForward
 from smtpwire.sasl import ClientMechanismConfig, Password, client_mechanism
 from smtpwire.testing import drain
-from smtpwire.wire.command import ExtensionCommand, Hello, Mail, Noop, Rcpt, Rset, Verb
+from smtpwire.wire.command import ExtensionCommand, Hello, Mail, Noop, Rcpt, Rset, Verb, Vrfy
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.reply import Reply
+
+
+def test_a_line_of_512_octets_is_sent_and_one_more_is_not() -> None:  # RFC 5321 §4.5.3.1.4
+    d = Dialogue()
+    d.greeted("ETRN")
+    assert len(d.send(Vrfy("x" * 505))) == 512
+    d.receive("252 perhaps")
+    with pytest.raises(LocalProtocolError, match="VRFY line has 513 octets, and 512 are allowed"):
+        d.conn.send(Vrfy("x" * 506))
+    queue = ExtensionCommand("ETRN", "#" + "x" * 504)
+    assert len(d.send(queue)) == 512
+    d.receive("458 no such queue")
+    with pytest.raises(LocalProtocolError, match="ETRN line has 513 octets, and 512 are allowed"):
+        d.conn.send(ExtensionCommand("ETRN", "#" + "x" * 505))
 
 
 @scenario

@@ -317,6 +317,14 @@ def test_usable_challenges(qop: bytes, algorithm: bytes) -> None:
     assert b"realm" not in response
 
 
+def test_an_unknown_user_does_not_get_in_with_what_is_hashed_instead() -> None:
+    server = _server()
+    response = _client("nobody", SERVER.nonce()).step(CHALLENGE)
+    assert isinstance(response, bytes)
+    assert isinstance(server.step(response), Ask)
+    assert server.supply(None) == Failed("credentials refused")
+
+
 def test_a_challenge_is_shorter_than_2048_octets() -> None:  # RFC 2831 §2.1.1
     start = b'nonce="a",algorithm=md5-sess,x='
     _response(start + b"y" * (2047 - len(start)))
