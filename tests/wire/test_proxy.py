@@ -397,6 +397,17 @@ def test_nothing_is_read_behind_the_header() -> None:
         reader.receive_data(b"x")
 
 
+def test_the_longest_header_that_can_be_written() -> None:
+    def header(size: int) -> ProxyHeader:
+        tlvs = ((4, bytes(size)),)
+        ends = ("192.0.2.1", 1), ("192.0.2.2", 2)
+        return ProxyHeader(2, ProxyCommand.PROXY, ProxyTransport.TCP4, *ends, tlvs)
+
+    assert len(format_proxy_header(header(65535 - 12 - 3))) == 16 + 65535
+    with pytest.raises(ValueError, match="too long"):
+        format_proxy_header(header(65535 - 12 - 3 + 1))
+
+
 # --- reading exactly the header --------------------------------------------------------------
 
 

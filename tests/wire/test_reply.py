@@ -120,6 +120,13 @@ def test_status_codes_stay_in_the_text_until_they_are_offered() -> None:  # RFC 
     assert parser.next_reply() == Reply(250, "y", "2.0.0")
 
 
+def test_a_status_code_of_another_class_is_text() -> None:  # RFC 3463 §2
+    for line in ("499 5.1.1 no", "250 4.0.0 no", "550 2.0.0 yes"):
+        [reply] = read(line.encode() + b"\r\n", enhanced=True)
+        assert isinstance(reply, Reply)
+        assert (reply.enhanced, reply.text) == (None, line[4:])
+
+
 def test_a_code_cut_by_a_read() -> None:  # D-REP-004
     parser = ReplyParser()
     for chunk in (b"2", b"5", b"0", b" ok\r"):
