@@ -468,6 +468,34 @@ def test_a_reply_nobody_asked_for_as_the_body_opens(d: Dialogue) -> None:
     assert closed == Closed(CloseReason.VIOLATION)
 
 
+@pytest.mark.parametrize("line", ["no reply", "999 x"])
+def test_what_is_no_reply_as_the_body_opens(line: str) -> None:
+    def script(d: Dialogue) -> None:
+        d.greeted("CHUNKING")
+        d.send(Mail(ALICE))
+        d.receive("250 OK")
+        d.send(Rcpt(BOB), Data(chunking=True))
+        _, violation, closed = d.receive("250 OK", line)
+        assert isinstance(violation, ProtocolViolation)
+        assert closed == Closed(CloseReason.VIOLATION)
+
+    scenario(script)()
+
+
+@scenario
+def test_the_stream_ends_as_the_body_opens(d: Dialogue) -> None:
+    d.greeted("CHUNKING")
+    d.send(Mail(ALICE))
+    d.receive("250 OK")
+    d.conn.send(Rcpt(BOB))
+    d.conn.send(Data(chunking=True))
+    d.flush()
+    d.conn.receive_data(b"250 OK\r\n")
+    d.conn.receive_data(b"")
+    assert d.need() is Need.CLOSE
+    assert not any(isinstance(event, Unanswered) for event in d.events), "the body was open"
+
+
 @scenario
 def test_a_reply_nobody_asked_for_as_a_body_without_recipients_is_given_up(d: Dialogue) -> None:
     d.greeted("CHUNKING")

@@ -960,6 +960,7 @@ class ClientConnection:
     def _read_no_reply(self, error: ReplyError | None) -> Item:
         if error is not None:
             self._at = error.offset
+            self._take_turns()
             return self._violation(_VIOLATIONS[error.kind])
         return self._stand()
 
@@ -993,6 +994,11 @@ class ClientConnection:
     def _in_turn(self) -> bool:
         """Whether a body is next, and nothing before it waits for its reply."""
         return not self._flight and self._held[0][1].gated
+
+    def _take_turns(self) -> None:
+        """Before the next thing that comes is judged: it may have come a moment later."""
+        while self._held and self._in_turn() and (event := self._next_in_turn()):
+            self._events.append(event)
 
     def _next_in_turn(self) -> ClientEvent | None:
         """With all replies in: open the body in chunks, or drop a body without recipients."""
@@ -1259,13 +1265,11 @@ class ClientConnection:
     # -- what nobody asked for, and the end
 
     def _unasked(self, reply: Reply) -> ClientEvent:
+        self._take_turns()
         if not 200 <= reply.code < 600:
             return self._violation(ViolationKind.WRONG_REPLY)
         if self._place is IN_GREETING:
             return self._take_greeting(reply)
-        # Had it come a moment later, what is next in turn would have been done before.
-        while self._held and self._in_turn() and (event := self._next_in_turn()):
-            self._events.append(event)
         if self._place is IN_DATA or (self._place is IN_CHUNKS and self._body_unfinished()):
             return self._verdict(reply)
         if reply.code != 421:
@@ -1324,6 +1328,7 @@ class ClientConnection:
 
     def _stream_ended(self) -> ClientEvent:
         """RFC 5321 §3.8: what is unanswered counts as 451, and after the dot as unknown."""
+        self._take_turns()
         if self._refusal is not None:
             self._end(CloseReason.REFUSED, self._refusal)
         elif len(self._flight) == 1 and self._flight[0][1] is QUIT:
