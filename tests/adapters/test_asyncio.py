@@ -107,6 +107,31 @@ def test_a_batch_is_one_write(handler: Callable[[Session], Handler]) -> None:
     run(main)
 
 
+def test_a_handler_ends_the_session_with_421() -> None:
+    """By the session it was given, while its own question is still unanswered."""
+    protocols: list[ServerProtocol] = []
+
+    def handler(session: Session) -> Handler:
+        def handle(event: ServerEvent) -> None:
+            if isinstance(event, Mail):
+                protocols[0].shutdown()
+            answer(session, event)
+
+        return handle
+
+    async def main() -> None:
+        protocol, transport = begin(handler)
+        protocols.append(protocol)
+        protocol.data_received(HELLO)
+        transport.writes.clear()
+        protocol.data_received(b"MAIL FROM:<a@example.com>\r\n")
+        octets = b"".join(transport.writes)
+        assert octets.startswith(b"250 2.1.0 Sender OK\r\n421 4.3.2 ")
+        protocol.connection_lost(None)
+
+    run(main)
+
+
 def test_what_is_queued_leaves_when_the_handler_suspends() -> None:
     released = asyncio.Event()
 
@@ -214,7 +239,8 @@ def test_a_cancelled_handler_ends_its_session() -> None:
         assert task is not None
         task.cancel()
         await asyncio.sleep(0.01)
-        assert transport.asked == ["abort"]
+        assert transport.asked[0] == "abort"
+        assert "write_eof" not in transport.asked
         assert protocol.conn.state is State.CLOSED
         protocol.connection_lost(None)
 
@@ -340,7 +366,7 @@ def test_start_tls_may_give_none(server_tls: TlsConfig, monkeypatch: pytest.Monk
         protocol.connection_made(transport)
         protocol.data_received(HELLO)
         protocol.data_received(b"STARTTLS\r\n")
-        assert transport.asked == ["pause_reading"]  # before anything else can be read
+        assert transport.asked[0] == "pause_reading"  # before anything else can be read
         await asyncio.sleep(0.01)
         assert "abort" in transport.asked
         protocol.connection_lost(None)

@@ -3,51 +3,44 @@
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from socket import socket
-from typing import Final, TypeVar, cast, final
+from typing import Final, TypedDict, Unpack, cast, final
 
 from smtpwire.adapters.client import AsyncClient, dialled
+from smtpwire.adapters.eager import EagerTask
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
-    Steps,
     TlsConfig,
-    attended,
     behind_proxy,
     check_tls,
     client_tls,
     logger,
     peer_of,
+    proxy_in_front,
     proxy_reader,
     settle,
     tls_info,
 )
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.events import Closed, CloseReason, Peer, ServerEvent
-from smtpwire.engine.need import Need
+from smtpwire.engine.events import Peer, ServerEvent
+from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.extensions import Profile
-from smtpwire.operations import Operation, Stage, TlsFailed
-from smtpwire.wire.proxy import ProxyReader
+from smtpwire.operations import OperationNeed, Stage, TlsFailed
 
 __all__ = ["Client", "Server", "ServerProtocol", "connect", "start_server"]
-
-R = TypeVar("R")
 
 READ: Final = 65536
 LINGER: Final = 10.0
 """Seconds for the peer to take the last reply and to close, before it is cut off."""
-
-# Bound once: an attribute of an enum costs as much as a small function on CPython 3.11.
-DATA: Final = Need.DATA
-WRITE: Final = Need.WRITE
-TLS: Final = Need.TLS
 
 
 @final
@@ -73,14 +66,10 @@ class ServerProtocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._deadline = Deadline(self._loop.time)
         self._reading = self._writable = True
-        self._busy = False  # a handler is suspended, or a handshake under way
+        self._eager = EagerTask(self.flush, self._awaited)
+        self._early: bytes | None = None  # what comes under TLS before the handshake's task knows
         self._ended = False  # the engine's CLOSE was obeyed
         self._lost = False  # the transport is gone
-        # What comes while a handshake is under way; behind a proxy the first one is.
-        self._under_tls: bytes | None = None if peer is None else b""
-        self._task: asyncio.Task[None] | None = None
-        self._suspended: tuple[ServerEvent, Steps, object] | None = None
-        self._woken: asyncio.Future[None] | None = None
 
     # -- what the loop calls
 
@@ -100,12 +89,11 @@ class ServerProtocol(asyncio.Protocol):
             self._handler = lambda event: None
             self.close()
         self._keep_time()
-        self._take_early()
         self._pump()
 
     def data_received(self, data: bytes) -> None:
-        if self._under_tls is not None:
-            self._under_tls += data  # it has succeeded, and its task does not know yet
+        if self._early is not None:
+            self._early += data
         elif not self._ended:
             self.conn.receive_data(data)
             self._pump()
@@ -125,10 +113,11 @@ class ServerProtocol(asyncio.Protocol):
         self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._under_tls is not None or self._lost:
+        if self._early is not None:
             return  # a handshake that fails tells it by itself, in one of two orders
-        self._lost = self._writable = True
+        self._timer.cancel()
         self._sessions.discard(self)
+        self._lost = self._writable = True
         if exc is None:
             self.conn.receive_data(b"")
         else:
@@ -153,37 +142,80 @@ class ServerProtocol(asyncio.Protocol):
         self.conn.shutdown()
         self._pump()
 
-    # -- the engine's needs
+    # -- events and needs
 
     def _pump(self) -> None:
         """Pull and handle events until somebody else has to act."""
-        conn = self.conn
-        event: ServerEvent | None = None
-        while not self._busy and self._writable:
+        conn, handler = self.conn, self._handler
+        going = self._writable and not self._eager.busy
+        while going:
             item = conn.next_event()
-            if not isinstance(item, Need):
-                event = item
-                self._handle(item)
+            if isinstance(item, Need):
+                going = self._meet(item)
                 continue
-            self.flush()
-            if item is WRITE:
-                continue
-            if item is TLS:
-                self._busy, self._under_tls = True, b""
-                self._upgrade_task = self._loop.create_task(self._upgrade())
-            elif item is not DATA:
-                self._end(event)
-            break
-        if conn.wants_data is not self._reading and not self._ended:
-            self._reading = not self._reading
-            if self._reading:
+            try:
+                waiting = handler(item)
+                going = waiting is None or not self._eager.begin(item, waiting)
+            except Exception as error:
+                settle(conn, self._config, item, error)
+            else:
+                if going and conn.pending is item:
+                    settle(conn, self._config, item)
+        wanted = conn.wants_data or self._ended
+        if wanted is not self._reading and not self._transport.is_closing():
+            self._reading = wanted
+            if wanted:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
 
+    def _meet(self, need: Need) -> bool:
+        """Flush, then do what the engine needs; True where it goes on at once."""
+        self.flush()
+        if need is NEED_TLS:
+            return not self._eager.begin(None, self._upgrade())
+        if need is NEED_CLOSE:
+            self._end()
+        return need is NEED_WRITE and self._writable
+
+    def _awaited(self, event: ServerEvent | None, error: BaseException | None) -> None:
+        """A handler that had suspended, or else a handshake, is over."""
+        if isinstance(error, asyncio.CancelledError):
+            self.close()
+        elif event is not None:
+            settle(self.conn, self._config, event, error)
+        self._pump()
+
+    async def _upgrade(self) -> None:
+        self._early = b""
+        self._reading = False
+        self._transport.pause_reading()
+        self._transport = await start_tls(self, self._transport, self.conn, self._tls)
+        early, self._early = self._early, None
+        self._reading = True
+        if early:
+            self.conn.receive_data(early)
+        if self.conn.state is State.CLOSED:
+            self._transport.abort()
+            self.connection_lost(None)
+
+    def _end(self) -> None:
+        """Close; where the peer may still talk, half, lest a reset overtake the last reply."""
+        if self._lost:
+            self._eager.stop()
+        if self._ended:
+            return
+        self._ended = True
+        half = self._transport.can_write_eof() and not self.conn.eof_received
+        with suppress(OSError):  # it may be gone already
+            if half and not self._transport.is_closing():
+                self._transport.write_eof()
+                return
+        self._transport.close()
+
     def _keep_time(self) -> None:
         """Look now and then whether the peer is too slow: a twentieth late, and nearly free."""
-        timeout = None if self._busy else self.conn.timeout
+        timeout = None if self._eager.busy else self.conn.timeout
         if self._deadline.left(timeout) == 0:
             self._writable = True  # nobody waits for the peer to read any longer
             self.conn.timed_out()
@@ -194,207 +226,81 @@ class ServerProtocol(asyncio.Protocol):
             seconds = self._config.timeouts.command if timeout is None else timeout.seconds
             self._timer = self._loop.call_later(seconds / 20, self._keep_time)
 
-    async def _upgrade(self) -> None:
-        self._transport = await shake_hands(self, self._transport, self.conn, self._tls)
-        self._reading = True
-        self._busy = False
-        self._take_early()
-        if self.conn.state is State.CLOSED:
-            self._transport.abort()
-            self.connection_lost(None)
-        self._pump()
 
-    def _take_early(self) -> None:
-        """The handshake is over: what came under TLS before anybody knew is the session's."""
-        received, self._under_tls = self._under_tls, None
-        if received:
-            self.conn.receive_data(received)
+class _Implicit(TypedDict, total=False):
+    """What asyncio wants to know for TLS from the first octet."""
 
-    def _end(self, event: ServerEvent | None) -> None:
-        """Close; where the peer may still talk, half, lest a reset overtake the last reply."""
-        if not self._ended:
-            self._ended = True
-            done = isinstance(event, Closed) and event.reason is CloseReason.QUIT
-            if done or self.conn.eof_received or not self._transport.can_write_eof():
-                self._transport.close()
-            else:
-                self._transport.write_eof()
-        if self._lost:
-            self._timer.cancel()
-            self._wake()
-
-    # -- handlers
-
-    def _handle(self, event: ServerEvent) -> None:
-        try:
-            waiting = self._handler(event)
-            if waiting is not None and self._suspends(event, waiting):
-                return
-        except Exception as error:
-            settle(self.conn, self._config, event, error)
-        else:
-            if self.conn.pending is event:
-                settle(self.conn, self._config, event)
-
-    def _suspends(self, event: ServerEvent, waiting: Awaitable[None]) -> bool:
-        """Run a handler up to where it suspends, if it does: then the session's task goes on.
-
-        Most never do, and a turn of the loop for each would cost more than all else here. From the
-        start the handler sees that task as the current one, as ``asyncio.timeout()`` must.
-        """
-        if self._task is None:
-            self._task = self._loop.create_task(self._go_on())
-        steps = waiting.__await__()
-        outer = asyncio.current_task()
-        switch_task(self._loop, outer, self._task)
-        try:
-            self._suspended = event, steps, next(steps)
-        except StopIteration:
-            return False
-        finally:
-            switch_task(self._loop, self._task, outer)
-        self._busy = True
-        self._wake()
-        return True
-
-    def _wake(self) -> None:
-        """Let the session's task look for what there is to do."""
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
-
-    async def _go_on(self) -> None:
-        """The session's task: goes on with handlers that have suspended."""
-        while True:
-            while self._suspended is None:
-                if self._lost and not self._busy:
-                    return
-                self._woken = self._loop.create_future()
-                try:
-                    await self._woken
-                except asyncio.CancelledError:
-                    if not self._busy or self._task is None:
-                        raise
-                    self._task.uncancel()
-                    self._task.cancel()  # anew: it was meant for the handler, awaited below
-            event, steps, waiting = self._suspended
-            self._suspended = self._woken = None
-            error: Exception | None = None
-            try:
-                await attended(steps, waiting, self.flush)
-            except asyncio.CancelledError:
-                self._busy = False
-                self.close()
-                raise
-            except Exception as raised:
-                error = raised
-            settle(self.conn, self._config, event, error)
-            self._busy = False
-            self._pump()
+    ssl: ssl.SSLContext
+    ssl_handshake_timeout: float
+    ssl_shutdown_timeout: float
 
 
-def switch_task(
-    loop: asyncio.AbstractEventLoop,
-    left: "asyncio.Task[None] | None",
-    entered: "asyncio.Task[None] | None",
-) -> None:
-    """Change the current task, by the functions documented for tasks of one's own."""
-    if left is not None:
-        asyncio.tasks._leave_task(loop, left)
-    if entered is not None:
-        asyncio.tasks._enter_task(loop, entered)
+def _implicit(tls: TlsConfig, seconds: float) -> _Implicit:
+    return {
+        "ssl": tls.context,
+        "ssl_handshake_timeout": seconds,
+        "ssl_shutdown_timeout": LINGER,
+    }
 
 
 async def start_tls(
-    protocol: asyncio.Protocol,
-    transport: asyncio.Transport,
-    tls: TlsConfig | None,
-    timeout: float | None,
-    server_name: str | None = None,
-) -> asyncio.Transport:
-    """TLS on a transport; as a server where no ``server_name`` is given. Raises OSError."""
-    if tls is None:
-        raise OSError("no TLS is configured")
-    upgraded = await asyncio.get_running_loop().start_tls(
-        transport,
-        protocol,
-        tls.context,
-        server_side=server_name is None,
-        server_hostname=server_name,
-        ssl_handshake_timeout=timeout,
-        ssl_shutdown_timeout=LINGER,
-    )
-    if upgraded is None:  # closed in the meantime
-        raise OSError("the connection was lost in the handshake")
-    return upgraded
-
-
-async def shake_hands(
     protocol: asyncio.Protocol,
     transport: asyncio.Transport,
     conn: ServerConnection | ClientConnection,
     tls: TlsConfig | None,
     server_name: str | None = None,
 ) -> asyncio.Transport:
-    """TLS after STARTTLS, told to the engine."""
-    seconds = None if conn.timeout is None else conn.timeout.seconds
+    """TLS after STARTTLS, told to the engine; as a server where no ``server_name`` is given."""
     try:
-        upgraded = await start_tls(protocol, transport, tls, seconds, server_name)
+        if tls is None:
+            raise OSError("no TLS is configured")
+        upgraded = await asyncio.get_running_loop().start_tls(
+            transport,
+            protocol,
+            tls.context,
+            server_side=server_name is None,
+            server_hostname=server_name,
+            ssl_handshake_timeout=conn.timeout and conn.timeout.seconds,
+            ssl_shutdown_timeout=LINGER,
+        )
+        if upgraded is None:  # closed in the meantime
+            raise OSError("the connection was lost in the handshake")
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: uvloop, if it is closed
         if conn.state is State.TLS:
             conn.tls_failed(str(error))
         return transport
-    if tls is not None:
-        conn.tls_started(tls_info(upgraded.get_extra_info("ssl_object"), tls, server_name or ""))
+    conn.tls_started(tls_info(upgraded.get_extra_info("ssl_object"), tls, server_name or ""))
     return upgraded
 
 
 @final
-class ProxyProtocol(asyncio.BufferedProtocol):
+class ProxyProtocol(asyncio.Protocol):
     """Reads a PROXY header in front of TLS and not an octet more, then makes way for a session."""
 
     def __init__(
-        self, config: ServerConfig, tls: TlsConfig, make: Callable[[Peer], ServerProtocol]
+        self, config: ServerConfig, make: Callable[[Peer], ServerProtocol], implicit: "_Implicit"
     ) -> None:
-        self._config, self._tls, self._make = config, tls, make
-        self._buffer = bytearray()
+        self._config, self._make, self._implicit = config, make, implicit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._peer = peer_of(transport.get_extra_info("peername"))
-        self._timer = asyncio.get_running_loop().call_later(
-            self._config.timeouts.handshake, self._transport.abort
-        )
+        # A transport reads what comes, a socket what it is asked for.
+        sock = transport.get_extra_info("socket").dup()
+        cast(asyncio.Transport, transport).abort()
+        self._task = asyncio.get_running_loop().create_task(self._begin(sock))
+
+    async def _begin(self, sock: socket) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            self._reader = proxy_reader(self._config, self._peer) or ProxyReader()
+            peer = peer_of(sock.getpeername())
+            reader = proxy_reader(self._config, peer)
+            async with asyncio.timeout(self._config.timeouts.handshake):
+                while reader.result is None:
+                    reader.receive_data(await loop.sock_recv(sock, reader.wanted))
+            peer = behind_proxy(peer, reader.result)
+            await loop.connect_accepted_socket(partial(self._make, peer), sock, **self._implicit)
         except OSError as error:
-            logger.info("connection refused: %s", error)
-            self._reader = ProxyReader()
-            self._transport.abort()
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        self._buffer = bytearray(self._reader.wanted)
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        if self._reader.receive_data(self._buffer[:nbytes]) is not None:
-            self._transport.pause_reading()
-            self._task = asyncio.get_running_loop().create_task(self._begin())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._timer.cancel()
-
-    async def _begin(self) -> None:
-        try:
-            protocol = self._make(behind_proxy(self._peer, self._reader.result))
-            secure = await start_tls(
-                protocol, self._transport, self._tls, self._config.timeouts.handshake
-            )
-        except (OSError, RuntimeError) as error:
             logger.info("connection lost before it began: %s", error)
-            self._transport.abort()
-        else:
-            protocol.connection_made(secure)
-        self._timer.cancel()
+            sock.close()
 
 
 @final
@@ -442,28 +348,22 @@ async def start_server(
     """
     check_tls(config, tls)
     sessions: set[ServerProtocol] = set()
-    implicit = tls if config.profile is Profile.SUBMISSIONS else None
+    implicit: _Implicit = {}
+    if tls is not None and config.profile is Profile.SUBMISSIONS:
+        implicit = _implicit(tls, config.timeouts.handshake)
 
     def make(peer: Peer | None = None) -> ServerProtocol:
         return ServerProtocol(session, config, tls, sessions, peer)
 
-    def make_behind_proxy() -> ProxyProtocol:
-        assert tls is not None  # noqa: S101 - check_tls() has seen to it
-        return ProxyProtocol(config, tls, make)
+    async def listen(make: Callable[[], asyncio.Protocol], **implicit: Unpack[_Implicit]) -> Server:
+        listener = await asyncio.get_running_loop().create_server(
+            make, host, port, reuse_port=reuse_port or None, backlog=1024, **implicit
+        )
+        return Server(listener, sessions)
 
-    in_front = implicit is not None and bool(config.proxy)
-    secure = implicit is not None and not in_front
-    listener = await asyncio.get_running_loop().create_server(
-        make_behind_proxy if in_front else make,
-        host,
-        port,
-        reuse_port=reuse_port or None,
-        backlog=1024,
-        ssl=implicit.context if implicit and secure else None,
-        ssl_handshake_timeout=config.timeouts.handshake if secure else None,
-        ssl_shutdown_timeout=LINGER if secure else None,
-    )
-    return Server(listener, sessions)
+    if proxy_in_front(config):
+        return await listen(lambda: ProxyProtocol(config, make, implicit))
+    return await listen(make, **implicit)
 
 
 @final
@@ -539,37 +439,22 @@ class Client(AsyncClient, asyncio.Protocol):
         await self._wait(lambda: self._arrived)
         self._arrived = False
 
-    async def run(self, operation: Operation[R], content: AsyncIterator[bytes] | None = None) -> R:
-        """Drive an operation of yours, or one of ``smtpwire.operations``."""
-        value: bytes | None = None
-        try:
-            while True:
-                need = operation.send(value)
-                value = None
-                await self._flush()
-                if need is DATA:
-                    await self._read()
-                elif need is WRITE:
-                    await asyncio.sleep(0)  # else nobody sees what the server says meanwhile
-                elif need is TLS:
-                    self._transport = await shake_hands(
-                        self, self._transport, self.conn, self._tls, self._config.host
-                    )
-                elif need is Need.BODY and content is not None:
-                    value = await anext(content, None)
-        except StopIteration as stop:
-            result: R = stop.value
-            return result
-        except BaseException as error:
-            operation.close()
-            if not isinstance(error, Exception):  # cancelled: nobody knows what has been said
-                self.conn.abort("cancelled")
-            raise
-        finally:
-            if not self._transport.is_closing():
-                self._transport.write(self.conn.data_to_send())
-                if self.conn.state is State.CLOSED:
-                    self._transport.close()
+    async def obey(self, need: OperationNeed) -> None:
+        await self._flush()
+        if need is NEED_DATA:
+            await self._read()
+        elif need is NEED_WRITE:
+            await asyncio.sleep(0)  # else nobody sees what the server says meanwhile
+        elif need is NEED_TLS:
+            self._transport = await start_tls(
+                self, self._transport, self.conn, self._tls, self._config.host
+            )
+
+    async def part(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(self.conn.data_to_send())
+            if self.conn.state is State.CLOSED:
+                self._transport.close()
 
     async def close(self) -> None:
         """Close without a word."""
@@ -586,16 +471,13 @@ async def connect(
     """Connect. Raises OSError, or TlsFailed where TLS is there from the first octet."""
     config = dialled(config, host, port)
     tls = tls or client_tls(config.security)
-    implicit = config.security is Security.IMPLICIT
+    implicit: _Implicit = {}
+    name = None
+    if config.security is Security.IMPLICIT:
+        implicit, name = _implicit(tls, config.timeouts.handshake), config.host
     try:
         _, client = await asyncio.get_running_loop().create_connection(
-            lambda: Client(config, tls),
-            host,
-            port,
-            ssl=tls.context if implicit else None,
-            server_hostname=config.host if implicit else None,
-            ssl_handshake_timeout=config.timeouts.handshake if implicit else None,
-            ssl_shutdown_timeout=LINGER if implicit else None,
+            partial(Client, config, tls), host, port, server_hostname=name, **implicit
         )
     except ssl.SSLError as error:
         raise TlsFailed(None, Stage.TLS, str(error)) from error

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from threading import Thread, current_thread
 from time import monotonic
-from types import TracebackType
 from typing import Final, Self, TypeVar, Unpack, final
 
 from smtpwire.adapters.client import dialled
@@ -19,6 +18,7 @@ from smtpwire.adapters.session import (
     client_tls,
     logger,
     peer_of,
+    proxy_in_front,
     proxy_reader,
     settle,
     tls_info,
@@ -179,7 +179,8 @@ class ServerSession:
         with suppress(OSError):  # it may be gone already
             peer = peer_of(sock.getpeername())
         info: TlsInfo | None = None
-        if reader := proxy_reader(config, peer):
+        if proxy_in_front(config):
+            reader = proxy_reader(config, peer)
             sock.settimeout(config.timeouts.handshake)
             while reader.result is None:
                 reader.receive_data(sock.recv(reader.wanted))
@@ -418,12 +419,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.quit()
 
 

@@ -1,13 +1,14 @@
 """What the clients with an event loop share: the operations as methods."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.need import NEED_BODY
 from smtpwire.operations import (
     Operation,
+    OperationNeed,
     Recipient,
     Sender,
     SendOptions,
@@ -37,6 +38,31 @@ class AsyncClient:
 
     async def run(self, operation: Operation[R], content: AsyncIterator[bytes] | None = None) -> R:
         """Drive an operation of yours, or one of ``smtpwire.operations``."""
+        value: bytes | None = None
+        try:
+            while True:
+                need = operation.send(value)
+                await self.obey(need)
+                value = None
+                if need is NEED_BODY and content is not None:
+                    value = await anext(content, None)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+        except BaseException as error:
+            operation.close()
+            if not isinstance(error, Exception):  # cancelled: nobody knows what has been said
+                self.conn.abort("cancelled")
+            raise
+        finally:
+            await self.part()
+
+    async def obey(self, need: OperationNeed) -> None:
+        """For :meth:`run`: flush, then do what the need names."""
+        raise NotImplementedError
+
+    async def part(self) -> None:
+        """For :meth:`run`, at its end: flush, and close if the session is over."""
         raise NotImplementedError
 
     async def close(self) -> None:
@@ -84,12 +110,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.quit()
 
 

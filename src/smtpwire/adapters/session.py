@@ -30,7 +30,7 @@ from smtpwire.sasl import (
 )
 from smtpwire.wire.command import StartTls
 from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
-from smtpwire.wire.value import replace, value
+from smtpwire.wire.value import value
 
 __all__ = [
     "Deadline",
@@ -45,6 +45,7 @@ __all__ = [
     "client_tls",
     "logger",
     "peer_of",
+    "proxy_in_front",
     "proxy_reader",
     "settle",
     "tls_info",
@@ -88,7 +89,7 @@ def settle(
     conn: ServerConnection,
     config: ServerConfig,
     event: ServerEvent,
-    error: Exception | None = None,
+    error: BaseException | None = None,
 ) -> None:
     """After a handler: log what went wrong and answer what it left unanswered."""
     if isinstance(error, LocalProtocolError) and conn.state is State.CLOSED:
@@ -119,11 +120,9 @@ def attended(steps: Steps, waiting: object, suspended: Callable[[], object]) -> 
     while True:
         suspended()
         try:
-            value = yield waiting
+            resume = partial(steps.send, (yield waiting))
         except BaseException as error:
             resume = partial(steps.throw, error)
-        else:
-            resume = partial(steps.send, value)
         try:
             waiting = resume()
         except StopIteration:
@@ -163,7 +162,8 @@ class TlsConfig:
     """How one side does TLS.
 
     ``certificate``: a server's own in DER, for tls-server-end-point, which Python's ssl does not
-    tell. ``bindings``: more channel bindings of a finished handshake, such as tls-exporter
+    tell; with it alone -PLUS is offered under TLS 1.3 to clients that know only tls-exporter, and
+    they fail. ``bindings``: more channel bindings of a finished handshake, such as tls-exporter
     (RFC 9266), where your Python or another library can compute them: ``{"tls-exporter": …}``.
     """
 
@@ -214,13 +214,13 @@ def peer_of(address: object) -> Peer:
     return Peer()
 
 
-def proxy_reader(config: ServerConfig, peer: Peer) -> ProxyReader | None:
-    """What reads a PROXY header in front of TLS; elsewhere the engine does so, and this is None.
+def proxy_in_front(config: ServerConfig) -> bool:
+    """Whether the adapter reads a PROXY header, since TLS is behind it; else the engine does so."""
+    return bool(config.proxy) and config.profile is Profile.SUBMISSIONS
 
-    Raises OSError for a peer that is not a trusted proxy: close without a word.
-    """
-    if not config.proxy or config.profile is not Profile.SUBMISSIONS:
-        return None
+
+def proxy_reader(config: ServerConfig, peer: Peer) -> ProxyReader:
+    """What reads that header. Raises OSError for a peer that is not trusted: close silently."""
     if peer.address not in config.proxy:
         raise OSError("not a trusted proxy")
     return ProxyReader()
@@ -230,16 +230,7 @@ def behind_proxy(peer: Peer, header: ProxyHeader | ProxyRefused | None) -> Peer:
     """The peer that the header names. Raises OSError where it is refused."""
     if not isinstance(header, ProxyHeader):
         raise OSError("no PROXY header" if header is None else header.reason)
-    address, port = header.source or (peer.address, peer.port)
-    to_address, to_port = header.destination or ("", 0)
-    return replace(
-        peer,
-        address=address,
-        port=port,
-        destination_address=to_address,
-        destination_port=to_port,
-        proxy=header,
-    )
+    return peer.behind(header)
 
 
 def check_tls(config: ServerConfig, tls: TlsConfig | None) -> None:

@@ -1,9 +1,9 @@
 """A server and a client for trio (the extra ``smtpwire[trio]``)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable
 from contextlib import suppress
 from math import inf
-from typing import Final, TypeVar, cast, final
+from typing import Final, cast, final
 
 import trio
 
@@ -19,6 +19,7 @@ from smtpwire.adapters.session import (
     client_tls,
     logger,
     peer_of,
+    proxy_in_front,
     proxy_reader,
     settle,
     tls_info,
@@ -26,17 +27,15 @@ from smtpwire.adapters.session import (
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer, ServerEvent
-from smtpwire.engine.need import Need
+from smtpwire.engine.need import NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.extensions import Profile
-from smtpwire.operations import Operation, Stage, TlsFailed
+from smtpwire.operations import OperationNeed, Stage, TlsFailed
 
 __all__ = ["Client", "ServerSession", "connect", "serve"]
-
-R = TypeVar("R")
 
 LINGER: Final = 10.0
 """Seconds for the peer to take the last reply and to close, before it is cut off."""
@@ -187,23 +186,28 @@ class ServerSession:
     async def _handle(self, event: ServerEvent) -> None:
         error: Exception | None = None
         try:
-            waiting = self._handler(event)
+            if (waiting := self._handler(event)) is not None:
+                await self._finish(waiting)
         except Exception as raised:
             error = raised
-        else:
-            if waiting is not None:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._send_meanwhile)
-                    nursery.start_soon(self._read_meanwhile)
-                    try:
-                        steps = waiting.__await__()
-                        await attended(steps, next(steps), lambda: self._suspended.set())
-                    except StopIteration:
-                        pass  # it never suspended
-                    except Exception as raised:
-                        error = raised
-                    nursery.cancel_scope.cancel()
         settle(self.conn, self._config, event, error)
+
+    async def _finish(self, waiting: Awaitable[None]) -> None:
+        """Await what a handler has returned; read and write meanwhile."""
+        error: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_meanwhile)
+            nursery.start_soon(self._read_meanwhile)
+            try:
+                steps = waiting.__await__()
+                await attended(steps, next(steps), lambda: self._suspended.set())
+            except StopIteration:
+                pass  # it never suspended
+            except Exception as raised:  # by itself: a nursery would put it into a group
+                error = raised
+            nursery.cancel_scope.cancel()
+        if error is not None:
+            raise error
 
     async def _send_meanwhile(self) -> None:
         """While a handler is suspended: send what it has queued, but not before."""
@@ -295,7 +299,8 @@ async def _serve_one(
         peer = peer_of(stream.socket.getpeername())
     info = None
     secure = None
-    if reader := proxy_reader(config, peer):
+    if proxy_in_front(config):
+        reader = proxy_reader(config, peer)
         with trio.move_on_after(config.timeouts.handshake):
             while reader.result is None:
                 reader.receive_data(await stream.receive_some(reader.wanted))
@@ -321,34 +326,19 @@ class Client(AsyncClient):
         self.conn = conn
         self._stream = stream
 
-    async def run(self, operation: Operation[R], content: AsyncIterator[bytes] | None = None) -> R:
-        """Drive an operation of yours, or one of ``smtpwire.operations``."""
-        value: bytes | None = None
-        try:
-            while True:
-                need = operation.send(value)
-                value = None
+    async def obey(self, need: OperationNeed) -> None:
+        await self._stream.flush()
+        if need is NEED_DATA:
+            await self._stream.read_in_time()
+        elif need is NEED_TLS:
+            await self._stream.start_tls(self.conn.config.host)
+
+    async def part(self) -> None:
+        with trio.CancelScope(shield=True):
+            if self.conn.state is State.CLOSED:
+                await self._stream.end(1)
+            else:
                 await self._stream.flush()
-                if need is Need.DATA:
-                    await self._stream.read_in_time()
-                elif need is Need.TLS:
-                    await self._stream.start_tls(self.conn.config.host)
-                elif need is Need.BODY and content is not None:
-                    value = await anext(content, None)
-        except StopIteration as stop:
-            result: R = stop.value
-            return result
-        except BaseException as error:
-            operation.close()
-            if not isinstance(error, Exception):  # cancelled: nobody knows what has been said
-                self.conn.abort("cancelled")
-            raise
-        finally:
-            with trio.CancelScope(shield=True):
-                if self.conn.state is State.CLOSED:
-                    await self._stream.end(1)
-                else:
-                    await self._stream.flush()
 
     async def close(self) -> None:
         """Close without a word."""

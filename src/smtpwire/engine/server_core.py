@@ -49,9 +49,9 @@ from smtpwire.wire.command import (
     StartTls,
     parse_command,
 )
-from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
+from smtpwire.wire.proxy import ProxyReader, ProxyRefused
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import Request, replace
+from smtpwire.wire.value import Request
 
 __all__ = ["ServerCore"]
 
@@ -361,7 +361,7 @@ class ServerCore:
         if isinstance(header, ProxyRefused):
             self._close(CloseReason.VIOLATION, error=header.reason)
             return None
-        self._socket_peer = self._peer = _behind_proxy(self._peer, header)
+        self._socket_peer = self._peer = self._peer.behind(header)
         self._plan = self._full = self._full_plan()
         self._step = ServerCore._greet
         if self._input.waiting:
@@ -724,19 +724,3 @@ class ServerCore:
         self._recipients = []
         self._utf8 = False
         self._body = None
-
-
-def _behind_proxy(peer: Peer, header: ProxyHeader) -> Peer:
-    """LOCAL and UNKNOWN keep the socket's address."""
-    if header.source is None:
-        return replace(peer, proxy=header)
-    address, port = header.source
-    to_address, to_port = header.destination or ("", 0)
-    return replace(
-        peer,
-        address=address,
-        port=port,
-        destination_address=to_address,
-        destination_port=to_port,
-        proxy=header,
-    )
