@@ -85,9 +85,9 @@ class _Stream:
             self._take_last_words()
 
     def _wait_for(self, seconds: float | None) -> None:
-        """The time a call may take: to a tenth, since every change is a system call."""
+        """The time a call may take: roughly, since every change is a system call."""
         last = self.sock.gettimeout()
-        if not (last and seconds and seconds <= last <= seconds * 1.1):
+        if not (last and seconds and seconds / 2 <= last <= seconds * 1.1):
             self.sock.settimeout(seconds)
 
     def _take_last_words(self) -> None:
@@ -99,18 +99,16 @@ class _Stream:
         self.conn.receive_data(b"")
 
     def read(self) -> None:
-        left = self._deadline.left(self.conn.timeout)
-        try:
-            if left == 0:
-                raise TimeoutError
-            self._wait_for(left)
-            data = self.sock.recv(READ)
-        except TimeoutError:
-            self.conn.timed_out()
-        except OSError as error:
-            self.conn.abort(str(error))
-        else:
-            self.conn.receive_data(data)
+        while (left := self._deadline.left(self.conn.timeout)) != 0:
+            try:
+                self._wait_for(left)
+                self.conn.receive_data(self.sock.recv(READ))
+            except TimeoutError:
+                continue  # there may be some left
+            except OSError as error:
+                self.conn.abort(str(error))
+            return
+        self.conn.timed_out()
 
     def start_tls(self, server_name: str | None = None) -> None:
         """The handshake after STARTTLS."""

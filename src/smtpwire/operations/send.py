@@ -14,7 +14,7 @@ from smtpwire.engine.events import (
     ReplyReceived,
     Unanswered,
 )
-from smtpwire.engine.need import NEED_BODY, NEED_COMMAND, Need
+from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_WRITE, Need
 from smtpwire.engine.state import State
 from smtpwire.operations.message import (
     Content,
@@ -25,7 +25,7 @@ from smtpwire.operations.message import (
     UnsendableError,
     plan,
 )
-from smtpwire.operations.operation import Operation, SessionError, Stage, advance, ask
+from smtpwire.operations.operation import Operation, SessionError, Stage, ask
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.command import Bdat, Data, Rcpt, Rset
@@ -158,12 +158,15 @@ class _Transaction:
     def _body_is_open(self) -> Operation[bool]:
         """Take events until the body is open; False where the transaction is over."""
         while True:
-            item = yield from advance(self._conn, Stage.COMMAND)
-            if item is NEED_BODY:
+            item = self._conn.next_event()
+            if item is NEED_DATA or item is NEED_WRITE:
+                yield item
+            elif item is NEED_BODY:
                 return True
-            if item is NEED_COMMAND or isinstance(item, Closed):
+            elif isinstance(item, Need | Closed):
                 return False
-            self._note(item)
+            else:
+                self._note(item)
 
     def _send_content(self) -> Operation[bool]:
         """True where all of it went out; False where the server would not have the rest."""
@@ -194,7 +197,7 @@ class _Transaction:
             raise UnsendableError("octets beyond ASCII, and body= does not say so", "8BITMIME")
         return normaliser.normalise(chunk) if self._plan.normalise else chunk
 
-    def _note(self, event: ClientEvent | Need) -> None:
+    def _note(self, event: ClientEvent) -> None:
         match event:
             case ReplyReceived(command, reply, recipient):
                 if isinstance(command, EndOfData):

@@ -1,0 +1,82 @@
+"""The adapters stay so thin that one may copy them: code lines, counted.
+
+A code line is a line with a token that is no comment and no docstring, the lines of a statement
+over several lines included. Imports, ``__all__`` and constants, being no part of a class or a
+function, are not counted.
+"""
+
+import ast
+import io
+import tokenize
+from pathlib import Path
+
+import pytest
+
+from smtpwire import adapters
+
+LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+
+LIMITS = {
+    # what the adapters share: settling, time, TLS; and the asynchronous clients' operations
+    ("session", "*"): 120,
+    ("client", "AsyncClient dialled"): 65,
+    # a server: its session, and what listens
+    ("blocking", "ServerSession Server"): 130,
+    ("trio", "ServerSession serve _stopped _serve_one"): 140,
+    ("asyncio", "ServerProtocol"): 150,
+    ("asyncio", "Server start_server"): 45,
+    ("asyncio", "ProxyProtocol"): 25,
+    ("eager", "*"): 65,
+    # a client: its operations' driver, and what dials
+    ("blocking", "Client connect"): 100,
+    ("trio", "Client connect"): 40,
+    ("asyncio", "Client"): 90,
+    ("asyncio", "connect"): 20,
+    # what both roles of one adapter do with its socket or stream
+    ("blocking", "_Stream shake_hands"): 85,
+    ("trio", "_Stream facts shake_hands"): 85,
+    ("asyncio", "_Implicit _implicit start_tls"): 40,
+    ("memory_tls", "*"): 60,
+}
+
+
+def docstrings(tree: ast.Module) -> set[int]:
+    """The lines of strings that stand alone."""
+    return {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+
+
+def code_lines(module: str) -> dict[str, int]:
+    """The code lines of each class and function of an adapter, decorators included."""
+    source = (Path(adapters.__path__[0]) / f"{module}.py").read_text()
+    tree = ast.parse(source)
+    code = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type not in LAYOUT
+        for line in range(token.start[0], token.end[0] + 1)
+    } - docstrings(tree)
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            start = min([node.lineno, *(item.lineno for item in node.decorator_list)])
+            found[node.name] = len(code & set(range(start, (node.end_lineno or start) + 1)))
+    return found
+
+
+@pytest.mark.parametrize(("module", "names"), LIMITS)
+def test_what_is_to_be_copied_is_short(module: str, names: str) -> None:
+    found = code_lines(module)
+    counted = sum(found.values() if names == "*" else (found[name] for name in names.split()))
+    assert counted <= LIMITS[module, names]
+
+
+@pytest.mark.parametrize("module", {module for module, _ in LIMITS})
+def test_nothing_is_left_out(module: str) -> None:
+    counted = {name for key, names in LIMITS if key == module for name in names.split()}
+    assert counted == {"*"} or counted == set(code_lines(module))
