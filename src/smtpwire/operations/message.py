@@ -1,7 +1,6 @@
 """What a message needs of the server: planned from envelope, content and offer."""
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import TypeAlias, TypedDict, final
 
 from smtpwire.engine.client import ClientConnection
@@ -18,7 +17,7 @@ from smtpwire.extensions import (
     parameters,
 )
 from smtpwire.extensions.parameters import Body
-from smtpwire.wire.address import Address, PathError, parse_path
+from smtpwire.wire.address import Address, parse_path
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
 from smtpwire.wire.parameter import Parameters
@@ -146,8 +145,10 @@ def _address(item: str | Address) -> Address:
     if isinstance(item, Address):
         return item
     try:
-        with suppress(PathError):
-            return parse_path(item.encode())  # the usual form, for a third of the price
+        return parse_path(item.encode())  # the usual form, for a third of the price
+    except ValueError:
+        pass
+    try:
         return Address.parse(item)
     except ValueError as error:
         raise ValueError(f"{item!r}: {error}") from error
@@ -202,6 +203,8 @@ def _check_tls(conn: ClientConnection) -> None:
 
 def _check_offered(conn: ClientConnection, mail: Mail, rcpts: list[Rcpt]) -> None:
     """Every parameter needs its extension (RFC 5321 §4.1.1.11)."""
+    if not mail.parameters and not any(rcpt.parameters for rcpt in rcpts):
+        return
     known = conn.config.registry.parameters
     given = [("MAIL", mail.parameters)] if mail.parameters else []
     given += [("RCPT", rcpt.parameters) for rcpt in rcpts if rcpt.parameters]
@@ -226,7 +229,9 @@ def _body_extension(mail: Mail) -> AnyExtension:
 def _transactions(conn: ClientConnection, rcpts: list[Rcpt]) -> tuple[tuple[Rcpt, ...], ...]:
     """The recipients in groups of RCPTMAX (RFC 9422 §4.2)."""
     limits = conn.extensions.get(LIMITS)
-    most = (limits and limits.rcptmax) or len(rcpts)
+    if limits is None or not limits.rcptmax:
+        return (tuple(rcpts),)
+    most = limits.rcptmax
     return tuple(tuple(rcpts[at : at + most]) for at in range(0, len(rcpts), most))
 
 
