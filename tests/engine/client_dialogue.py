@@ -43,7 +43,7 @@ VERIFIED: Final = TlsInfo("TLSv1.3", "TLS_AES_128_GCM_SHA256", verified=True)
 Cut: TypeAlias = Callable[[bytes], Iterable[bytes]]
 
 
-class Ended(Exception):  # noqa: N818 - not an error
+class Ended(Exception):
     """A fault has ended the connection, and the script would go on."""
 
 

@@ -55,7 +55,7 @@ BLOCK: Final = 128 * 1024
 BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
-class BareLineEnding(ValueError):  # noqa: N818 - a fact about the content
+class BareLineEnding(ValueError):
     """Content to be sent has a CR or LF that is not part of CRLF (RFC 5321 §2.3.8).
 
     Nothing of the chunk has been encoded, and the encoder has not changed.
