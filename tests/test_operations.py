@@ -984,3 +984,46 @@ def test_no_recipient_left_that_a_session_may_have() -> None:
     with pytest.raises(UnsendableError):
         driver.run(send_mail(conn, None, ["b@two.example"], MESSAGE))
     assert conn.state is State.READY
+
+
+def test_a_greeting_that_is_none() -> None:
+    conn = client()
+    with pytest.raises(ConnectionLost):
+        Driver(conn, b"SSH-2.0-OpenSSH_9.6\r\n").run(open_session(conn))
+
+
+def test_a_connection_that_has_ended_is_no_session() -> None:
+    conn = client()
+    conn.abort()
+    assert not isinstance(conn.next_event(), Need)
+    with pytest.raises(ConnectionLost):
+        Driver(conn).run(open_session(conn))
+
+
+def test_addresses_may_be_made_before() -> None:
+    conn = opened(b"PIPELINING")
+    driver = Driver(conn, b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 done\r\n")
+    driver.run(
+        send_mail(conn, Address("alice", "a.example"), [Address("bob", "b.example")], MESSAGE)
+    )
+    assert b"MAIL FROM:<alice@a.example>\r\nRCPT TO:<bob@b.example>\r\n" in driver.said
+
+
+def test_a_verdict_in_the_middle_of_bytes() -> None:
+    conn = opened(b"PIPELINING")
+    content = b"x" * 78 + b"\r\n"
+    operation = send_mail(conn, None, ["bob@b.example"], content * 40_000)
+    conn_replies = [b"250 ok\r\n250 ok\r\n354 go\r\n"]
+    result = None
+    try:
+        need = next(operation)
+        while True:
+            conn.data_to_send()
+            if need is Need.DATA and conn_replies:
+                conn.receive_data(conn_replies.pop())
+            else:
+                conn.receive_data(b"552 too large\r\n")
+            need = next(operation)
+    except StopIteration as stop:
+        result = stop.value
+    assert [item.outcome for item in result.recipients] == [PERMANENT]

@@ -827,3 +827,7 @@ def test_burl_needs_its_extension_and_a_recipient() -> None:
         d.conn.send(Burl("imap://example.com/x"))
     assert d.conn.state is State.RCPT
     d.send(Hello("c.example"))
+
+
+def test_the_end_of_data_is_written_as_a_dot() -> None:
+    assert bytes(EndOfData()) == b"."

@@ -112,11 +112,8 @@ def advance(
 
 def ended(event: Closed, stage: Stage) -> SessionError:
     """The error that the end of a connection is."""
-    match event.reason:
-        case CloseReason.TLS_FAILED:
-            return TlsFailed(event.reply, stage, event.error)
-        case CloseReason.REFUSED:
-            return ServiceRefused(event.reply, stage)
+    if event.reason is CloseReason.TLS_FAILED:
+        return TlsFailed(event.reply, stage, event.error)
     return ConnectionLost(event.reply, stage, event.error or event.reason.value)
 
 
@@ -131,5 +128,3 @@ def ask(conn: ClientConnection, command: Command, stage: Stage) -> Operation[Rep
                 return reply
             case Unanswered(sent, _, closing) if sent is command:
                 raise ConnectionLost(closing, stage)
-            case Closed() as closed:
-                raise ended(closed, stage)

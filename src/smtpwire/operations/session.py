@@ -20,7 +20,6 @@ from smtpwire.operations.operation import (
     ended,
 )
 from smtpwire.sasl import (
-    Anonymous,
     BearerToken,
     ChoicePolicy,
     ClientMechanism,
@@ -158,14 +157,12 @@ def _exchange(
             conn.authenticate(mechanism, authcid=username)
         case ExternalIdentity(authzid):
             conn.authenticate(mechanism, authzid=authzid)
-        case Anonymous():
+        case _:  # Anonymous: there are no others
             conn.authenticate(mechanism, authcid="anonymous")
     while True:
         match (yield from advance(conn, Stage.AUTHENTICATION)):
-            case AuthenticationEnded() as end:
+            case AuthenticationEnded() as end:  # comes before any other end
                 return end
-            case Closed() as closed:
-                raise ended(closed, Stage.AUTHENTICATION)
 
 
 def quit(conn: ClientConnection) -> Operation[Reply | None]:
