@@ -404,7 +404,11 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
     """
     plain = _PLAIN.fullmatch(line)
     if plain is not None and len(line) < _SURELY_SHORT <= grammar.command_line:
-        return _plain_command(plain)
+        mail, octets, local_part = plain.groups()
+        raw = octets.decode()
+        at = len(local_part)
+        address = proven_address(raw[:at], raw[at + 1 :].lower(), raw)
+        return Rcpt(address) if mail is None else Mail(address)
     make = _WITHOUT_ARGUMENT.get(line)
     if make is not None:
         return make()
@@ -430,14 +434,6 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
 # The common case in one match: no parameters, no quotes, no literal, no source route.
 _PLAIN: Final = re.compile(rb"(?:(MAIL FROM)|RCPT TO):<((%b)@%b)>" % (DOT_STRING, DOMAIN))
 _SURELY_SHORT: Final = 72  # so short that no limit is passed, the local-part's being 64
-
-
-def _plain_command(plain: re.Match[bytes]) -> Command:
-    mail, octets, local_part = plain.groups()
-    raw = octets.decode()
-    at = len(local_part)
-    address = proven_address(raw[:at], raw[at + 1 :].lower(), raw)
-    return Rcpt(address) if mail is None else Mail(address)
 
 
 def _bad_argument(verb: str, reason: str) -> CommandError:
