@@ -1,5 +1,6 @@
 """What a server has received and not yet read."""
 
+from re import Match, Pattern
 from typing import final
 
 __all__ = ["Input"]
@@ -29,9 +30,14 @@ class Input:
         """Octets read so far."""
         return self._base + self._position
 
+    @property
+    def received(self) -> int:
+        """Octets that have come so far."""
+        return self._base + self._position + self.waiting
+
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take octets as they arrive."""
-        octets = bytes(data)
+        octets = data if isinstance(data, bytes) else bytes(data)
         if self.waiting:
             self._arrived += octets
         else:
@@ -53,6 +59,23 @@ class Input:
         self._position = end + 1
         self.waiting -= len(line) + 1
         return line
+
+    def take_match(self, pattern: Pattern[bytes], limit: int) -> Match[bytes] | None:
+        """What the pattern matches next, which is read; None where it does not, or it is longer.
+
+        Only of what has come in one piece: None says nothing yet.
+        """
+        start = self._position
+        found = pattern.match(self._buffer, start)
+        if found is None:
+            return None
+        end = found.end()
+        size = end - start
+        if size > limit:
+            return None
+        self._position = end
+        self.waiting -= size
+        return found
 
     def take(self, limit: int | None = None) -> bytes:
         """Everything there is, or the first ``limit`` octets."""

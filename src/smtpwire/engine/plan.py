@@ -4,7 +4,7 @@ from typing import Final, final
 
 from smtpwire.engine.limits import Limits
 from smtpwire.extensions import AUTH, LIMITS, PIPELINING, SIZE, Offer
-from smtpwire.wire.command import Grammar
+from smtpwire.wire.command import PLAIN_LINE_LIMIT, Grammar
 from smtpwire.wire.value import value
 
 __all__ = ["TO_LISTED", "Plan", "Situation"]
@@ -40,6 +40,7 @@ class Plan:
         "message",
         "offer",
         "pipelining",
+        "plain_limit",
         "read_limit",
     )
 
@@ -54,3 +55,4 @@ class Plan:
         self.message = min(bounds, default=0)  # octets; 0 is no limit
         longest = max((grammar.command_line, *grammar.line_limits.values()))
         self.read_limit = min(longest, limits.backlog)  # what is never read is never answered
+        self.plain_limit = min(PLAIN_LINE_LIMIT, grammar.command_line, limits.backlog)

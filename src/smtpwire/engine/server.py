@@ -66,6 +66,10 @@ if TYPE_CHECKING:
 __all__ = ["ServerConnection"]
 
 
+PROGRESS: Final = 4096
+"""Octets of a body that count as a block (RFC 5321 §4.5.3.2.5 gives none)."""
+
+
 @final
 class ServerConnection(ServerCommands):
     """One connection, seen from the server: feed it what arrives, answer what it asks.
@@ -99,9 +103,8 @@ class ServerConnection(ServerCommands):
         waiting = self._input.waiting
         if waiting >= self._backlog:
             raise LocalProtocolError("the backlog is full: read only while wants_data is True")
-        self._octets_received += len(data)
         self._input.feed(data)
-        if not self._greeted and not waiting:
+        if not self._octets_sent and not waiting:
             self._early_talk()
 
     def next_event(self) -> Item:
@@ -122,14 +125,14 @@ class ServerConnection(ServerCommands):
 
     def data_to_send(self) -> bytes:
         """Everything queued so far, to be written in order; it is handed out once."""
-        if not self._output:
+        output = self._output
+        if not output:
             return b""
-        octets = self._output[0] if len(self._output) == 1 else b"".join(self._output)
-        self._output.clear()
+        octets = b"".join(output)
+        output.clear()
+        self._octets_sent += self._output_size
         self._output_size = 0
         self._must_flush = False
-        self._greeted = True
-        self._octets_sent += len(octets)
         return octets
 
     def tls_started(self, tls: TlsInfo) -> None:
@@ -141,6 +144,7 @@ class ServerConnection(ServerCommands):
             raise LocalProtocolError("there is no TLS to be started")
         self._tls = tls
         self._trailing = b""
+        self._octets_received += self._input.received
         self._input.clear()
         self._peer = self._socket_peer
         self._hello = None
@@ -328,13 +332,14 @@ class ServerConnection(ServerCommands):
             seconds = timeouts.block
         else:
             seconds = timeouts.command
-        return Timeout(seconds, self._serial)
+        progress = self._commands + self._replies + self._body_octets // PROGRESS + self._serial
+        return Timeout(seconds, progress)
 
     @property
     def stats(self) -> Stats:
         """What went through so far."""
         return Stats(
-            self._octets_received,
+            self._octets_received + self._input.received,
             self._octets_sent,
             self._commands,
             self._replies,
@@ -347,7 +352,9 @@ class ServerConnection(ServerCommands):
         return f"<ServerConnection {self._config.host} {self._state.value}>"
 
 
-_HANDLERS: Final[Mapping[type[Command], Callable[[ServerConnection, Any], Item | None]]] = {
+_HANDLERS: Final[
+    Mapping[type[Command], Callable[[ServerConnection, Any], ServerRequest | None]]
+] = {
     Hello: ServerConnection._on_hello,
     Mail: ServerConnection._on_mail,
     Rcpt: ServerConnection._on_rcpt,

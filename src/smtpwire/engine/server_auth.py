@@ -50,24 +50,22 @@ class ServerAuth(ServerBody):
 
     # -- commands and responses
 
-    def _on_auth(self, command: Auth) -> Item | None:
+    def _on_auth(self, command: Auth) -> None:
         self._redact = True  # until it succeeds: what follows may be its response
         last = command.initial_response is None or command.mechanism not in ONE_ROUND_TRIP
         offered = self._full.mechanisms
         if not offered:
             self._refuse_kind(ReplyKind.NOT_IMPLEMENTED)
-            return None
-        if self._identity is not None:
+        elif self._identity is not None:
             self._refuse_kind(ReplyKind.BAD_SEQUENCE)
-            return None
-        if self._forbidden(command, "AUTH", last=last):
-            return None
-        if command.mechanism not in offered or command.mechanism not in self._plan.mechanisms:
+        elif self._forbidden(command, "AUTH", last=last):
+            return
+        elif command.mechanism not in offered or command.mechanism not in self._plan.mechanisms:
             self._refuse_kind(ReplyKind.AUTH_NO_MECHANISM)
-            return None
-        return self._begin_exchange(command)
+        else:
+            self._begin_exchange(command)
 
-    def _begin_exchange(self, command: Auth) -> Item | None:
+    def _begin_exchange(self, command: Auth) -> None:
         mechanism = server_mechanism(
             command.mechanism,
             self._mechanism_config(),
@@ -87,7 +85,6 @@ class ServerAuth(ServerBody):
                 self._end_exchange(self._text(ReplyKind.AUTH_MALFORMED))
             else:
                 self._exchange_step(mechanism.start(initial))
-        return None
 
     def _mechanism_config(self) -> ServerMechanismConfig:
         config, tls = self._config, self._tls

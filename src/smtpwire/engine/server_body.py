@@ -15,7 +15,7 @@ from smtpwire.engine.incoming import IncomingBody
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import complete
-from smtpwire.engine.server_core import DATA, PROGRESS, WRITE, Item, Replies, ServerCore
+from smtpwire.engine.server_core import DATA, WRITE, Item, Replies, ServerCore
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
@@ -46,7 +46,7 @@ class ServerBody(ServerCore):
 
     # -- chunks (RFC 3030)
 
-    def _on_bdat(self, command: Bdat) -> Item | None:
+    def _on_bdat(self, command: Bdat) -> Data | None:
         """Frame the chunk whatever becomes of it: a body is never read as commands."""
         refusal = self._chunk_refusal(command)
         body = self._body
@@ -61,7 +61,7 @@ class ServerBody(ServerCore):
             self._step = ServerBody._read_chunk
             return None
         self._begin_chunks(command.size, last=command.last)
-        return self._ask(Data(chunking=True))
+        return Data(chunking=True)
 
     def _chunk_refusal(self, command: Bdat) -> Reply | None:
         config, body = self._config, self._body
@@ -124,7 +124,7 @@ class ServerBody(ServerCore):
             self._write(self._serialised(body.refusal))
         return None
 
-    def _on_burl(self, command: Burl) -> Item | None:
+    def _on_burl(self, command: Burl) -> Data | Burl | None:
         """A chunk the application fetches itself (RFC 4468 §3.2)."""
         body = self._body
         if self._forbidden(command, "BURL", last=False):
@@ -132,14 +132,15 @@ class ServerBody(ServerCore):
         if body is None:
             self._begin_chunks(0, last=command.last)
             self._burl = command
-            return self._ask(Data(chunking=True))
+            return Data(chunking=True)
         if body.refused:
             self._refuse_kind(ReplyKind.BODY_FAILED)
             return None
         body.chunk_left, body.last = 0, command.last
         if body.refusal is not None:
-            return self._end_of_chunk(body)
-        return self._ask(command)
+            self._end_of_chunk(body)
+            return None
+        return command
 
     # -- the body
 
@@ -173,10 +174,7 @@ class ServerBody(ServerCore):
     def _content(self, body: IncomingBody, octets: bytes) -> BodyChunk | None:
         """Hand on a piece of content, unless it no longer matters."""
         size = len(octets)
-        self._progress += size
-        if self._progress >= PROGRESS:
-            self._progress = 0
-            self._serial += 1
+        self._body_octets += size
         if body.refusal is not None:
             self._drop(size)
             return None
@@ -231,7 +229,6 @@ class ServerBody(ServerCore):
             self._end_transaction()
             return None
         body.open = False
-        self._serial += 1
         mail: Mail = self._mail  # type: ignore[assignment]  # a body belongs to a transaction
         envelope = Envelope(mail, tuple(self._recipients))
         self._owed = 1 if not self._lmtp and not self._prdr else self._replies_after_body()

@@ -65,15 +65,15 @@ class ServerCommands(ServerAuth):
 
     # -- commands: a handler returns the question the command is, or has queued what it told
 
-    def _on_hello(self, command: Hello) -> Item | None:
+    def _on_hello(self, command: Hello) -> ServerRequest | None:
         if command.verb not in GREETED_BY[self._lmtp]:
             self._refuse(Reply(500, "Command not recognized", "5.5.1"))
             return None
         if self._forbidden(command, command.verb) or self._is_junk():
             return None
-        return self._ask(command)
+        return command
 
-    def _on_mail(self, command: Mail) -> Item | None:
+    def _on_mail(self, command: Mail) -> ServerRequest | None:
         allowed = self._unhindered and "MAIL" in self._state.commands
         if not allowed and self._forbidden(command, "MAIL", last=False):
             return None
@@ -82,9 +82,9 @@ class ServerCommands(ServerAuth):
             return None
         if command.parameters is not NO_PARAMETERS and self._has_bad_parameters(command):
             return None
-        return self._ask(command)
+        return command
 
-    def _on_rcpt(self, command: Rcpt) -> Item | None:
+    def _on_rcpt(self, command: Rcpt) -> ServerRequest | None:
         allowed = self._unhindered and "RCPT" in self._state.commands
         if not allowed and self._forbidden(command, "RCPT", last=False):
             return None
@@ -95,7 +95,7 @@ class ServerCommands(ServerAuth):
             return None
         if command.parameters is not NO_PARAMETERS and self._has_bad_parameters(command):
             return None
-        return self._ask(command)
+        return command
 
     def _has_bad_parameters(self, command: Mail | Rcpt) -> bool:
         parameters = command.parameters
@@ -109,7 +109,7 @@ class ServerCommands(ServerAuth):
             self._refuse(Reply(error.code, error.reason, error.enhanced))
         return error is not None
 
-    def _on_data(self, command: Data) -> Item | None:
+    def _on_data(self, command: Data) -> ServerRequest | None:
         if self._state is State.MAIL:  # RFC 5321 §3.3, RFC 2033 §4.2
             self._refuse_kind(ReplyKind.NO_RECIPIENTS)
             return None
@@ -119,9 +119,9 @@ class ServerCommands(ServerAuth):
         if self._binary:
             self._refuse_kind(ReplyKind.BAD_SEQUENCE)  # RFC 3030 §3
             return None
-        return self._ask(command)
+        return command
 
-    def _on_rset(self, command: Rset) -> Item | None:
+    def _on_rset(self, command: Rset) -> ServerRequest | None:
         idle = self._mail is None
         if self._forbidden(command, "RSET", last=False) or (idle and self._is_junk()):
             return None
@@ -131,34 +131,33 @@ class ServerCommands(ServerAuth):
         self._tell(command)
         return None
 
-    def _on_noop(self, command: Noop) -> Item | None:
-        return self._answer_at_once(command, "NOOP", ReplyKind.NOOP)
+    def _on_noop(self, command: Noop) -> None:
+        self._answer_at_once(command, "NOOP", ReplyKind.NOOP)
 
-    def _on_help(self, command: Help) -> Item | None:
-        return self._answer_at_once(command, "HELP", ReplyKind.HELP)
+    def _on_help(self, command: Help) -> None:
+        self._answer_at_once(command, "HELP", ReplyKind.HELP)
 
-    def _answer_at_once(self, command: Noop | Help, verb: str, kind: ReplyKind) -> Item | None:
+    def _answer_at_once(self, command: Noop | Help, verb: str, kind: ReplyKind) -> None:
         if self._forbidden(command, verb) or self._is_junk():
-            return None
+            return
         self._write(self._octets(kind))
         self._must_flush = True
         self._tell(command)
-        return None
 
-    def _on_vrfy(self, command: Vrfy) -> Item | None:
+    def _on_vrfy(self, command: Vrfy) -> ServerRequest | None:
         if self._forbidden(command, "VRFY") or self._is_junk():
             return None
-        return self._ask(command)
+        return command
 
-    def _on_expn(self, command: Expn) -> Item | None:
+    def _on_expn(self, command: Expn) -> ServerRequest | None:
         if EXPN not in self._plan.offer:
             self._refuse_kind(ReplyKind.NOT_IMPLEMENTED)
             return None
         if self._forbidden(command, "EXPN") or self._is_junk():
             return None
-        return self._ask(command)
+        return command
 
-    def _on_quit(self, command: Quit) -> Item | None:
+    def _on_quit(self, command: Quit) -> ServerRequest | None:
         if self._input.waiting:
             self._pipelined()
         if self._state is CLOSED:
@@ -169,7 +168,7 @@ class ServerCommands(ServerAuth):
         self._close(reason, self._text(ReplyKind.GOODBYE))
         return None
 
-    def _on_starttls(self, command: StartTls) -> Item | None:
+    def _on_starttls(self, command: StartTls) -> ServerRequest | None:
         if self._tls is not None or self._identity is not None:  # RFC 3207 §4.2; R91
             self._refuse_kind(ReplyKind.TLS_ACTIVE)
         elif STARTTLS not in self._full.offer:
@@ -177,16 +176,16 @@ class ServerCommands(ServerAuth):
         elif "STARTTLS" not in self._state.commands:
             self._refuse_kind(ReplyKind.BAD_SEQUENCE)
         else:
-            return self._ask(command)
+            return command
         return None
 
-    def _on_xclient(self, command: XClient) -> Item | None:
+    def _on_xclient(self, command: XClient) -> ServerRequest | None:
         if command.login is not None and not self._config.xclient_login:
             self._refuse(Reply(550, "LOGIN is not taken", "5.7.0"))
             return None
         return self._on_extension(command)
 
-    def _on_atrn(self, command: Atrn) -> Item | None:
+    def _on_atrn(self, command: Atrn) -> ServerRequest | None:
         if self._identity is None:  # RFC 2645 §5.2.1
             self._refuse_kind(ReplyKind.AUTH_REQUIRED)
             return None

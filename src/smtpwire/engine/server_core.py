@@ -35,6 +35,7 @@ from smtpwire.extensions import (
     Profile,
 )
 from smtpwire.wire.command import (
+    PLAIN_LINE,
     VERBS,
     Auth,
     Bdat,
@@ -48,6 +49,7 @@ from smtpwire.wire.command import (
     Rset,
     StartTls,
     parse_command,
+    plain_command,
 )
 from smtpwire.wire.proxy import ProxyReader, ProxyRefused
 from smtpwire.wire.reply import Reply
@@ -69,8 +71,6 @@ CLOSE: Final = Need.CLOSE
 READY: Final = State.READY
 HANDSHAKE: Final = State.TLS
 CLOSED: Final = State.CLOSED
-PROGRESS: Final = 4096
-"""Octets of a body that count as a block (RFC 5321 §4.5.3.2.5 gives none)."""
 EXCERPT: Final = 100
 """Octets of an over-long line that an event shows."""
 # RFC 3207 §4, with LHLO for EHLO; and RFC 4954 §6 with STARTTLS, without which no AUTH may come.
@@ -100,6 +100,7 @@ class ServerCore:
         "_backlog",
         "_binary",
         "_body",
+        "_body_octets",
         "_burl",
         "_commands",
         "_config",
@@ -110,7 +111,6 @@ class ServerCore:
         "_exchange",
         "_full",
         "_given",
-        "_greeted",
         "_hello",
         "_identity",
         "_input",
@@ -130,7 +130,6 @@ class ServerCore:
         "_pending",
         "_plan",
         "_prdr",
-        "_progress",
         "_proxy",
         "_quota",
         "_ready",
@@ -157,8 +156,11 @@ class ServerCore:
         "trace",
     )
 
-    _handlers: ClassVar[Mapping[type[Command], Callable[[Any, Any], Item | None]]]
-    """What is done with a command, by its class; with others, :meth:`_on_extension`."""
+    _handlers: ClassVar[Mapping[type[Command], Callable[[Any, Any], ServerRequest | None]]]
+    """What is done with a command, by its class; with others, :meth:`_on_extension`.
+
+    Each returns the question that the command is; or None, having refused or answered it.
+    """
 
     def __init__(
         self,
@@ -193,7 +195,6 @@ class ServerCore:
         self._pending: ServerRequest | None = None
         self._shutdown: Reply | None = None
         self._refused: Reply | None = None
-        self._greeted = False
         self._hello: Hello | None = None
         self._identity: Identity | None = None
         self._exchange: ServerExchange | None = None
@@ -217,9 +218,9 @@ class ServerCore:
         self._stray_replies = 0
         self._dropped = 0
         # counts
-        self._serial = 0
-        self._progress = 0
-        self._octets_received = 0
+        self._serial = 0  # what else is progress beside commands, replies and octets of a body
+        self._body_octets = 0
+        self._octets_received = 0  # before the input was cleared
         self._octets_sent = 0
         self._commands = 0
         self._replies = 0
@@ -313,6 +314,7 @@ class ServerCore:
         self._pending = None
         self._body = None
         self._exchange = None
+        self._octets_received += self._input.received
         self._input.clear()
 
     def _ended(self) -> Item | None:
@@ -418,12 +420,27 @@ class ServerCore:
             return self._more() if self._eof else DATA
         if self._must_flush and self._output:
             return WRITE  # RFC 2920 §3.2: this reply must not wait for more input
+        plain = None
+        if self._refused is None and self.trace is None:
+            plain = self._input.take_match(PLAIN_LINE, self._plan.plain_limit)
+        if plain is None:
+            return self._read_line()
+        self._commands += 1
+        self._line = plain[1]
+        command = plain_command(plain)
+        question = self._handlers[type(command)](self, command)
+        if question is None or self._events:
+            return self._ask(question)
+        self._pending = question
+        return question
+
+    def _read_line(self) -> Item | None:
+        """A command line of any kind."""
         raw = self._input.take_to_lf()
         if raw is None or len(raw) >= self._plan.read_limit:
             return self._no_line(raw)
         if not raw or raw.find(b"\r") != len(raw) - 1:
             return self._broken_line(raw)
-        self._serial += 1
         self._commands += 1
         self._line = line = raw[:-1]
         if self.trace is not None:
@@ -435,7 +452,8 @@ class ServerCore:
         if self._refused is not None and not isinstance(command, Quit | Bdat):
             self._refuse(self._service_refused())
             return None
-        return self._handlers.get(type(command), ServerCore._on_extension)(self, command)
+        handler = self._handlers.get(type(command), ServerCore._on_extension)
+        return self._ask(handler(self, command))
 
     def _no_line(self, raw: bytes | None) -> Item | None:
         """No line yet, or one longer than any may be."""
@@ -622,7 +640,7 @@ class ServerCore:
         self._too_many()
         return True
 
-    def _on_extension(self, command: Command) -> Item | None:
+    def _on_extension(self, command: Command) -> ServerRequest | None:
         """A verb that an offered extension brings; without a line in the table, by its entry."""
         verb = self._line.rstrip(b" \t").partition(b" ")[0]
         entry = self._plan.grammar.verbs[verb.upper()]
@@ -641,11 +659,13 @@ class ServerCore:
             self._refuse_kind(kind)
             return None
         question: ServerRequest = command  # type: ignore[assignment]  # every verb's command is one
-        return self._ask(question)
+        return question
 
     # -- asking and answering
 
-    def _ask(self, question: ServerRequest) -> Item | None:
+    def _ask(self, question: ServerRequest | None) -> Item | None:
+        if question is None:
+            return None
         self._pending = question
         if not self._events:
             return question
@@ -690,7 +710,6 @@ class ServerCore:
         if self.trace is not None:
             self._traced.append(("sent", octets))
         self._pending = None
-        self._serial += 1
         if self._shutdown is not None:
             self._settle(None)
 

@@ -32,6 +32,8 @@ from smtpwire.wire.value import Request, field, value
 __all__ = [
     "COMMAND_LINE",
     "NO_PARAMETERS",
+    "PLAIN_LINE",
+    "PLAIN_LINE_LIMIT",
     "VERBS",
     "AnyVerb",
     "Auth",
@@ -54,6 +56,7 @@ __all__ = [
     "Verb",
     "Vrfy",
     "parse_command",
+    "plain_command",
 ]
 
 T = TypeVar("T")
@@ -402,13 +405,6 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
     Raises CommandError, with 500 for an unknown verb or an over-long line, 502 for a verb known
     but not implemented, 501, 553 or 555 for an argument (RFC 5321 §4.2.4, §4.3.2).
     """
-    plain = _PLAIN.fullmatch(line)
-    if plain is not None and len(line) < _SURELY_SHORT <= grammar.command_line:
-        mail, octets, local_part = plain.groups()
-        raw = octets.decode()
-        at = len(local_part)
-        address = proven_address(raw[:at], raw[at + 1 :].lower(), raw)
-        return Rcpt(address) if mail is None else Mail(address)
     make = _WITHOUT_ARGUMENT.get(line)
     if make is not None:
         return make()
@@ -431,9 +427,26 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
     raise CommandError(500, "5.5.1", "Command not recognized")
 
 
-# The common case in one match: no parameters, no quotes, no literal, no source route.
-_PLAIN: Final = re.compile(rb"(?:(MAIL FROM)|RCPT TO):<((%b)@%b)>" % (DOT_STRING, DOMAIN))
-_SURELY_SHORT: Final = 72  # so short that no limit is passed, the local-part's being 64
+PLAIN_LINE: Final = re.compile(
+    rb"((?:(MAIL FROM)|RCPT TO):<((%b)@%b)>|DATA)\r\n" % (DOT_STRING, DOMAIN)
+)
+"""The common lines in one match: no parameters, no quotes, no literal, no source route.
+
+The first group is the line; :func:`plain_command` knows the others.
+"""
+PLAIN_LINE_LIMIT: Final = len(b"RCPT TO:<") + 64 + len(b"@x>\r\n")
+"""Octets of such a line with its CRLF that cannot hold a local-part over its limit."""
+
+
+def plain_command(line: re.Match[bytes]) -> Command:
+    """The command that a match of :data:`PLAIN_LINE` is: what :func:`parse_command` makes of it."""
+    mail, path, local_part = line.group(2, 3, 4)
+    if path is None:
+        return Data()
+    raw = path.decode()
+    at = len(local_part)
+    address = proven_address(raw[:at], raw[at + 1 :].lower(), raw)
+    return Rcpt(address) if mail is None else Mail(address)
 
 
 def _bad_argument(verb: str, reason: str) -> CommandError:
