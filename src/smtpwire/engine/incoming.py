@@ -2,7 +2,7 @@
 
 from typing import final
 
-from smtpwire.wire.body import DotDecoder, LineEndingCheck, LineEndings
+from smtpwire.wire.body import DotDecoder, LineEndingCheck
 from smtpwire.wire.reply import Reply
 
 __all__ = ["IncomingBody"]
@@ -11,6 +11,10 @@ __all__ = ["IncomingBody"]
 @final
 class IncomingBody:
     """How much has come, how much of the chunk is left, and whether it still matters.
+
+    A dot-stuffed body (RFC 5321 §4.5.2) has a decoder; one in counted chunks (RFC 3030 §2) has
+    none, and perhaps a check for bare CR and LF. The former is open from the first, as DATA has
+    been answered.
 
     Attributes:
         decoder: for DATA; None for chunks.
@@ -36,28 +40,18 @@ class IncomingBody:
         "start",
     )
 
-    def __init__(self, decoder: DotDecoder | None, check: LineEndingCheck | None) -> None:
+    def __init__(
+        self, decoder: DotDecoder | None, check: LineEndingCheck | None = None, start: int = 0
+    ) -> None:
         self.decoder = decoder
         self._check = check
-        self.open = False
+        self.start = start
+        self.open = decoder is not None
         self.size = 0
         self.refusal: Reply | None = None
         self.refused = False
-        self.start = 0
         self.chunk_left = 0
         self.last = False
-
-    @classmethod
-    def of_data(cls, line_endings: LineEndings, start: int) -> "IncomingBody":
-        """A dot-stuffed body (RFC 5321 §4.5.2) behind so many octets of the connection."""
-        body = cls(DotDecoder(line_endings), None)
-        body.start = start
-        return body
-
-    @classmethod
-    def of_chunks(cls, *, check: bool) -> "IncomingBody":
-        """A body in counted chunks (RFC 3030 §2); ``check`` looks for bare CR and LF."""
-        return cls(None, LineEndingCheck() if check else None)
 
     def add(self, octets: bytes) -> None:
         """Note a piece of content that is handed on."""

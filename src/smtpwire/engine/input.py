@@ -14,37 +14,34 @@ class Input:
     that neither a patient flood nor single octets cost more than linear time.
     """
 
-    __slots__ = ("_arrived", "_base", "_buffer", "_position", "_scanned", "waiting")
+    __slots__ = ("_arrived", "_buffer", "_position", "_scanned", "received", "waiting")
 
     def __init__(self) -> None:
         self._buffer = b""
         self._position = 0
-        self._base = 0  # octets before the buffer
         self._arrived = bytearray()  # behind the buffer
         self._scanned = 0  # of those, known to have no LF
+        self.received = 0
+        """Octets that have come so far."""
         self.waiting = 0
-        """Octets that wait to be read."""
+        """Octets of them that wait to be read."""
 
     @property
     def offset(self) -> int:
         """Octets read so far."""
-        return self._base + self._position
-
-    @property
-    def received(self) -> int:
-        """Octets that have come so far."""
-        return self._base + self._position + self.waiting
+        return self.received - self.waiting
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take octets as they arrive."""
         octets = data if isinstance(data, bytes) else bytes(data)
+        size = len(octets)
         if self.waiting:
             self._arrived += octets
         else:
-            self._base += self._position
             self._buffer = octets
             self._position = 0
-        self.waiting += len(octets)
+        self.waiting += size
+        self.received += size
 
     def take_to_lf(self) -> bytes | None:
         """The octets up to the next LF, which is read but not returned; None if there is none."""
@@ -82,9 +79,9 @@ class Input:
         if self._arrived:
             self._join()
         start = self._position
-        end = len(self._buffer) if limit is None else min(start + limit, len(self._buffer))
-        self._position = end
-        self.waiting -= end - start
+        size = self.waiting if limit is None or limit > self.waiting else limit
+        self._position = end = start + size
+        self.waiting -= size
         return self._buffer[start:end]
 
     def peek(self, count: int) -> bytes:
@@ -100,11 +97,10 @@ class Input:
     def clear(self) -> None:
         """Drop everything and count from 0 again."""
         self._buffer = b""
-        self._position = self._base = self._scanned = self.waiting = 0
+        self._position = self._scanned = self.received = self.waiting = 0
         self._arrived.clear()
 
     def _join(self) -> None:
-        self._base += self._position
         self._buffer = b"".join((self._buffer[self._position :], self._arrived))
         self._position = self._scanned = 0
         self._arrived.clear()

@@ -22,7 +22,7 @@ from smtpwire.extensions import (
     CHUNKING,
     Burl,
 )
-from smtpwire.wire.body import DotDecoder
+from smtpwire.wire.body import DotDecoder, LineEndingCheck
 from smtpwire.wire.command import (
     Bdat,
     Data,
@@ -86,7 +86,8 @@ class ServerBody(ServerCore):
         return len(self._recipients) if per_recipient else 1
 
     def _begin_chunks(self, size: int, *, last: bool) -> None:
-        body = self._body = IncomingBody.of_chunks(check=self._config.check_chunks)
+        check = LineEndingCheck() if self._config.check_chunks else None
+        body = self._body = IncomingBody(None, check)
         body.chunk_left, body.last = size, last
 
     def _read_stray_chunk(self) -> Item | None:
@@ -243,26 +244,24 @@ class ServerBody(ServerCore):
     # -- answers
 
     def _answer_data(self, data: Data, replies: Replies) -> None:
-        reply = self._data_reply(replies, data)
+        reply = self._data_reply(replies, data) if replies else None
         if data.chunking:
             self._answer_chunks(reply)
         elif reply is not None and not reply.is_intermediate:
             self._must_flush = True
             self._say(reply)
         else:
-            self._enter("DATA")
+            self._state = self._state.commands["DATA"]
             self._step = ServerBody._read_data
-            body = self._body = IncomingBody.of_data(self._config.line_endings, self._input.offset)
-            body.open = True
+            decoder = DotDecoder(self._config.line_endings)
+            self._body = IncomingBody(decoder, None, self._input.offset)
             self._must_flush = True
             if reply is None:
                 self._say_kind(SEND_DATA)
             else:
                 self._say(reply)
 
-    def _data_reply(self, replies: Replies, data: Data) -> Reply | None:
-        if not replies:
-            return None
+    def _data_reply(self, replies: Replies, data: Data) -> Reply:
         go_on = len(replies) == 1 and replies[0].is_positive and data.chunking
         return replies[0] if go_on else self._one(replies, 354)
 

@@ -154,7 +154,6 @@ class DotDecoder:
         "_held",
         "_line_endings",
         "_offset",
-        "_virtual",
         "bare",
         "canonical",
         "finished",
@@ -165,9 +164,8 @@ class DotDecoder:
     def __init__(self, line_endings: LineEndings = LineEndings.REJECT) -> None:
         self._line_endings = line_endings
         # The first line starts as if a CRLF had come before it: DATA's own (RFC 5321 §4.1.1.4).
-        # These two octets are no content.
+        # These two octets are no content: the offset, of what is handed out next, is below 0.
         self._held = b"\r\n"
-        self._virtual = 2
         self._offset = -2
         self._discarding = False
         self.finished = False
@@ -215,13 +213,13 @@ class DotDecoder:
                 octets = octets[:bare]
             else:
                 self.canonical = False
+        virtual = self._offset < 0
         self._offset += len(octets)
         # RFC 5321 §4.5.2: one leading dot goes. It leads a line only after CRLF; and taking it
         # away never makes a CRLF of a bare CR and a bare LF.
         content = with_line_dots(octets, b"\r\n") if stuffed else octets
-        if self._virtual:
-            content = content[self._virtual :]
-            self._virtual = 0
+        if virtual:
+            content = content[2:]
         return normalised(content) if self._line_endings is NORMALISE else content
 
 
