@@ -15,7 +15,15 @@ from smtpwire.engine.events import (
 )
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_commands import ServerCommands
-from smtpwire.engine.server_core import CLOSED, HANDSHAKE, REPLY, WRITE, Item, Replies, ServerCore
+from smtpwire.engine.server_core import (
+    CLOSED,
+    HANDSHAKE,
+    READ_COMMAND,
+    REPLY,
+    WRITE,
+    Item,
+    Replies,
+)
 from smtpwire.engine.state import State
 from smtpwire.engine.stats import Stats
 from smtpwire.engine.timeouts import Timeout
@@ -92,20 +100,22 @@ class ServerConnection(ServerCommands):
         Never raises for what the peer sent. Raises LocalProtocolError where the backlog had
         already reached ``Limits.backlog``: see ``wants_data``; nothing has been taken then.
         """
+        waiting = self._input.waiting
         if not data:
             self._eof = True
             return
-        if self._state is CLOSED:
+        if waiting >= self._backlog:  # none is taken during a handshake and after the end
+            self._receive_in_vain(data)
             return
-        if self._state is HANDSHAKE:
-            self._octets_behind_starttls(data)
-            return
-        waiting = self._input.waiting
-        if waiting >= self._backlog:
-            raise LocalProtocolError("the backlog is full: read only while wants_data is True")
         self._input.feed(data)
         if not self._octets_sent and not waiting:
             self._early_talk()
+
+    def _receive_in_vain(self, data: bytes | bytearray | memoryview) -> None:
+        if self._state is HANDSHAKE:
+            self._octets_behind_starttls(data)
+        elif self._state is not CLOSED:
+            raise LocalProtocolError("the backlog is full: read only while wants_data is True")
 
     def next_event(self) -> Item:
         """The next event, or who must act; at a Need, calling again gives the same Need."""
@@ -118,7 +128,8 @@ class ServerConnection(ServerCommands):
             elif self._output_size >= self._output_limit:
                 item = WRITE
             else:
-                item = self._step(self)
+                step = self._step
+                item = step(self)
         if self._traced:
             self._call_trace(item)
         return item
@@ -152,9 +163,10 @@ class ServerConnection(ServerCommands):
         self._plan = self._full = self._full_plan()
         self._quota = None
         self._unhindered = False
+        self._backlog = self._config.limits.backlog
         self._serial += 1
         self._state = self._state.commands["(handshake)"]
-        self._step = ServerCore._read_command
+        self._step = READ_COMMAND
 
     def tls_failed(self, reason: str = "") -> None:
         """The handshake failed: the connection is over.
@@ -204,7 +216,8 @@ class ServerConnection(ServerCommands):
         elif to is not None and to is not pending:
             raise LocalProtocolError("that question is no longer pending")
         else:
-            _ANSWERS.get(type(pending), ServerCommands._answer_extension)(self, pending, replies)
+            answer = _ANSWERS.get(type(pending)) or ServerCommands._answer_extension
+            answer(self, pending, replies)
 
     def offer(self, *extensions: Offered) -> None:
         """Replace what this session offers, while Connected or Hello is pending (for proxies).
@@ -299,8 +312,6 @@ class ServerConnection(ServerCommands):
     @property
     def wants_data(self) -> bool:
         """Whether the adapter may read; else it must pause."""
-        if self._state is CLOSED or self._state is State.TLS:
-            return False
         if isinstance(self._pending, StartTls):
             return False
         return self._input.waiting < self._backlog
@@ -376,7 +387,7 @@ _HANDLERS: Final[
     ExtensionCommand: ServerConnection._on_extension,
 }
 
-ServerConnection._handlers = _HANDLERS
+ServerConnection.HANDLERS = _HANDLERS
 
 _ANSWERS: Final[Mapping[type[Request], Callable[[ServerConnection, Any, Replies], None]]] = {
     Connected: ServerConnection._answer_connected,

@@ -15,7 +15,7 @@ from smtpwire.engine.incoming import IncomingBody
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import complete
-from smtpwire.engine.server_core import DATA, WRITE, Item, Replies, ServerCore
+from smtpwire.engine.server_core import DATA, READ_COMMAND, WRITE, Item, Replies, ServerCore
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
@@ -98,7 +98,7 @@ class ServerBody(ServerCore):
             self._stray_left -= len(octets)
             self._drop(len(octets))
             return None
-        self._step = ServerCore._read_command
+        self._step = READ_COMMAND
         for _ in range(self._stray_replies):
             self._refuse(self._stray_reply)
         return None
@@ -117,7 +117,7 @@ class ServerBody(ServerCore):
         self._serial += 1
         if body.last:
             return self._end_of_body()
-        self._step = ServerCore._read_command
+        self._step = READ_COMMAND
         if body.refusal is None:
             self._write(self._octets(ReplyKind.CHUNK_OK))
         else:
@@ -162,7 +162,7 @@ class ServerBody(ServerCore):
         if decoder.finished:
             if decoder.rest:
                 self._input.give_back(len(decoder.rest))
-            self._step = ServerBody._end_of_body
+            self._step = END_OF_BODY
         elif body.refusal is not None:
             return self._content(body, octets)  # of which the decoder gives no more
         item = self._content(body, content) if content else None
@@ -222,7 +222,7 @@ class ServerBody(ServerCore):
 
     def _end_of_body(self) -> Item | None:
         body = self._running_body()
-        self._step = ServerCore._read_command
+        self._step = READ_COMMAND
         if body.refusal is not None:
             octets = self._serialised(body.refusal)
             for _ in range(len(self._recipients) if self._lmtp else 1):
@@ -252,9 +252,10 @@ class ServerBody(ServerCore):
             self._say(reply)
         else:
             self._state = self._state.commands["DATA"]
-            self._step = ServerBody._read_data
+            self._step = READ_DATA
             decoder = DotDecoder(self._config.line_endings)
-            self._body = IncomingBody(decoder, None, self._input.offset)
+            start = self._input.received - self._input.waiting
+            self._body = IncomingBody(decoder, None, start)
             self._must_flush = True
             if reply is None:
                 self._say_kind(SEND_DATA)
@@ -289,14 +290,14 @@ class ServerBody(ServerCore):
         reply = self._one(replies, None) if replies else self._text(ReplyKind.REFUSED)
         if reply.is_positive and body.last:
             self._answered()
-            self._step = ServerBody._end_of_body
+            self._step = END_OF_BODY
             return
         if not reply.is_positive:
             body.refused = True
             self._fail_body(body, complete(reply), Aborted.REFUSED)
             if body.last:
                 self._end_transaction()
-        self._step = ServerCore._read_command
+        self._step = READ_COMMAND
         self._say(reply)
 
     def _answer_end(self, _: EndOfMessage, replies: Replies) -> None:
@@ -354,3 +355,7 @@ class ServerBody(ServerCore):
         if any(reply.is_transient for reply in given):
             return Reply(450, "No recipient accepted the message", "4.0.0")
         return Reply(550, "No recipient accepted the message", "5.0.0")
+
+
+READ_DATA: Final = ServerBody._read_data
+END_OF_BODY: Final = ServerBody._end_of_body

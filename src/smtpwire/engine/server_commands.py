@@ -16,7 +16,7 @@ from smtpwire.engine.quota import Quota
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_auth import ServerAuth
 from smtpwire.engine.server_config import hello_octets, serialise
-from smtpwire.engine.server_core import CLOSED, TLS, Item, Replies, ServerCore
+from smtpwire.engine.server_core import CLOSED, READY, TLS, Item, Replies, ServerCore
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
@@ -51,6 +51,8 @@ __all__ = ["ServerCommands"]
 
 SENDER_OK: Final = ReplyKind.SENDER_OK
 RECIPIENT_OK: Final = ReplyKind.RECIPIENT_OK
+MAIL: Final = State.MAIL
+RCPT: Final = State.RCPT
 # RFC 5321 §3.2, RFC 2033 §4.1
 GREETED_BY: Final[Mapping[bool, frozenset[str]]] = {
     False: frozenset({"EHLO", "HELO"}),
@@ -74,18 +76,18 @@ class ServerCommands(ServerAuth):
         return command
 
     def _on_mail(self, command: Mail) -> ServerRequest | None:
-        allowed = self._unhindered and "MAIL" in self._state.commands
-        if not allowed and self._forbidden(command, "MAIL", last=False):
-            return None
-        if self._quota is not None and not self._quota.allows(command):
-            self._refuse(self._config.texts[ReplyKind.TOO_MANY_MESSAGES], counts=False)
-            return None
+        if not (self._unhindered and self._state is READY):
+            if self._forbidden(command, "MAIL", last=False):
+                return None
+            if self._quota is not None and not self._quota.allows(command):
+                self._refuse(self._config.texts[ReplyKind.TOO_MANY_MESSAGES], counts=False)
+                return None
         if command.parameters is not NO_PARAMETERS and self._has_bad_parameters(command):
             return None
         return command
 
     def _on_rcpt(self, command: Rcpt) -> ServerRequest | None:
-        allowed = self._unhindered and "RCPT" in self._state.commands
+        allowed = self._unhindered and (self._state is MAIL or self._state is RCPT)
         if not allowed and self._forbidden(command, "RCPT", last=False):
             return None
         over = self._quota is not None and not self._quota.allows(command)
@@ -110,10 +112,10 @@ class ServerCommands(ServerAuth):
         return error is not None
 
     def _on_data(self, command: Data) -> ServerRequest | None:
-        if self._state is State.MAIL:  # RFC 5321 §3.3, RFC 2033 §4.2
+        if self._state is MAIL:  # RFC 5321 §3.3, RFC 2033 §4.2
             self._refuse_kind(ReplyKind.NO_RECIPIENTS)
             return None
-        allowed = self._unhindered and "DATA" in self._state.commands and not self._input.waiting
+        allowed = self._unhindered and self._state is RCPT and not self._input.waiting
         if not allowed and self._forbidden(command, "DATA"):
             return None
         if self._binary:
@@ -287,6 +289,7 @@ class ServerCommands(ServerAuth):
             return
         self._forget_transaction(Aborted.RESET)
         self._enter("STARTTLS")
+        self._backlog = 0
         self._step = ServerCommands._await_tls
         if reply is None:
             self._say_kind(ReplyKind.TLS_READY)

@@ -60,6 +60,7 @@ __all__ = ["ServerCore"]
 Item: TypeAlias = ServerEvent | ServerNeed
 Step: TypeAlias = Callable[[Any], Item | None]
 """Reads on; None where it left its events in the queue, or there is more to be read."""
+Handler: TypeAlias = Callable[[Any, Any], ServerRequest | None]
 Trace: TypeAlias = Callable[[Direction, bytes], None]
 Replies: TypeAlias = tuple[Reply, ...]
 # Bound once: a member looked up on its enum costs as much as a small call on CPython 3.11.
@@ -111,6 +112,7 @@ class ServerCore:
         "_exchange",
         "_full",
         "_given",
+        "_handlers",
         "_hello",
         "_identity",
         "_input",
@@ -156,7 +158,7 @@ class ServerCore:
         "trace",
     )
 
-    _handlers: ClassVar[Mapping[type[Command], Callable[[Any, Any], ServerRequest | None]]]
+    HANDLERS: ClassVar[Mapping[type[Command], Handler]]
     """What is done with a command, by its class; with others, :meth:`_on_extension`.
 
     Each returns the question that the command is; or None, having refused or answered it.
@@ -175,6 +177,7 @@ class ServerCore:
         serialise(Reply(500, reply_suffix), enhanced=False)  # raises where it cannot be sent
         self.trace: Trace | None = None
         self._traced: list[tuple[Direction, bytes]] = []
+        self._handlers = self.HANDLERS  # an attribute of the class is slower to read
         self._config = config
         self._ready = config.octets
         self._suffix = reply_suffix
@@ -186,7 +189,7 @@ class ServerCore:
         self._output: list[bytes] = []
         self._output_size = 0
         self._output_limit = config.limits.output
-        self._backlog = config.limits.backlog
+        self._backlog = config.limits.backlog  # octets that may wait to be read
         self._must_flush = False
         # where the session is
         self._state = State.GREETING
@@ -311,6 +314,7 @@ class ServerCore:
         self._events = [event for event in self._events if not isinstance(event, Request)]
         self._state = CLOSED
         self._step = ServerCore._ended
+        self._backlog = 0
         self._pending = None
         self._body = None
         self._exchange = None
@@ -508,7 +512,7 @@ class ServerCore:
         raw = self._input.take_to_lf()
         if raw is not None:
             if self._drop(len(raw) + 1) and raw.endswith(b"\r"):
-                self._step = ServerCore._read_command
+                self._step = READ_COMMAND
             return None
         octets = self._input.take()
         dropped = len(octets)
@@ -617,10 +621,11 @@ class ServerCore:
         return None
 
     def _weigh_requirements(self) -> None:
-        """Note whether MAIL and RCPT need no more than their place in the table."""
+        """Note whether MAIL, RCPT and DATA need no more than their place in the table."""
         config = self._config
         self._unhindered = (
             self._plan.pipelining
+            and self._quota is None
             and not (config.require_tls and self._tls is None)
             and not (config.require_auth and self._identity is None)
         )
@@ -726,7 +731,7 @@ class ServerCore:
 
     def _enter(self, command: str) -> None:
         self._state = self._state.commands[command]
-        self._step = ServerCore._read_command
+        self._step = READ_COMMAND
 
     def _end_transaction(self) -> None:
         """The message is answered: the transaction is over, whatever the answer (§4.1.1.4)."""
@@ -743,3 +748,7 @@ class ServerCore:
         self._recipients = []
         self._utf8 = False
         self._body = None
+
+
+# Bound once, as above: what is looked up on a class at every message.
+READ_COMMAND: Final = ServerCore._read_command
