@@ -106,11 +106,9 @@ class _Server:
         conn.receive_data(data)
         while True:
             item = conn.next_event()
+            if item is READ:
+                return conn.data_to_send()
             match item:
-                case Need():
-                    if item is not WRITE:
-                        return conn.data_to_send()
-                    conn.data_to_send()
                 case EndOfMessage():
                     self.message = b"".join(self._body)
                     self._body.clear()
@@ -120,6 +118,10 @@ class _Server:
                 case BodyChunk(octets):
                     if self._keep:
                         self._body.append(octets)
+                case Need.WRITE:
+                    conn.data_to_send()
+                case Need.CLOSE:
+                    return conn.data_to_send()
 
 
 def _greet(conn: ServerConnection) -> None:

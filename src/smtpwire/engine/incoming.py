@@ -18,6 +18,7 @@ class IncomingBody:
 
     Attributes:
         decoder: for DATA; None for chunks.
+        check: of chunks handed on, if they are looked at.
         open: the application was told of the body and not yet of its end.
         size: octets of content handed to it.
         refusal: what the end of the data, or of the chunk, is answered with in any case; from
@@ -29,7 +30,7 @@ class IncomingBody:
     """
 
     __slots__ = (
-        "_check",
+        "check",
         "chunk_left",
         "decoder",
         "last",
@@ -44,7 +45,7 @@ class IncomingBody:
         self, decoder: DotDecoder | None, check: LineEndingCheck | None = None, start: int = 0
     ) -> None:
         self.decoder = decoder
-        self._check = check
+        self.check = check
         self.start = start
         self.open = decoder is not None
         self.size = 0
@@ -53,18 +54,12 @@ class IncomingBody:
         self.chunk_left = 0
         self.last = False
 
-    def add(self, octets: bytes) -> None:
-        """Note a piece of content that is handed on."""
-        self.size += len(octets)
-        if self._check is not None:
-            self._check.update(octets)
-
     @property
     def canonical(self) -> bool:
         """Whether the content is known to have no bare CR and LF."""
         if self.decoder is not None:
             return self.decoder.canonical
-        if self._check is None:
+        if self.check is None:
             return False
-        self._check.update(b"", last=True)
-        return self._check.canonical
+        self.check.update(b"", last=True)
+        return self.check.canonical

@@ -20,7 +20,6 @@ from smtpwire.engine.server_core import (
     HANDSHAKE,
     READ_COMMAND,
     REPLY,
-    WRITE,
     Item,
     Replies,
 )
@@ -125,8 +124,6 @@ class ServerConnection(ServerCommands):
                 item = self._events.pop(0)
             elif self._pending is not None:
                 item = REPLY
-            elif self._output_size >= self._output_limit:
-                item = WRITE
             else:
                 step = self._step
                 item = step(self)

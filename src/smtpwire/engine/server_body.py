@@ -183,7 +183,9 @@ class ServerBody(ServerCore):
         if limit and body.size + size > limit:
             self._over_limit(body, octets[: limit - body.size])
             return None
-        body.add(octets)
+        body.size += size
+        if body.check is not None:
+            body.check.update(octets)
         return BodyChunk(octets)
 
     def _over_limit(self, body: IncomingBody, octets: bytes) -> None:
@@ -221,7 +223,7 @@ class ServerBody(ServerCore):
             self.shutdown(reply)
 
     def _end_of_body(self) -> Item | None:
-        body = self._running_body()
+        body: IncomingBody = self._body  # type: ignore[assignment]  # as above
         self._step = READ_COMMAND
         if body.refusal is not None:
             octets = self._serialised(body.refusal)
@@ -308,15 +310,12 @@ class ServerBody(ServerCore):
         utf8 = self._utf8
         self._end_transaction()
         if reply is None or reply.is_positive:
-            self._count_message()
+            self._messages += 1
+            self._junk = 0
         if reply is None:
             self._say_kind(MESSAGE_OK)
         else:
             self._say(reply, utf8=utf8)
-
-    def _count_message(self) -> None:
-        self._messages += 1
-        self._junk = 0
 
     def _answer_recipients(self, replies: Replies) -> None:
         """LMTP and PRDR: a reply a recipient, in order (RFC 2033 §4.2)."""
@@ -344,7 +343,8 @@ class ServerBody(ServerCore):
         self._owed = 0
         self._end_transaction()
         if accepted:
-            self._count_message()
+            self._messages += 1
+            self._junk = 0
         self._settle(closing)
 
     def _overall(self, given: Iterable[Reply]) -> Reply:

@@ -422,7 +422,7 @@ class ServerCore:
     def _read_command(self) -> Item | None:
         if not self._input.waiting:
             return self._more() if self._eof else DATA
-        if self._must_flush and self._output:
+        if self._output and (self._must_flush or self._output_size >= self._output_limit):
             return WRITE  # RFC 2920 §3.2: this reply must not wait for more input
         plain = None
         if self._refused is None and self.trace is None:

@@ -221,7 +221,7 @@ def proven_address(local_part: str, domain: str, raw: str) -> Address:
     ``local_part`` without quotes, ``domain`` in lower case. For parsers: three stores are what
     is left of the constructor.
     """
-    address = object.__new__(Address)
+    address = _new(Address)
     _set_local_part(address, local_part)
     _set_domain(address, domain)
     _set_raw(address, raw)
@@ -229,6 +229,7 @@ def proven_address(local_part: str, domain: str, raw: str) -> Address:
 
 
 # The slots' own setters: half the price of object.__setattr__, which a frozen class leaves.
+_new: Final = object.__new__
 _Setter: TypeAlias = Callable[[Address, str], None]
 _set_local_part: Final[_Setter] = Address.__dict__["local_part"].__set__
 _set_domain: Final[_Setter] = Address.__dict__["domain"].__set__
