@@ -28,7 +28,7 @@ from smtpwire.adapters.session import (
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer, ServerEvent
-from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
+from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_REPLY, NEED_TLS, NEED_WRITE, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
@@ -147,31 +147,34 @@ class ServerProtocol(asyncio.Protocol):
     def _pump(self) -> None:
         """Pull and handle events until somebody else has to act."""
         conn, handler = self.conn, self._handler
+        event: ServerEvent | None = None
         going = self._writable and not self._eager.busy
         while going:
             item = conn.next_event()
+            if item is NEED_DATA and self._reading:
+                self.flush()
+                return
             if isinstance(item, Need):
-                going = self._meet(item)
+                going = self._meet(item, event)
                 continue
+            event = item
             try:
-                waiting = handler(item)
-                going = waiting is None or not self._eager.begin(item, waiting)
+                waiting = handler(event)
+                going = waiting is None or not self._eager.begin(event, waiting)
             except Exception as error:
-                settle(conn, self._config, item, error)
-            else:
-                if going and conn.pending is item:
-                    settle(conn, self._config, item)
+                settle(conn, self._config, event, error)
         wanted = conn.wants_data or self._ended
         if wanted is not self._reading and not self._transport.is_closing():
             self._reading = wanted
-            if wanted:
-                self._transport.resume_reading()
-            else:
-                self._transport.pause_reading()
+            transport = self._transport
+            (transport.resume_reading if wanted else transport.pause_reading)()
 
-    def _meet(self, need: Need) -> bool:
+    def _meet(self, need: Need, handled: ServerEvent | None) -> bool:
         """Flush, then do what the engine needs; True where it goes on at once."""
         self.flush()
+        if need is NEED_REPLY and handled is not None:
+            settle(self.conn, self._config, handled)  # its handler gave no reply
+            return True
         if need is NEED_TLS:
             return not self._eager.begin(None, self._upgrade())
         if need is NEED_CLOSE:

@@ -8,6 +8,7 @@ __all__ = [
     "NEED_CLOSE",
     "NEED_COMMAND",
     "NEED_DATA",
+    "NEED_REPLY",
     "NEED_TLS",
     "NEED_WRITE",
     "ClientNeed",
@@ -41,6 +42,7 @@ ClientNeed = Literal[Need.DATA, Need.WRITE, Need.COMMAND, Need.BODY, Need.TLS, N
 # Bound once: an attribute of an enum costs as much as a small function on CPython 3.11.
 NEED_DATA: Final = Need.DATA
 NEED_WRITE: Final = Need.WRITE
+NEED_REPLY: Final = Need.REPLY
 NEED_COMMAND: Final = Need.COMMAND
 NEED_BODY: Final = Need.BODY
 NEED_TLS: Final = Need.TLS

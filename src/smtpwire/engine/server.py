@@ -13,13 +13,13 @@ from smtpwire.engine.events import (
     Peer,
     ServerRequest,
 )
+from smtpwire.engine.need import NEED_REPLY
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_commands import ServerCommands
 from smtpwire.engine.server_core import (
     CLOSED,
     HANDSHAKE,
     READ_COMMAND,
-    REPLY,
     Item,
     Replies,
 )
@@ -123,7 +123,7 @@ class ServerConnection(ServerCommands):
             if self._events:
                 item = self._events.pop(0)
             elif self._pending is not None:
-                item = REPLY
+                item = NEED_REPLY
             else:
                 step = self._step
                 item = step(self)

@@ -10,12 +10,13 @@ from smtpwire.engine.events import (
     Identity,
     ServerRequest,
 )
+from smtpwire.engine.need import NEED_WRITE
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.redaction import REDACTED
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_body import ServerBody
 from smtpwire.engine.server_config import complete
-from smtpwire.engine.server_core import CLOSED, WRITE, Item, Replies, ServerCore
+from smtpwire.engine.server_core import CLOSED, Item, Replies, ServerCore
 from smtpwire.engine.server_exchange import ServerExchange, challenge_line
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ViolationKind
@@ -101,7 +102,7 @@ class ServerAuth(ServerBody):
 
     def _read_response(self) -> Item | None:
         if self._must_flush and self._output and self._input.waiting:
-            return WRITE
+            return NEED_WRITE
         raw = self._input.take_to_lf()
         limit = min(self._config.limits.sasl_line, self._backlog)
         if raw is None and self._input.waiting < limit:

@@ -12,10 +12,11 @@ from smtpwire.engine.events import (
     MessageAborted,
 )
 from smtpwire.engine.incoming import IncomingBody
+from smtpwire.engine.need import NEED_DATA, NEED_WRITE
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import complete
-from smtpwire.engine.server_core import DATA, READ_COMMAND, WRITE, Item, Replies, ServerCore
+from smtpwire.engine.server_core import READ_COMMAND, Item, Replies, ServerCore
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
@@ -151,9 +152,9 @@ class ServerBody(ServerCore):
 
     def _read_data(self) -> Item | None:
         if not self._input.waiting:
-            return self._more() if self._eof else DATA
+            return self._more() if self._eof else NEED_DATA
         if self._must_flush and self._output:
-            return WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
+            return NEED_WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
         octets = self._input.take(BLOCK)
         # This step is taken only while a body comes by DATA.
         body: IncomingBody = self._body  # type: ignore[assignment]

@@ -12,11 +12,12 @@ from smtpwire.engine.events import (
     Peer,
     ServerRequest,
 )
+from smtpwire.engine.need import NEED_TLS
 from smtpwire.engine.quota import Quota
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_auth import ServerAuth
 from smtpwire.engine.server_config import hello_octets, serialise
-from smtpwire.engine.server_core import CLOSED, READY, TLS, Item, Replies, ServerCore
+from smtpwire.engine.server_core import CLOSED, READY, Item, Replies, ServerCore
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
@@ -297,7 +298,7 @@ class ServerCommands(ServerAuth):
             self._say(reply)
 
     def _await_tls(self) -> Item | None:
-        return TLS
+        return NEED_TLS
 
     def _answer_vrfy(self, query: Vrfy, replies: Replies) -> None:
         self._answer_query(replies, ReplyKind.CANNOT_VERIFY, utf8=query.smtputf8)

@@ -19,7 +19,7 @@ from smtpwire.engine.events import (
 )
 from smtpwire.engine.incoming import IncomingBody
 from smtpwire.engine.input import Input
-from smtpwire.engine.need import Need, ServerNeed
+from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_WRITE, Need, ServerNeed
 from smtpwire.engine.plan import Plan, Situation
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.quota import Quota
@@ -64,11 +64,6 @@ Handler: TypeAlias = Callable[[Any, Any], ServerRequest | None]
 Trace: TypeAlias = Callable[[Direction, bytes], None]
 Replies: TypeAlias = tuple[Reply, ...]
 # Bound once: a member looked up on its enum costs as much as a small call on CPython 3.11.
-DATA: Final = Need.DATA
-WRITE: Final = Need.WRITE
-REPLY: Final = Need.REPLY
-TLS: Final = Need.TLS
-CLOSE: Final = Need.CLOSE
 READY: Final = State.READY
 HANDSHAKE: Final = State.TLS
 CLOSED: Final = State.CLOSED
@@ -322,7 +317,7 @@ class ServerCore:
         self._input.clear()
 
     def _ended(self) -> Item | None:
-        return CLOSE
+        return NEED_CLOSE
 
     def _violation(
         self, kind: ViolationKind, offset: int, closing: ReplyKind | None = ReplyKind.CLOSING
@@ -341,7 +336,7 @@ class ServerCore:
     def _more(self) -> Item | None:
         """More octets are needed: they are to be read, or there are none to come."""
         if not self._eof:
-            return DATA
+            return NEED_DATA
         self._close(CloseReason.EOF)
         return None
 
@@ -421,9 +416,9 @@ class ServerCore:
 
     def _read_command(self) -> Item | None:
         if not self._input.waiting:
-            return self._more() if self._eof else DATA
+            return self._more() if self._eof else NEED_DATA
         if self._output and (self._must_flush or self._output_size >= self._output_limit):
-            return WRITE  # RFC 2920 §3.2: this reply must not wait for more input
+            return NEED_WRITE  # RFC 2920 §3.2: this reply must not wait for more input
         plain = None
         if self._refused is None and self.trace is None:
             plain = self._input.take_match(PLAIN_LINE, self._plan.plain_limit)
