@@ -118,10 +118,10 @@ class _Server:
                 case BodyChunk(octets):
                     if self._keep:
                         self._body.append(octets)
-                case Need.WRITE:
+                case Need():
+                    if item is not WRITE:
+                        return conn.data_to_send()
                     conn.data_to_send()
-                case Need.CLOSE:
-                    return conn.data_to_send()
 
 
 def _greet(conn: ServerConnection) -> None:

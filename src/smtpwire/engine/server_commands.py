@@ -52,6 +52,7 @@ __all__ = ["ServerCommands"]
 
 SENDER_OK: Final = ReplyKind.SENDER_OK
 RECIPIENT_OK: Final = ReplyKind.RECIPIENT_OK
+GOODBYE: Final = ReplyKind.GOODBYE
 MAIL: Final = State.MAIL
 RCPT: Final = State.RCPT
 # RFC 5321 §3.2, RFC 2033 §4.1
@@ -165,10 +166,10 @@ class ServerCommands(ServerAuth):
             self._pipelined()
         if self._state is CLOSED:
             return None
-        self._write(self._octets(ReplyKind.GOODBYE))
+        self._write(self._octets(GOODBYE))
         self._tell(command)
         reason = CloseReason.QUIT if self._refused is None else CloseReason.REFUSED
-        self._close(reason, self._text(ReplyKind.GOODBYE))
+        self._close(reason, self._text(GOODBYE))
         return None
 
     def _on_starttls(self, command: StartTls) -> ServerRequest | None:

@@ -64,9 +64,13 @@ Handler: TypeAlias = Callable[[Any, Any], ServerRequest | None]
 Trace: TypeAlias = Callable[[Direction, bytes], None]
 Replies: TypeAlias = tuple[Reply, ...]
 # Bound once: a member looked up on its enum costs as much as a small call on CPython 3.11.
+GREETING: Final = State.GREETING
 READY: Final = State.READY
 HANDSHAKE: Final = State.TLS
 CLOSED: Final = State.CLOSED
+LMTP: Final = Profile.LMTP
+BAD_SEQUENCE: Final = ReplyKind.BAD_SEQUENCE
+UNKNOWN: Final = Peer()
 EXCERPT: Final = 100
 """Octets of an over-long line that an event shows."""
 # RFC 3207 §4, with LHLO for EHLO; and RFC 4954 §6 with STARTTLS, without which no AUTH may come.
@@ -169,14 +173,15 @@ class ServerCore:
     ) -> None:
         if config.profile is Profile.SUBMISSIONS and tls is None:
             raise ValueError("this profile has TLS from the first octet: give tls= (RFC 8314 §3.3)")
-        serialise(Reply(500, reply_suffix), enhanced=False)  # raises where it cannot be sent
+        if reply_suffix:
+            serialise(Reply(500, reply_suffix), enhanced=False)  # raises where it cannot be sent
         self.trace: Trace | None = None
         self._traced: list[tuple[Direction, bytes]] = []
         self._handlers = self.HANDLERS  # an attribute of the class is slower to read
         self._config = config
         self._ready = config.octets
         self._suffix = reply_suffix
-        self._peer = self._socket_peer = Peer() if peer is None else peer
+        self._peer = self._socket_peer = UNKNOWN if peer is None else peer
         self._tls = tls
         self._input = Input()
         self._eof = False
@@ -187,7 +192,7 @@ class ServerCore:
         self._backlog = config.limits.backlog  # octets that may wait to be read
         self._must_flush = False
         # where the session is
-        self._state = State.GREETING
+        self._state = GREETING
         self._step: Step = ServerCore._greet
         self._events: list[ServerEvent] = []
         self._pending: ServerRequest | None = None
@@ -204,7 +209,7 @@ class ServerCore:
         self._recipients: list[Rcpt] = []
         self._utf8 = False
         self._body: IncomingBody | None = None
-        self._lmtp = config.profile is Profile.LMTP
+        self._lmtp = config.profile is LMTP
         self._prdr = False
         self._binary = False
         self._quota: Quota | None = None
@@ -212,7 +217,7 @@ class ServerCore:
         self._given: list[Reply] = []
         self._burl: Burl | None = None
         self._stray_left = 0
-        self._stray_reply = config.texts[ReplyKind.BAD_SEQUENCE]
+        self._stray_reply = config.texts[BAD_SEQUENCE]
         self._stray_replies = 0
         self._dropped = 0
         # counts
@@ -247,13 +252,13 @@ class ServerCore:
         return reply
 
     def _octets(self, kind: ReplyKind) -> bytes:
-        if self._suffix or self._state is State.GREETING:
+        if self._suffix or self._state is GREETING:
             return self._serialised(self._text(kind))
         return self._ready[kind]
 
     def _serialised(self, reply: Reply, *, utf8: bool = False) -> bytes:
         # RFC 2034 §4: no enhanced code in what stands in the greeting's place.
-        enhanced = self._config.enhanced and self._state is not State.GREETING
+        enhanced = self._config.enhanced and self._state is not GREETING
         try:
             return serialise(reply, enhanced, utf8=utf8)
         except ValueError as error:
