@@ -51,6 +51,7 @@ LINE_DOT: Final = re.compile(rb"\n\.")
 # What IncrementalNewlineDecoder.newlines says where there is no bare CR or LF.
 ONLY_CRLF: Final = (None, "\r\n")
 BLOCK: Final = 128 * 1024
+SAMPLE: Final = 512
 # Slow; used only to find the place of what is known to be there.
 BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
@@ -127,7 +128,10 @@ def with_line_dots(octets: bytes, replacement: bytes, prefix: bytes = b"") -> by
 
 
 def _with_line_dots(octets: bytes, replacement: bytes) -> bytes:
-    # Splitting is faster than replacing for lines of the usual length, slower for very short ones.
+    # Splitting is faster than replacing for lines of the usual length, slower for very short ones:
+    # those which the beginning shows, and those that come later.
+    if octets.count(b"\r\n.", 0, SAMPLE) > SAMPLE // 16:
+        return octets.replace(b"\r\n.", replacement)
     lines = octets.split(b"\r\n.", len(octets) // 32)
     lines[-1] = lines[-1].replace(b"\r\n.", replacement)
     return replacement.join(lines)
