@@ -2,12 +2,13 @@
 
 import re
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, final
 
 from smtpwire.extensions.registry import Extension, Offer
 from smtpwire.wire.command import CommandError
 from smtpwire.wire.octets import parse_number
 from smtpwire.wire.parameter import Parameter, Parameters
+from smtpwire.wire.value import value
 
 __all__ = ["BY_PARAMETER", "DELIVERBY", "ByMode", "DeliverBy"]
 
@@ -21,7 +22,9 @@ class ByMode(Enum):
     """Give up and return the message."""
 
 
-class DeliverBy(NamedTuple):
+@final
+@value
+class DeliverBy:
     """``seconds`` from now, by RETURN at least 1; ``trace``: tell of hops that cannot (§4)."""
 
     seconds: int

@@ -2,11 +2,12 @@
 
 import re
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, final
 
 from smtpwire.extensions.grammar import ascii_upper, one_of
 from smtpwire.extensions.registry import Extension, flag, no_parameter
 from smtpwire.wire.parameter import Parameter
+from smtpwire.wire.value import value
 from smtpwire.wire.xtext import (
     decode_utf8_address,
     decode_xtext,
@@ -83,7 +84,9 @@ NOTIFY_PARAMETER: Final[Parameter[frozenset[Notify]]] = Parameter(
 """RCPT ``NOTIFY``: never empty; NEVER only by itself (RFC 3461 §4.1)."""
 
 
-class Orcpt(NamedTuple):
+@final
+@value
+class Orcpt:
     """A recipient as the sender first gave it (RFC 3461 §4.2).
 
     ``address_type`` is ``rfc822``, ``utf-8`` (RFC 6533 §3) or another; ``address`` is decoded. It

@@ -1,12 +1,13 @@
 """FUTURERELEASE: a submission server keeps a message until its time has come (RFC 4865)."""
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, final
 
 from smtpwire.extensions.registry import SUBMISSION_ONLY, Extension, Offer
 from smtpwire.extensions.timestamp import format_timestamp, parse_timestamp
 from smtpwire.wire.command import CommandError
 from smtpwire.wire.parameter import Parameter, Parameters
+from smtpwire.wire.value import value
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,7 +20,9 @@ __all__ = [
 ]
 
 
-class FutureRelease(NamedTuple):
+@final
+@value
+class FutureRelease:
     """The longest a server keeps messages: for ``interval`` seconds, and ``until`` when (§3)."""
 
     interval: int

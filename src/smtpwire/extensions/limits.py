@@ -1,15 +1,18 @@
 """LIMITS: how many transactions, recipients and domains a session may have (RFC 9422)."""
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, final
 
 from smtpwire.extensions.grammar import ascii_upper
 from smtpwire.extensions.registry import Extension
+from smtpwire.wire.value import value
 
 __all__ = ["LIMITS", "ServerLimits"]
 
 
-class ServerLimits(NamedTuple):
+@final
+@value
+class ServerLimits:
     """What a server limits; None: not told. Refused commands count too (RFC 9422 §4)."""
 
     mailmax: int | None = None
@@ -36,9 +39,12 @@ def _parse(parameters: str) -> ServerLimits:
 
 
 def _format(limits: ServerLimits) -> str:
-    words = [
-        f"{name.upper()}={limit}" for name, limit in limits._asdict().items() if limit is not None
-    ]
+    told = {
+        "MAILMAX": limits.mailmax,
+        "RCPTMAX": limits.rcptmax,
+        "RCPTDOMAINMAX": limits.rcptdomainmax,
+    }
+    words = [f"{name}={limit}" for name, limit in told.items() if limit is not None]
     if not words:
         raise ValueError("LIMITS needs a limit (RFC 9422 §3)")
     return " ".join(words)

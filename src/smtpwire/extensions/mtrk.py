@@ -1,17 +1,20 @@
 """MTRK: a message that can be tracked later (RFC 3885)."""
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, final
 
 from smtpwire.extensions.dsn import ENVID_PARAMETER
 from smtpwire.extensions.registry import Extension, Offer, flag, no_parameter
 from smtpwire.wire.command import CommandError
 from smtpwire.wire.parameter import Parameter, Parameters
+from smtpwire.wire.value import value
 
 __all__ = ["MTRK", "MTRK_PARAMETER", "Mtrk"]
 
 
-class Mtrk(NamedTuple):
+@final
+@value
+class Mtrk:
     """``certifier``: in base64, what proves a later question's right; ``timeout``: seconds.
 
     RFC 3885 §3.1; a timeout of None is the server's choice.

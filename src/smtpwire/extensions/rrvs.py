@@ -2,11 +2,12 @@
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, final
 
 from smtpwire.extensions.registry import Extension, flag, no_parameter
 from smtpwire.extensions.timestamp import format_timestamp, parse_timestamp
 from smtpwire.wire.parameter import Parameter
+from smtpwire.wire.value import value
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +22,9 @@ class NoSupport(Enum):
     CONTINUE = "C"
 
 
-class Rrvs(NamedTuple):
+@final
+@value
+class Rrvs:
     """``since``: an aware datetime, taken to the second (RFC 7293 §3.1)."""
 
     since: "datetime"
