@@ -187,7 +187,8 @@ def checked(
     folder = tmp_path_factory.mktemp("programs")
     for name, text in programs().items():
         folder.joinpath(f"{name}.py").write_text(text)
-    cache = folder if pytestconfig.cache is None else pytestconfig.cache.mkdir("mypy")
+    kept = getattr(pytestconfig, "cache", None)  # which one may have switched off
+    cache = folder if kept is None else kept.mkdir("mypy")
     config = folder / "mypy.ini"
     config.write_text("[mypy]\nstrict = True\n")
     done = subprocess.run(

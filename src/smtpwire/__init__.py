@@ -8,6 +8,8 @@ A name is loaded when it is first used, so that a server does not pay for the cl
 for SASL who has no use for it. What type checkers see stands in ``__init__.pyi``.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import Final
 

@@ -1,5 +1,7 @@
 """A server and a client for asyncio; they work with uvloop, too."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import ssl
@@ -58,7 +60,7 @@ class ServerProtocol(asyncio.Protocol):
         session: SessionFactory,
         config: ServerConfig,
         tls: TlsConfig | None = None,
-        sessions: "set[ServerProtocol] | None" = None,
+        sessions: set[ServerProtocol] | None = None,
         peer: Peer | None = None,
     ) -> None:
         self._session, self._config, self._tls, self._peer = session, config, tls, peer
@@ -281,7 +283,7 @@ class ProxyProtocol(asyncio.Protocol):
     """Reads a PROXY header in front of TLS and not an octet more, then makes way for a session."""
 
     def __init__(
-        self, config: ServerConfig, make: Callable[[Peer], ServerProtocol], implicit: "_Implicit"
+        self, config: ServerConfig, make: Callable[[Peer], ServerProtocol], implicit: _Implicit
     ) -> None:
         self._config, self._make, self._implicit = config, make, implicit
 

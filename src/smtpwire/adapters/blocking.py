@@ -1,5 +1,7 @@
 """A server and a client for plain sockets: one thread a connection, and nothing else."""
 
+from __future__ import annotations
+
 import socket
 import ssl
 from collections.abc import Iterable

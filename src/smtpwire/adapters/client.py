@@ -1,5 +1,7 @@
 """What the clients with an event loop share: the operations as methods."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from typing import Self, TypeVar, Unpack
 

@@ -1,5 +1,7 @@
 """A task of asyncio's for a session's handlers, which begins them at once."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, final
@@ -86,8 +88,8 @@ class EagerTask(Generic[K]):
 
 def _switch(
     loop: asyncio.AbstractEventLoop,
-    left: "asyncio.Task[None] | None",
-    entered: "asyncio.Task[None] | None",
+    left: asyncio.Task[None] | None,
+    entered: asyncio.Task[None] | None,
 ) -> None:
     """Change the current task, by the functions documented for tasks of one's own."""
     if left is not None:

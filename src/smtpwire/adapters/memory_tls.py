@@ -1,5 +1,7 @@
 """TLS without a socket and without a loop: over any pair of callables that move octets."""
 
+from __future__ import annotations
+
 import ssl
 from collections.abc import Callable
 from contextlib import suppress

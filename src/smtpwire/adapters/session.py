@@ -1,5 +1,7 @@
 """What the adapters share: sessions and their handlers, answers still owed, time, facts of TLS."""
 
+from __future__ import annotations
+
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Generator, Mapping

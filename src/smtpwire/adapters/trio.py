@@ -1,5 +1,7 @@
 """A server and a client for trio (the extra ``smtpwire[trio]``)."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable
 from contextlib import suppress
 from math import inf
@@ -122,7 +124,7 @@ class _Stream:
         await trio.aclose_forcefully(self._stream)
 
 
-def facts(stream: "trio.SSLStream[trio.abc.HalfCloseableStream]") -> TlsObject:
+def facts(stream: trio.SSLStream[trio.abc.HalfCloseableStream]) -> TlsObject:
     """The stream as what its attributes are forwarded to: the SSLObject inside."""
     return cast(TlsObject, stream)
 
@@ -132,7 +134,7 @@ async def shake_hands(
     tls: TlsConfig,
     timeout: float | None,
     server_name: str | None = None,
-) -> "trio.SSLStream[trio.abc.HalfCloseableStream]":
+) -> trio.SSLStream[trio.abc.HalfCloseableStream]:
     """TLS on a stream; as a server where no ``server_name`` is given. Raises OSError."""
     secure = trio.SSLStream(
         stream,

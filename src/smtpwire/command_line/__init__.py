@@ -1,5 +1,7 @@
 """``python -m smtpwire``: ``demo``, ``serve`` and ``send``."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Sequence
 

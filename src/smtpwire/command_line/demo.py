@@ -1,5 +1,7 @@
 """``demo``: a client engine and a server engine, joined in memory, and what they say."""
 
+from __future__ import annotations
+
 import argparse
 from contextlib import suppress
 from typing import Final, Literal, TypeAlias, TypeVar, final

@@ -1,5 +1,7 @@
 """What is printed: never a control character of a peer's, one clear line for an error."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable
 from typing import Final, final

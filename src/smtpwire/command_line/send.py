@@ -1,5 +1,7 @@
 """``send``: hand a message to a server, and tell what became of each recipient."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

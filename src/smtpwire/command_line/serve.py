@@ -1,5 +1,7 @@
 """``serve``: a server for debugging that prints what is said, or delivers into a Maildir."""
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import mailbox

@@ -1,5 +1,7 @@
 """The client's side of a connection: commands out, octets in, events out (RFC 5321, RFC 2033)."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import chain
@@ -479,7 +481,7 @@ class ClientConnection:
         if self._place is not IN_CLOSED:
             self._end(CloseReason.ABORTED, error=error)
 
-    def reverse(self, config: "ServerConfig") -> "ServerConnection":
+    def reverse(self, config: ServerConfig) -> ServerConnection:
         """After an accepted ATRN: the engine of the opposite role, for the same connection.
 
         This one has ended, ``Closed(REVERSED)`` (RFC 2645 §5.3).

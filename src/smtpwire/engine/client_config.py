@@ -1,5 +1,7 @@
 """How a client is to behave."""
 
+from __future__ import annotations
+
 from typing import final
 
 from smtpwire.engine.limits import Limits

@@ -1,5 +1,7 @@
 """A client's side of AUTH: the exchange of one mechanism (RFC 4954 §4)."""
 
+from __future__ import annotations
+
 from binascii import b2a_base64
 from typing import Final, final
 

@@ -1,5 +1,7 @@
 """The one exception of both engines, and a kind of it."""
 
+from __future__ import annotations
+
 from typing import final
 
 __all__ = ["LocalProtocolError", "SessionLimitError"]

@@ -1,5 +1,7 @@
 """What the engines tell: the events of both roles and their closed unions."""
 
+from __future__ import annotations
+
 from enum import Enum
 from typing import Literal, final
 
@@ -124,7 +126,7 @@ class Peer:
     destination_port: int = 0
     proxy: ProxyHeader | None = None
 
-    def behind(self, header: ProxyHeader) -> "Peer":
+    def behind(self, header: ProxyHeader) -> Peer:
         """Whom the proxy at this address speaks for; itself, by LOCAL and UNKNOWN."""
         if header.source is None:
             return replace(self, proxy=header)

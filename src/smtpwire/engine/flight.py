@@ -1,5 +1,7 @@
 """What a client may write before the replies to what it wrote have come (RFC 2920 §3.1)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias, final
 

@@ -1,5 +1,7 @@
 """The body of one message while a server receives it: by DATA, or chunk by chunk."""
 
+from __future__ import annotations
+
 from typing import final
 
 from smtpwire.wire.body import DotDecoder, LineEndingCheck

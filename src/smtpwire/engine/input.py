@@ -1,5 +1,7 @@
 """What a server has received and not yet read."""
 
+from __future__ import annotations
+
 from re import Match, Pattern
 from typing import final
 

@@ -1,5 +1,7 @@
 """Every bound of the engine, with its reason."""
 
+from __future__ import annotations
+
 from typing import final
 
 from smtpwire.wire.value import value

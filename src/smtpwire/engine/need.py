@@ -1,5 +1,7 @@
 """Who must act when there is no event."""
 
+from __future__ import annotations
+
 from enum import Enum
 from typing import Final, Literal
 

@@ -1,5 +1,7 @@
 """What a server offers a client in one situation, and what follows from it."""
 
+from __future__ import annotations
+
 from typing import Final, final
 
 from smtpwire.engine.limits import Limits

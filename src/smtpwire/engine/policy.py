@@ -1,5 +1,7 @@
 """What a server does about each kind of violation."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType

@@ -1,5 +1,7 @@
 """What LIMITS promised, held by the server: one truth, offered and enforced (RFC 9422)."""
 
+from __future__ import annotations
+
 from typing import final
 
 from smtpwire.extensions import ServerLimits

@@ -1,5 +1,7 @@
 """What a trace or an event may show of a line: never a secret."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

@@ -1,5 +1,7 @@
 """The replies an engine makes without being told: by kind, so that each can be replaced."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType

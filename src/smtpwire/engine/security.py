@@ -1,5 +1,7 @@
 """How a client means to be protected."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 __all__ = ["Security"]

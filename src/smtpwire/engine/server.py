@@ -1,5 +1,7 @@
 """The server's side of a connection: octets in, events and replies out (RFC 5321, RFC 2033)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -239,7 +241,7 @@ class ServerConnection(ServerCommands):
         if isinstance(self._pending, Connected):
             self._plan = self._full  # a Hello may still be refused, and then changes nothing
 
-    def reverse(self, config: "ClientConfig") -> "ClientConnection":
+    def reverse(self, config: ClientConfig) -> ClientConnection:
         """After an accepted ATRN: the engine of the opposite role, for the same connection.
 
         This one has ended, ``Closed(REVERSED)``; its output is to be sent first (RFC 2645 §5.3).

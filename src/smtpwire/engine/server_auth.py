@@ -1,5 +1,7 @@
 """How a server runs an AUTH exchange (RFC 4954)."""
 
+from __future__ import annotations
+
 from typing import Final, cast
 
 from smtpwire.engine.errors import LocalProtocolError

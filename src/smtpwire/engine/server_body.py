@@ -1,5 +1,7 @@
 """How a server receives a message: DATA, chunks, and the replies to the end of it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Final
 

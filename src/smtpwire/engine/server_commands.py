@@ -1,5 +1,7 @@
 """What a server makes of each command, and of each answer to one."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, Final
 

@@ -1,5 +1,7 @@
 """How a server is to behave, and what follows from it once for all its connections."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final, Self, final

@@ -1,5 +1,7 @@
 """What every part of a server needs: octets in and out, lines, refusals, answers, the end."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, TypeAlias, cast
 

@@ -1,5 +1,7 @@
 """One AUTH exchange on a server: a mechanism, and what is to be answered in the end."""
 
+from __future__ import annotations
+
 from binascii import b2a_base64
 from typing import final
 

@@ -1,5 +1,7 @@
 """The states of a session and what each command leads to: one table for both roles."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -32,7 +34,7 @@ class State(Enum):
     CLOSED = "closed"
     """The session has ended."""
 
-    commands: Mapping[str, "State"]
+    commands: Mapping[str, State]
     """This state's row of :data:`TRANSITIONS`."""
 
 

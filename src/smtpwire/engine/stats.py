@@ -1,5 +1,7 @@
 """What went through a connection."""
 
+from __future__ import annotations
+
 from typing import final
 
 from smtpwire.wire.value import value

@@ -1,5 +1,7 @@
 """What a server's offer lets a client send."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Final, final
 

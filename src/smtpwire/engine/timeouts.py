@@ -1,5 +1,7 @@
 """How long each state may wait for the peer (RFC 5321 §4.5.3.2)."""
 
+from __future__ import annotations
+
 from typing import final
 
 from smtpwire.wire.value import value

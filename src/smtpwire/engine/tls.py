@@ -1,5 +1,7 @@
 """What the adapter tells the engine of a TLS layer it set up."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import final
 

@@ -1,5 +1,7 @@
 """How a peer can break the protocol."""
 
+from __future__ import annotations
+
 from enum import Enum
 from typing import final
 

@@ -4,6 +4,8 @@
 command said. ``REGISTRY`` has them all; ``REGISTRY + (MINE,)`` adds a private one.
 """
 
+from __future__ import annotations
+
 from smtpwire.extensions.atrn import ATRN, Atrn
 from smtpwire.extensions.auth import AUTH
 from smtpwire.extensions.body import BINARYMIME, EIGHTBITMIME

@@ -1,5 +1,7 @@
 """ATRN: after AUTH the roles swap, and what waits is sent on this connection (RFC 2645)."""
 
+from __future__ import annotations
+
 from typing import Final, final
 
 from smtpwire.extensions.registry import Extension, Profile, flag, no_parameter

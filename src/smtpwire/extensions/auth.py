@@ -1,5 +1,7 @@
 """AUTH: who is sending (RFC 4954)."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

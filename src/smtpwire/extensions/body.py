@@ -1,5 +1,7 @@
 """8BITMIME and BINARYMIME: what octets the body is made of (RFC 6152, RFC 3030 §3)."""
 
+from __future__ import annotations
+
 from enum import Enum
 from typing import Final
 

@@ -1,5 +1,7 @@
 """BURL: a submission server fetches the body from a URL (RFC 4468)."""
 
+from __future__ import annotations
+
 import re
 from typing import Final, final
 

@@ -1,5 +1,7 @@
 """Every extension there is an entry for, and the table of them."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.atrn import ATRN

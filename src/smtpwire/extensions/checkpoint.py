@@ -1,5 +1,7 @@
 """CHECKPOINT: an interrupted transaction can be taken up again (RFC 1845)."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

@@ -3,6 +3,8 @@
 As documented for Postfix in XCLIENT_README and XFORWARD_README.
 """
 
+from __future__ import annotations
+
 import re
 from enum import Enum
 from typing import Final, TypeAlias

@@ -1,5 +1,7 @@
 """CONPERM and CONNEG: converting content on the way (RFC 4141)."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.grammar import valueless

@@ -1,5 +1,7 @@
 """DELIVERBY: by when a message is to be delivered (RFC 2852)."""
 
+from __future__ import annotations
+
 import re
 from enum import Enum
 from typing import Final, final

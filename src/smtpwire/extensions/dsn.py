@@ -1,5 +1,7 @@
 """DSN: which delivery status notifications the sender wants (RFC 3461, RFC 6533 §3)."""
 
+from __future__ import annotations
+
 import re
 from enum import Enum
 from typing import Final, final

@@ -1,5 +1,7 @@
 """ETRN: please start sending what waits for this host (RFC 1985)."""
 
+from __future__ import annotations
+
 from typing import Final, Literal, final
 
 from smtpwire.extensions.registry import Extension, Profile, flag, no_parameter

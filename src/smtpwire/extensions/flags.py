@@ -3,6 +3,8 @@
 Their verbs, where they have one, are the core's own and known without an offer.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.registry import Extension, Profile, When, flag, no_parameter

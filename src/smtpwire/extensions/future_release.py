@@ -1,5 +1,7 @@
 """FUTURERELEASE: a submission server keeps a message until its time has come (RFC 4865)."""
 
+from __future__ import annotations
+
 import re
 from typing import TYPE_CHECKING, Final, final
 
@@ -26,7 +28,7 @@ class FutureRelease:
     """The longest a server keeps messages: for ``interval`` seconds, and ``until`` when (§3)."""
 
     interval: int
-    until: "datetime"
+    until: datetime
 
 
 _INTERVAL: Final = r"[1-9][0-9]{0,8}"  # RFC 4865 §3, future-release-integer
@@ -46,13 +48,13 @@ HOLDFOR_PARAMETER: Final[Parameter[int]] = Parameter("HOLDFOR", _parse_interval,
 """MAIL ``HOLDFOR``: keep the message so many seconds (RFC 4865 §3)."""
 
 
-def _parse_until(raw: str | None) -> "datetime":
+def _parse_until(raw: str | None) -> datetime:
     if not raw or raw[-1] not in "Zz":  # §3: normalised to UTC
         raise ValueError("not a date-time in UTC")
     return parse_timestamp(raw)
 
 
-HOLDUNTIL_PARAMETER: "Final[Parameter[datetime]]" = Parameter(
+HOLDUNTIL_PARAMETER: Final[Parameter[datetime]] = Parameter(
     "HOLDUNTIL", _parse_until, format_timestamp
 )
 """MAIL ``HOLDUNTIL``: keep the message until then, an aware datetime (RFC 4865 §3)."""

@@ -1,5 +1,7 @@
 """Grammars that several extensions share."""
 
+from __future__ import annotations
+
 from enum import Enum
 from typing import TypeVar
 

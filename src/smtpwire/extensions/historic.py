@@ -1,5 +1,7 @@
 """VERB and ONEX: registered by Sendmail's author, never described in an RFC."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.registry import Extension, flag, no_parameter

@@ -1,5 +1,7 @@
 """LIMITS: how many transactions, recipients and domains a session may have (RFC 9422)."""
 
+from __future__ import annotations
+
 import re
 from typing import Final, final
 

@@ -1,5 +1,7 @@
 """MT-PRIORITY: the priority a message is transferred with (RFC 6710)."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

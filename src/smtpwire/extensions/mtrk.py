@@ -1,5 +1,7 @@
 """MTRK: a message that can be tracked later (RFC 3885)."""
 
+from __future__ import annotations
+
 import re
 from typing import Final, final
 

@@ -1,5 +1,7 @@
 """NO-SOLICITING: which classes of solicitation are not wanted (RFC 3865)."""
 
+from __future__ import annotations
+
 import re
 from typing import Final
 

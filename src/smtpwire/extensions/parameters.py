@@ -3,6 +3,8 @@
 The values' types stand beside them: ``Parameters(parameters.BODY(Body.EIGHTBITMIME))``.
 """
 
+from __future__ import annotations
+
 from smtpwire.extensions.auth import AUTH_PARAMETER as AUTH
 from smtpwire.extensions.body import BODY_PARAMETER as BODY
 from smtpwire.extensions.body import Body

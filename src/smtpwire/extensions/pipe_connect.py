@@ -1,5 +1,7 @@
 """PIPECONNECT: commands before the greeting has come (draft-harris-early-pipe-01)."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.registry import Extension, When, flag, no_parameter

@@ -1,5 +1,7 @@
 """PRDR: a reply a recipient after the data (draft-hall-prdr-00)."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.grammar import valueless

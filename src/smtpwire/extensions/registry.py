@@ -1,5 +1,7 @@
 """What an extension is: one entry from which parser, limits, EHLO reply and checks follow."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import cached_property
@@ -68,10 +70,10 @@ class AnyExtension:
     requires: tuple[str, ...]
     profiles: frozenset[Profile]
     when: When
-    check: "Check | None"
+    check: Check | None
     default: str
 
-    def read(self, parameters: str) -> "Offered":
+    def read(self, parameters: str) -> Offered:
         """The extension as a peer's EHLO line offers it; ValueError where that is malformed."""
         raise NotImplementedError
 
@@ -128,7 +130,7 @@ class Extension(AnyExtension, Generic[P]):
     requires: tuple[str, ...] = ()
     profiles: frozenset[Profile] = ANY_PROFILE
     when: When = When.ALWAYS
-    check: "Check | None" = None
+    check: Check | None = None
     default: str = ""
 
     def read(self, parameters: str) -> Offered:
@@ -233,7 +235,7 @@ class Offer:
                 return error
         return None
 
-    def restricted(self, profile: Profile, *, tls: bool, listed: bool = False) -> "Offer":
+    def restricted(self, profile: Profile, *, tls: bool, listed: bool = False) -> Offer:
         """What of this a service may offer now: by profile, TLS, and what else is offered.
 
         ``listed``: the peer is one of those whom the configuration lists (When.TO_LISTED).
@@ -292,7 +294,7 @@ class Registry:
 
     extensions: tuple[AnyExtension, ...] = ()
 
-    def __add__(self, more: Iterable[AnyExtension]) -> "Registry":
+    def __add__(self, more: Iterable[AnyExtension]) -> Registry:
         by_keyword = {entry.keyword: entry for entry in (*self.extensions, *more)}
         return Registry(tuple(by_keyword.values()))
 

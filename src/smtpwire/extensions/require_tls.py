@@ -1,5 +1,7 @@
 """REQUIRETLS: every hop on the way is to be under verified TLS (RFC 8689)."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.grammar import valueless

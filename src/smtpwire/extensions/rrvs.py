@@ -1,5 +1,7 @@
 """RRVS: deliver only if the recipient has owned the mailbox since then (RFC 7293)."""
 
+from __future__ import annotations
+
 import re
 from enum import Enum
 from typing import TYPE_CHECKING, Final, final
@@ -27,7 +29,7 @@ class NoSupport(Enum):
 class Rrvs:
     """``since``: an aware datetime, taken to the second (RFC 7293 §3.1)."""
 
-    since: "datetime"
+    since: datetime
     no_support: NoSupport = NoSupport.REJECT
 
 

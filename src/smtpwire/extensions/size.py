@@ -1,5 +1,7 @@
 """SIZE: how large a message may be, and how large this one is (RFC 1870)."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.registry import Extension

@@ -1,5 +1,7 @@
 """SMTPUTF8: addresses and headers in UTF-8 (RFC 6531)."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.grammar import valueless

@@ -1,5 +1,7 @@
 """SUBMITTER: who is responsible for this message (RFC 4405)."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.extensions.registry import Extension, flag, no_parameter

@@ -1,5 +1,7 @@
 """Date-times of RFC 3339, as parameters carry them; as values they are aware and in UTC."""
 
+from __future__ import annotations
+
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +17,7 @@ _DATE_TIME: Final = (
 )
 
 
-def parse_timestamp(text: str) -> "datetime":
+def parse_timestamp(text: str) -> datetime:
     """The moment a ``date-time`` names (RFC 3339 §5.6); ValueError where it is none.
 
     A fraction is cut to microseconds, a leap second becomes the second before it.
@@ -41,7 +43,7 @@ def parse_timestamp(text: str) -> "datetime":
         raise ValueError("outside the years 1 to 9999 in UTC") from None
 
 
-def format_timestamp(moment: "datetime", *, fraction: bool = True) -> str:
+def format_timestamp(moment: datetime, *, fraction: bool = True) -> str:
     """The date-time in UTC, with ``Z``; ValueError for a naive datetime.
 
     ``fraction``: whether microseconds are written, where there are any.

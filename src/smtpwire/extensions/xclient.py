@@ -1,5 +1,7 @@
 """XCLIENT: whom the server is to take the client for (Postfix XCLIENT_README)."""
 
+from __future__ import annotations
+
 from typing import Final, final
 
 from smtpwire.extensions.client_attributes import (

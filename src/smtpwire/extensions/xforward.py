@@ -1,5 +1,7 @@
 """XFORWARD: whom a message came from, for the log (Postfix XFORWARD_README)."""
 
+from __future__ import annotations
+
 from enum import Enum
 from typing import Final, TypeAlias, final
 

@@ -3,6 +3,8 @@
 Each operation yields what it needs of its driver, an adapter or a test: see ``Operation``.
 """
 
+from __future__ import annotations
+
 from smtpwire.operations.message import (
     Content,
     Recipient,

@@ -1,5 +1,7 @@
 """What a message needs of the server: planned from envelope, content and offer."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from typing import TypeAlias, TypedDict, final
 

@@ -1,5 +1,7 @@
 """What an operation is, and how one ends badly."""
 
+from __future__ import annotations
+
 from collections.abc import Generator
 from enum import Enum
 from typing import Literal, TypeAlias, TypeVar, final

@@ -1,5 +1,7 @@
 """Sending a message: one transaction or several, and what became of each recipient."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, Unpack, final

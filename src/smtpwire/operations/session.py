@@ -1,5 +1,7 @@
 """The operations of a session: opening it, ending it, and the small ones between."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.engine.client import ClientConnection

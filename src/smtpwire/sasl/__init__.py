@@ -4,6 +4,8 @@ A server takes `server_mechanism`, a client `choose_mechanism` and `client_mecha
 this package loads no hash and no Unicode table: they come with the first use.
 """
 
+from __future__ import annotations
+
 from smtpwire.sasl.bindings import UndefinedBindingError, tls_server_end_point
 from smtpwire.sasl.choice import (
     Choice,

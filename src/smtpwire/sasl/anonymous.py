@@ -1,5 +1,7 @@
 """ANONYMOUS (RFC 4505): nobody in particular, with a trace if he likes."""
 
+from __future__ import annotations
+
 from smtpwire.sasl.credentials import Anonymous
 from smtpwire.sasl.mechanism import (
     Ask,

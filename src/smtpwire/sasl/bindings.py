@@ -3,6 +3,8 @@
 The other types (tls-unique, tls-exporter) only the TLS library can give.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 __all__ = ["UndefinedBindingError", "tls_server_end_point"]

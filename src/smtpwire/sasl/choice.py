@@ -1,5 +1,7 @@
 """Which of the offered mechanisms a client takes: the strongest one that is safe here."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping
 from typing import Final, Protocol, final
 

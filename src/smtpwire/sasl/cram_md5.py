@@ -1,5 +1,7 @@
 """CRAM-MD5 (RFC 2195): a keyed MD5 over the server's challenge. It proves no server."""
 
+from __future__ import annotations
+
 import hmac
 import re
 

@@ -1,5 +1,7 @@
 """What a client authenticates with. None of them shows its secret in ``repr``."""
 
+from __future__ import annotations
+
 from typing import final
 
 from smtpwire.wire.value import value

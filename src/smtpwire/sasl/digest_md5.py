@@ -3,6 +3,8 @@
 Only ``qop=auth`` and first authentications: no security layer, no reuse of a nonce.
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import re

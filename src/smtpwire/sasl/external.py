@@ -1,5 +1,7 @@
 """EXTERNAL (RFC 4422 Appendix A): the channel, a client certificate, says who it is."""
 
+from __future__ import annotations
+
 from smtpwire.sasl.credentials import ExternalIdentity
 from smtpwire.sasl.mechanism import (
     Ask,

@@ -1,5 +1,7 @@
 """LOGIN (draft-murchison-sasl-login): PLAIN in two steps, for clients which know no better."""
 
+from __future__ import annotations
+
 from smtpwire.sasl.credentials import Password
 from smtpwire.sasl.mechanism import (
     Ask,

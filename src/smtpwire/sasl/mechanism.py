@@ -4,6 +4,8 @@
 has to be; hand a factory for it to `server_mechanism` or `client_mechanism`.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from enum import Enum

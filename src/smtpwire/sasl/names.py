@@ -1,5 +1,7 @@
 """Identities as octets: decoding, preparing, and whether a second one is claimed."""
 
+from __future__ import annotations
+
 from typing import Final
 
 from smtpwire.sasl.credentials import Password

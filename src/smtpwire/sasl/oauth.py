@@ -1,5 +1,7 @@
 """OAUTHBEARER (RFC 7628) and XOAUTH2 (Google's): an OAuth 2.0 access token."""
 
+from __future__ import annotations
+
 import json
 import re
 from abc import ABC, abstractmethod

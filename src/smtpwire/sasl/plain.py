@@ -1,5 +1,7 @@
 """PLAIN (RFC 4616): user name and password in one message, in the clear."""
 
+from __future__ import annotations
+
 from smtpwire.sasl.credentials import Password
 from smtpwire.sasl.mechanism import (
     Ask,

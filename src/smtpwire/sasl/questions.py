@@ -1,5 +1,7 @@
 """What a mechanism asks on the server: is this login good, what is this user's secret?"""
 
+from __future__ import annotations
+
 from typing import final
 
 from smtpwire.sasl.stored import StoredSecret

@@ -1,5 +1,7 @@
 """The mechanisms by name. A family's module is loaded when one of it is first used."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 

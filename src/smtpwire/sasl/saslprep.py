@@ -1,5 +1,7 @@
 """SASLprep (RFC 4013): how user names and passwords are spelled before they are compared."""
 
+from __future__ import annotations
+
 import re
 from enum import Enum
 

@@ -3,6 +3,8 @@
 With -PLUS it is bound to the TLS channel as well (§6, RFC 5929, RFC 9266).
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import re

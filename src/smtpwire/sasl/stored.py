@@ -3,6 +3,8 @@
 The derived forms are made once, when the password is set, so that nobody need keep it.
 """
 
+from __future__ import annotations
+
 from typing import final
 
 from smtpwire.sasl.saslprep import Preparation, prepared_password

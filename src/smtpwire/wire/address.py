@@ -5,6 +5,8 @@ With SMTPUTF8 octets above 0x7F are let through the same grammar and then have t
 UTF-8 (RFC 6531 §3.3).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from enum import Enum

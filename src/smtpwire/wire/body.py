@@ -8,6 +8,8 @@ Nothing here works line by line. A chunk is searched as a whole for the few octe
 is handed on untouched where there are none.
 """
 
+from __future__ import annotations
+
 import re
 from enum import Enum, auto
 from io import IncrementalNewlineDecoder

@@ -5,6 +5,8 @@ RFC 5321 §4.1.1. Each command knows how it is written, ``bytes(command)`` witho
 :class:`Request`.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, Literal, TypeVar, final
@@ -316,7 +318,7 @@ class Verb(AnyVerb, Generic[T]):
             return self.make(argument)
         return ExtensionCommand(self.name, argument)
 
-    def __call__(self, argument: T) -> "ExtensionCommand":
+    def __call__(self, argument: T) -> ExtensionCommand:
         """The command with this argument, to be sent; ValueError where it cannot be written."""
         return ExtensionCommand(self.name, self.format(argument))
 
@@ -466,7 +468,7 @@ def _decoded(verb: str, argument: bytes, *, utf8: bool = False) -> str:
 
 def _hello(
     verb: Literal["EHLO", "HELO", "LHLO"],
-) -> "Callable[[bytes, Grammar, bool], Command]":
+) -> Callable[[bytes, Grammar, bool], Command]:
     def parse(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
         # RFC 6531 §3.7.1: the name stays ASCII even where SMTPUTF8 is offered.
         name = parse_domain(argument, lenient=grammar.leniency.odd_hello_names)
@@ -566,7 +568,7 @@ def _address(verb: str, path: bytes, grammar: Grammar, utf8: bool, *, postmaster
 
 def _parse_query(
     verb: str, make: Callable[[str, bool], Command]
-) -> "Callable[[bytes, Grammar, bool], Command]":
+) -> Callable[[bytes, Grammar, bool], Command]:
     def parse(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
         smtputf8 = grammar.smtputf8 and argument[-9:].upper() == b" SMTPUTF8"
         if smtputf8:
@@ -581,7 +583,7 @@ def _parse_query(
 
 def _parse_without_argument(
     verb: str, make: Callable[[], Command]
-) -> "Callable[[bytes, Grammar, bool], Command]":
+) -> Callable[[bytes, Grammar, bool], Command]:
     def parse(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
         if argument:  # RFC 5321 §4.3.2, RFC 3207 §4: 501
             raise _bad_argument(verb, f"{verb} takes no argument")
@@ -636,7 +638,7 @@ _WITHOUT_ARGUMENT: Final[Mapping[bytes, Callable[[], Command]]] = {
     b"QUIT": Quit,
 }
 
-_PARSERS: Final[Mapping[bytes, "Callable[[bytes, Grammar, bool], Command]"]] = {
+_PARSERS: Final[Mapping[bytes, Callable[[bytes, Grammar, bool], Command]]] = {
     b"EHLO": _hello("EHLO"),
     b"HELO": _hello("HELO"),
     b"LHLO": _hello("LHLO"),

@@ -4,6 +4,8 @@ Reading is tolerant of every form met in the field; which keyword means what is 
 registry's to know.
 """
 
+from __future__ import annotations
+
 import re
 from typing import Final, final
 

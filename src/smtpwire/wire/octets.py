@@ -1,5 +1,7 @@
 """Octet-level helpers that parsers share: ASCII only, bounded, never locale- or Unicode-aware."""
 
+from __future__ import annotations
+
 import re
 from binascii import a2b_base64
 from typing import Final

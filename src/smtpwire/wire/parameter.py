@@ -1,5 +1,7 @@
 """Parameters of MAIL and RCPT (RFC 5321 §4.1.2, ``esmtp-param``)."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
@@ -30,7 +32,7 @@ class AnyParameter:
     __slots__ = ()
     keyword: str
 
-    def read(self, raw: str | None) -> "Given":
+    def read(self, raw: str | None) -> Given:
         """The parameter as given on the wire; ValueError where the value is malformed."""
         raise NotImplementedError
 
@@ -125,12 +127,12 @@ class Parameters:
     def __contains__(self, parameter: AnyParameter) -> bool:
         return self._find(parameter.keyword) is not None
 
-    def without(self, *parameters: AnyParameter) -> "Parameters":
+    def without(self, *parameters: AnyParameter) -> Parameters:
         """The same list less the named ones: what a relay does for a hop that lacks one."""
         dropped = {parameter.keyword for parameter in parameters}
         return Parameters(*(item for item in self._given if item.keyword not in dropped))
 
-    def having(self, *given: Given) -> "Parameters":
+    def having(self, *given: Given) -> Parameters:
         """The same list with these set: in place of one given before, else at the end."""
         new = {item.keyword: item for item in given}
         kept = [new.pop(item.keyword, item) for item in self._given]

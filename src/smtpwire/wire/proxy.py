@@ -5,6 +5,8 @@ stands in front of everything else, TLS included. It is believed, so it may only
 which are trusted, and there it must be required: never guess whether one comes (section 2).
 """
 
+from __future__ import annotations
+
 import re
 from enum import Enum
 from functools import cache

@@ -1,5 +1,7 @@
 """The ``Received:`` trace header a server puts before a message (RFC 5321 §4.4)."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -4,6 +4,8 @@ A server's replies are strict; what a client reads is taken liberally in its tex
 its framing: line ends, equal codes, bounds.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from enum import Enum

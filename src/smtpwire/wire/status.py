@@ -4,6 +4,8 @@ client is to make of one (RFC 5321 §4.2, §4.3.2, RFC 3463, RFC 5248).
 Nothing here is a closed list: a code that is not in it is understood by its first digit.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType

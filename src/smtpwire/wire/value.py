@@ -5,6 +5,8 @@ time at import and with a cheaper constructor: there are over a hundred of them,
 for every command, and ``dataclasses`` alone costs more to import than the whole of ``wire``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final, TypeVar, dataclass_transform, final, overload

@@ -5,6 +5,8 @@ xtext writes printable ASCII as it is and the rest as ``+HH`` (RFC 3461 §4). An
 utf-8-addr-xtext, for servers without SMTPUTF8; nothing beyond ASCII in utf-8-addr-unitext.
 """
 
+from __future__ import annotations
+
 import re
 from typing import Final
 
