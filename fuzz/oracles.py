@@ -15,7 +15,8 @@ from smtpwire.engine.events import (
     Unanswered,
 )
 from smtpwire.wire.command import Command, Data
-from smtpwire.wire.reply import Reply, ReplyParser
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.reply_parser import ReplyParser
 
 __all__ = [
     "check_commands_end",

@@ -83,7 +83,7 @@ from smtpwire.testing import drain, every_split
 from smtpwire.wire.command import parse_command
 from smtpwire.wire.ehlo import parse_ehlo
 from smtpwire.wire.parameter import Given
-from smtpwire.wire.reply import ReplyParser
+from smtpwire.wire.reply_parser import ReplyParser
 
 HOSTILE: Final = (
     *(

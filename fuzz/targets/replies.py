@@ -9,7 +9,8 @@ from typing import Final
 from fuzz.choices import Choices, cut
 from smtpwire.extensions import REGISTRY
 from smtpwire.wire.ehlo import format_ehlo, parse_ehlo
-from smtpwire.wire.reply import Reply, ReplyError, ReplyParser, format_reply
+from smtpwire.wire.reply import Reply, format_reply
+from smtpwire.wire.reply_parser import ReplyError, ReplyParser
 
 _LINE: Final = 128
 _LINES: Final = 8

@@ -67,7 +67,7 @@ from smtpwire.sasl import (
 from smtpwire.testing import drain
 from smtpwire.wire.command import Command, parse_command
 from smtpwire.wire.ehlo import parse_ehlo
-from smtpwire.wire.reply import ReplyParser
+from smtpwire.wire.reply_parser import ReplyParser
 from smtpwire.wire.value import replace
 
 HOST: Final = "localhost"

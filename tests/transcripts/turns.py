@@ -8,7 +8,8 @@ from typing import Final, Literal
 
 from tests.transcripts.sessions import Session
 
-from smtpwire.wire.reply import Reply, ReplyParser
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.reply_parser import ReplyParser
 
 Kind = Literal["command", "response", "data", "chunk", "last chunk"]
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpwire.wire.ehlo import EhloKeyword, EhloResponse, format_ehlo, parse_ehlo
-from smtpwire.wire.reply import Reply, ReplyParser
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.reply_parser import ReplyParser
 
 
 def parse(octets: bytes) -> EhloResponse:

@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpwire.wire.reply import (
-    Reply,
-    ReplyError,
-    ReplyErrorKind,
-    ReplyParser,
-    format_reply,
-    proven_reply,
-)
+from smtpwire.wire.reply import Reply, format_reply, proven_reply
+from smtpwire.wire.reply_parser import ReplyError, ReplyErrorKind, ReplyParser
 
 
 def read(*chunks: bytes, **settings: int) -> list[Reply | ReplyError]:

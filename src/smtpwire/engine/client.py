@@ -96,7 +96,8 @@ from smtpwire.wire.command import (
     Vrfy,
 )
 from smtpwire.wire.ehlo import parse_ehlo
-from smtpwire.wire.reply import Reply, ReplyError, ReplyErrorKind, ReplyParser
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.reply_parser import ReplyError, ReplyErrorKind, ReplyParser
 
 if TYPE_CHECKING:
     from smtpwire.engine.server import ServerConnection

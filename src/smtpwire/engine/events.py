@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal, final
+from typing import TYPE_CHECKING, Literal, final
 
 from smtpwire.engine.violation import ProtocolViolation
 from smtpwire.extensions import Offer
@@ -37,9 +37,11 @@ from smtpwire.wire.command import (
     StartTls,
     Vrfy,
 )
-from smtpwire.wire.proxy import ProxyHeader
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, field, replace, value
+
+if TYPE_CHECKING:
+    from smtpwire.wire.proxy import ProxyHeader
 
 __all__ = [
     "Aborted",

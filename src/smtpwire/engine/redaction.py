@@ -11,12 +11,12 @@ __all__ = ["REDACTED", "looks_like_auth", "redacted"]
 
 REDACTED: Final = b"<redacted>"
 _NAMES: Final = frozenset(name.encode() for name in MECHANISMS)
-_AUTH: Final = re.compile(rb"(?:\A|\r)[ \t]*+AUTH", re.IGNORECASE)
+_AUTH: Final = rb"(?i:(?:\A|\r)[ \t]*+AUTH)"
 
 
 def looks_like_auth(line: bytes) -> bool:
     """Whether a line starts like AUTH, or goes on so behind a bare CR."""
-    return _AUTH.search(line) is not None
+    return re.search(_AUTH, line) is not None
 
 
 def redacted(line: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
@@ -53,9 +53,11 @@ from smtpwire.wire.command import (
     parse_command,
     plain_command,
 )
-from smtpwire.wire.proxy import ProxyReader, ProxyRefused
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request
+
+if TYPE_CHECKING:
+    from smtpwire.wire.proxy import ProxyReader
 
 __all__ = ["ServerCore"]
 
@@ -238,6 +240,8 @@ class ServerCore:
         self._plan = self._full = self._full_plan()
         self._proxy: ProxyReader | None = None
         if config.proxy and self._peer.proxy is None:
+            from smtpwire.wire.proxy import ProxyReader
+
             self._proxy = ProxyReader()
             self._step = ServerCore._read_proxy_header
             if self._peer.address not in config.proxy:
@@ -359,6 +363,8 @@ class ServerCore:
 
     def _read_proxy_header(self) -> Item | None:
         """PROXY is required of those who may send it, and of nobody else (haproxy's §2)."""
+        from smtpwire.wire.proxy import ProxyHeader
+
         if not self._input.waiting:
             return self._more()
         reader = cast("ProxyReader", self._proxy)
@@ -366,7 +372,7 @@ class ServerCore:
         if header is None:
             return None
         self._proxy = None
-        if isinstance(header, ProxyRefused):
+        if not isinstance(header, ProxyHeader):
             self._close(CloseReason.VIOLATION, error=header.reason)
             return None
         self._socket_peer = self._peer = self._peer.behind(header)

@@ -31,12 +31,12 @@ AUTH_PARAMETER: Final[Parameter[Address | None]] = Parameter("AUTH", _parse, _fo
 Whether it was given at all, ``parameters.AUTH in mail.parameters`` tells.
 """
 
-_MECHANISM: Final = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 §3.1
+_MECHANISM: Final = r"[A-Z0-9_-]{1,20}"  # RFC 4422 §3.1
 
 
 def _parse_mechanisms(parameters: str) -> tuple[str, ...]:
     names = ascii_upper(parameters).split(" ")  # case-insensitive: §8
-    return tuple(dict.fromkeys(name for name in names if _MECHANISM.fullmatch(name)))
+    return tuple(dict.fromkeys(name for name in names if re.fullmatch(_MECHANISM, name)))
 
 
 def _format_mechanisms(mechanisms: tuple[str, ...]) -> str:

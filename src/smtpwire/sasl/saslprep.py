@@ -9,7 +9,7 @@ __all__ = ["Preparation", "SaslprepError", "prepared_name", "prepared_password",
 
 # Controls and line separators: never in a name, prepared or not.
 _CONTROLS = "[\x00-\x1f\x7f-\x9f\u2028\u2029]"
-_ASCII_CONTROLS = re.compile("[\x00-\x1f\x7f]")
+_ASCII_CONTROLS = "[\x00-\x1f\x7f]"
 
 
 class SaslprepError(ValueError):
@@ -37,7 +37,7 @@ def saslprep(text: str, *, stored: bool = False) -> str:
     ``stored`` they are refused (RFC 3454 §7). Raises `SaslprepError`.
     """
     if text.isascii():  # nothing to map or to normalise: only §2.3's controls to refuse
-        if _ASCII_CONTROLS.search(text):
+        if re.search(_ASCII_CONTROLS, text):
             raise SaslprepError("a control character is prohibited")
         return text
     return _prepare(text, stored=stored)

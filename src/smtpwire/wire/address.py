@@ -94,15 +94,13 @@ _PATHS: Final = {
     (True, True): _path(_UTF8_DOT, _UTF8_QUOTED, _UTF8_LENIENT_DOMAIN),
 }
 
-_STRICT_NAME: Final = re.compile(DOMAIN)
-_LENIENT_NAME: Final = re.compile(rb"[!-~]++")
-_UNESCAPE: Final = re.compile(rb"\\(.)")
-_ESCAPE: Final = re.compile(r'(["\\])')
+_LENIENT_NAME: Final = rb"[!-~]++"
+_UNESCAPE: Final = rb"\\(.)"
+_ESCAPE: Final = r'(["\\])'
 
-_BRACKETED: Final = re.compile(LITERAL)
-_IPV4: Final = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
-_IPV6_GROUPS: Final = re.compile(rb"[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4})*+")
-_TAG: Final = re.compile(rb"[A-Za-z0-9\-]*+(?<!-)")
+_IPV4: Final = rb"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
+_IPV6_GROUPS: Final = rb"[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4})*+"
+_TAG: Final = rb"[A-Za-z0-9\-]*+(?<!-)"
 
 # C0, DEL, C1 and what UTF-8 cannot encode. The C1 range would pass RFC 6531's grammar; it is
 # refused since no mailbox can want a terminal's control characters.
@@ -212,7 +210,7 @@ class Address:
     def __str__(self) -> str:
         local = self.local_part
         if not local.isalnum() and re.fullmatch(_UTF8_DOT, local.encode()) is None:
-            escaped = _ESCAPE.sub(r"\\\1", local)
+            escaped = re.sub(_ESCAPE, r"\\\1", local)
             local = f'"{escaped}"'
         return f"{local}@{self.domain}" if self.domain else local
 
@@ -282,7 +280,7 @@ def _parse_unusual(
     if found is None or re.search(_CONTROL, raw):
         raise PathError("not an address")
     plain, quoted, name, literal = found.groups()
-    local = _UNESCAPE.sub(rb"\1", quoted[1:-1]) if plain is None else plain
+    local = re.sub(_UNESCAPE, rb"\1", quoted[1:-1]) if plain is None else plain
     if len(plain or quoted) > max_local_part or len(name or literal) > max_domain:
         raise _too_long(len(plain or quoted) > max_local_part)
     # bytes.lower() knows ASCII only, so that no U-label is changed.
@@ -306,9 +304,9 @@ def parse_domain(octets: bytes, *, lenient: bool = False, max_domain: int = 255)
     """
     if len(octets) > max_domain:
         return None
-    if _STRICT_NAME.fullmatch(octets) or _literal(octets) is not None:
+    if re.fullmatch(DOMAIN, octets) or _literal(octets) is not None:
         return octets.decode()
-    if lenient and _LENIENT_NAME.fullmatch(octets):
+    if lenient and re.fullmatch(_LENIENT_NAME, octets):
         return octets.decode()
     return None
 
@@ -326,7 +324,7 @@ def _built_domain(domain: str) -> str:
 
 def _literal(octets: bytes) -> bytes | None:
     """An address literal with its tag and hex digits in one case, or None (RFC 5321 §4.1.3)."""
-    if _BRACKETED.fullmatch(octets) is None:
+    if re.fullmatch(LITERAL, octets) is None:
         return None
     inner = octets[1:-1]
     tag, colon, content = inner.partition(b":")
@@ -335,11 +333,11 @@ def _literal(octets: bytes) -> bytes | None:
     if tag.lower() == b"ipv6":
         # Never a general literal: RFC 5321 has the tag for itself.
         return b"[IPv6:%b]" % content.lower() if _is_ipv6(content) else None
-    return octets if tag and content and _TAG.fullmatch(tag) else None
+    return octets if tag and content and re.fullmatch(_TAG, tag) else None
 
 
 def _is_ipv4(octets: bytes) -> bool:
-    return _IPV4.fullmatch(octets) is not None and max(map(int, octets.split(b"."))) <= 255
+    return re.fullmatch(_IPV4, octets) is not None and max(map(int, octets.split(b"."))) <= 255
 
 
 def _is_ipv6(octets: bytes) -> bool:
@@ -355,7 +353,7 @@ def _is_ipv6(octets: bytes) -> bool:
     parts = (head, last) if compressed else (last,)
     total = 0
     for part in parts:
-        if part and not _IPV6_GROUPS.fullmatch(part):
+        if part and not re.fullmatch(_IPV6_GROUPS, part):
             return False
         total += part.count(b":") + 1 if part else 0
     return total <= 6 if compressed else total == 8

@@ -479,7 +479,7 @@ def _hello(
     return parse
 
 
-_QUOTED_PATH: Final = re.compile(rb'<(?:[^">]++|"(?:[^"\\]++|\\.)*+")*+>')
+_QUOTED_PATH: Final = rb'<(?:[^">]++|"(?:[^"\\]++|\\.)*+")*+>'
 
 
 def _split_path(
@@ -497,7 +497,7 @@ def _split_path(
     if rest[:1] == b"<":
         end = rest.find(b">") + 1
         if b'"' in rest:  # a quoted local-part may hold a bracket
-            match = _QUOTED_PATH.match(rest)
+            match = re.match(_QUOTED_PATH, rest)
             end = match.end() if match is not None else 0
         path, rest = rest[1 : end - 1], rest[end:]
     elif leniency.missing_brackets and rest:
@@ -600,11 +600,11 @@ def _parse_help(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
     return Help(_decoded("HELP", argument))
 
 
-_AUTH: Final = re.compile(rb"([A-Za-z0-9_-]{1,20}+)(?: ++([!-~]++))?")
+_AUTH: Final = rb"([A-Za-z0-9_-]{1,20}+)(?: ++([!-~]++))?"
 
 
 def _parse_auth(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
-    match = _AUTH.fullmatch(argument)
+    match = re.fullmatch(_AUTH, argument)
     if match is None:
         raise _bad_argument("AUTH", "Expected AUTH mechanism [initial-response]")
     return Auth(match[1].upper().decode(), match[2])

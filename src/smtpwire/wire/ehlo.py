@@ -16,11 +16,11 @@ __all__ = ["EhloKeyword", "EhloResponse", "format_ehlo", "parse_ehlo"]
 
 # The grammar has letters, digits and hyphens; underscores and more are met. What follows "="
 # is a parameter: AUTH=LOGIN PLAIN, SIZE=n. A longer word is another keyword: XSTARTTLS.
-_KEYWORD: Final = re.compile(r"[!-<>-~]+")
-_LINE: Final = re.compile(r"([!-<>-~]++)(?:[= \t](.*))?")
-_BLANKS: Final = re.compile(r"[ \t]+")
-_WORD: Final = re.compile(r"[^\x00-\x20\x7f-\x9f]*")
-_TEXT: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f-\x9f]*")
+_KEYWORD: Final = r"[!-<>-~]+"
+_LINE: Final = r"([!-<>-~]++)(?:[= \t](.*))?"
+_BLANKS: Final = r"[ \t]+"
+_WORD: Final = r"[^\x00-\x20\x7f-\x9f]*"
+_TEXT: Final = r"[^\x00-\x08\x0a-\x1f\x7f-\x9f]*"
 
 
 @final
@@ -38,9 +38,9 @@ class EhloKeyword:
     raw: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        if _KEYWORD.fullmatch(self.keyword) is None:
+        if re.fullmatch(_KEYWORD, self.keyword) is None:
             raise ValueError("keyword is not of printable ASCII (RFC 5321 §4.1.1.1)")
-        if _TEXT.fullmatch(self.parameters) is None:
+        if re.fullmatch(_TEXT, self.parameters) is None:
             raise ValueError("parameters have a control character (RFC 5321 §4.1.1.1)")
         object.__setattr__(self, "keyword", self.keyword.upper())
         object.__setattr__(self, "parameters", _single_blanks(self.parameters))
@@ -66,9 +66,9 @@ class EhloResponse:
     keywords: tuple[EhloKeyword, ...] = ()
 
     def __post_init__(self) -> None:
-        if _WORD.fullmatch(self.domain) is None or (self.greeting and not self.domain):
+        if re.fullmatch(_WORD, self.domain) is None or (self.greeting and not self.domain):
             raise ValueError("domain is not one word (RFC 5321 §4.1.1.1)")
-        if _TEXT.fullmatch(self.greeting) is None:
+        if re.fullmatch(_TEXT, self.greeting) is None:
             raise ValueError("greeting has a control character (RFC 5321 §4.1.1.1)")
 
 
@@ -83,7 +83,7 @@ def parse_ehlo(reply: Reply) -> EhloResponse:
     keywords: dict[str, EhloKeyword] = {}
     auth: list[str] = []
     for line in lines:
-        if found := _LINE.fullmatch(line.strip(" \t")):
+        if found := re.fullmatch(_LINE, line.strip(" \t")):
             item = EhloKeyword(found[1], found[2] or "", line)
             keywords[item.keyword] = item
             if item.keyword == "AUTH":
@@ -102,4 +102,4 @@ def format_ehlo(response: EhloResponse) -> Reply:
 
 
 def _single_blanks(text: str) -> str:
-    return _BLANKS.sub(" ", text).strip(" ")
+    return re.sub(_BLANKS, " ", text).strip(" ")

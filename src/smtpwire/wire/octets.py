@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64
 from typing import Final
 
 __all__ = ["CONTROLS", "decode_base64", "parse_number"]
@@ -31,6 +30,8 @@ def parse_number(text: str, least: int = 0, most: int = 10**20 - 1) -> int:
 
 def decode_base64(octets: bytes) -> bytes | None:
     """Strict base64: nothing outside the alphabet, ``=`` only at the end (RFC 4954 §4)."""
+    from binascii import a2b_base64  # a library of its own, for AUTH alone
+
     try:
         return a2b_base64(octets, strict_mode=True)
     except ValueError:

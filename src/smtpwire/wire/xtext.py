@@ -19,10 +19,10 @@ __all__ = [
 ]
 
 # xchar: "!" to "~" less "+" and "="; hexchar: "+" and two digits, upper case. RFC 3461 §4.
-_XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[2-7][0-9A-F])*+")
-_HEXCHAR: Final = re.compile(r"\+([0-9A-F]{2})")
-_TO_ENCODE: Final = re.compile(r"[ +=]")
-_PRINTABLE: Final = re.compile(r"[ -~]*+")
+_XTEXT: Final = r"(?:[!-*,-<>-~]|\+[2-7][0-9A-F])*+"
+_HEXCHAR: Final = r"\+([0-9A-F]{2})"
+_TO_ENCODE: Final = r"[ +=]"
+_PRINTABLE: Final = r"[ -~]*+"
 
 
 def decode_xtext(text: str) -> str:
@@ -30,16 +30,16 @@ def decode_xtext(text: str) -> str:
 
     Raises ValueError where it is no xtext, or encodes anything else, such as a line end.
     """
-    if _XTEXT.fullmatch(text) is None or "+7F" in text:
+    if re.fullmatch(_XTEXT, text) is None or "+7F" in text:
         raise ValueError("not xtext of printable ASCII (RFC 3461 §4)")
-    return _HEXCHAR.sub(lambda found: chr(int(found[1], 16)), text) if "+" in text else text
+    return re.sub(_HEXCHAR, lambda found: chr(int(found[1], 16)), text) if "+" in text else text
 
 
 def encode_xtext(text: str) -> str:
     """The inverse of :func:`decode_xtext`; ValueError where ``text`` is not printable ASCII."""
-    if _PRINTABLE.fullmatch(text) is None:
+    if re.fullmatch(_PRINTABLE, text) is None:
         raise ValueError("xtext encodes printable ASCII only (RFC 3461 §4)")
-    return _TO_ENCODE.sub(lambda found: f"+{ord(found[0]):02X}", text)
+    return re.sub(_TO_ENCODE, lambda found: f"+{ord(found[0]):02X}", text)
 
 
 # HEXPOINT, two to six digits, upper case: no leading zero where there are more than two, no
@@ -52,15 +52,15 @@ _HEXPOINT: Final = (
     "|[1-9A-F][0-9A-F]{4}"
     "|10[0-9A-F]{4}"
 )
-_EMBEDDED: Final = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
+_EMBEDDED: Final = r"\\x\{([0-9A-F]{2,6})\}"
 # QCHAR, and for unitext everything beyond ASCII but for lone surrogates.
 # Compiled when first used, as all that is rarely met: re keeps it.
 _UTF8_ADDRESS: Final = (
     r"(?:[!-*,-<>-\[\]-~\x80-\ud7ff\ue000-\U0010ffff]|\\x\{(?:" + _HEXPOINT + r")\})++"
 )
 _ADDRESS: Final = r"[ -~\x80-\ud7ff\ue000-\U0010ffff]++"
-_NOT_QCHAR: Final = re.compile(r"[^!-*,-<>-\[\]-~]")
-_NOT_QUCHAR: Final = re.compile(r"[ +=\\]")
+_NOT_QCHAR: Final = r"[^!-*,-<>-\[\]-~]"
+_NOT_QUCHAR: Final = r"[ +=\\]"
 
 
 def decode_utf8_address(text: str) -> str:
@@ -72,7 +72,7 @@ def decode_utf8_address(text: str) -> str:
     """
     if re.fullmatch(_UTF8_ADDRESS, text) is None:
         raise ValueError("not an encoded UTF-8 address (RFC 6533 §3)")
-    return _EMBEDDED.sub(lambda found: chr(int(found[1], 16)), text)
+    return re.sub(_EMBEDDED, lambda found: chr(int(found[1], 16)), text)
 
 
 def encode_utf8_address(address: str) -> str:
@@ -91,7 +91,7 @@ def encode_unitext_address(address: str) -> str:
     return _embed(_NOT_QUCHAR, address)
 
 
-def _embed(characters: re.Pattern[str], address: str) -> str:
+def _embed(characters: str, address: str) -> str:
     if re.fullmatch(_ADDRESS, address) is None:
         raise ValueError("an address is not empty and has no controls (RFC 6531 §3.3)")
-    return characters.sub(lambda found: f"\\x{{{ord(found[0]):02X}}}", address)
+    return re.sub(characters, lambda found: f"\\x{{{ord(found[0]):02X}}}", address)
