@@ -974,3 +974,15 @@ def test_what_a_trace_raises_propagates_and_changes_nothing() -> None:
     with pytest.raises(RuntimeError, match="sent"):
         d.conn.data_to_send()
     assert d.conn.data_to_send() == b"EHLO c.example\r\n"
+
+
+def test_time_begins_when_a_command_is_written() -> None:
+    d = Dialogue()
+    d.receive("220 mx")
+    d.hello()
+    d.conn.send(Noop())
+    queued = d.conn.timeout
+    d.flush()
+    assert queued is not None
+    assert d.conn.timeout is not None
+    assert d.conn.timeout.serial > queued.serial

@@ -1,5 +1,7 @@
 """The octets a server has not read yet."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +36,22 @@ def test_a_line_that_comes_while_another_waits() -> None:
     waiting.feed(b"\n")
     assert waiting.peek(99) == b"three\n"
     assert waiting.take_to_lf() == b"three"
+
+
+def test_what_matches_is_taken_where_it_is_short_and_in_one_piece() -> None:
+    pattern = re.compile(rb"[a-z]+\r\n")
+    waiting = Input()
+    waiting.feed(b"one\r\ntwo\r\nthr")
+    found = waiting.take_match(pattern, 5)
+    assert found is not None
+    assert found[0] == b"one\r\n"
+    assert (waiting.offset, waiting.waiting) == (5, 8)
+    assert waiting.take_match(pattern, 4) is None, "it is longer"
+    assert (waiting.offset, waiting.waiting) == (5, 8)
+    assert waiting.take_to_lf() == b"two\r"
+    waiting.feed(b"ee\r\n")
+    assert waiting.take_match(pattern, 99) is None, "it came in two pieces"
+    assert waiting.take_to_lf() == b"three\r"
 
 
 def test_what_is_given_back() -> None:

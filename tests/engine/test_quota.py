@@ -2,10 +2,11 @@
 
 from tests.engine.transcript import RELAY, Session, answers, play, session
 
+from smtpwire.engine.server import ServerConnection
 from smtpwire.extensions import LIMITS, ServerLimits
-from smtpwire.wire.command import Mail
+from smtpwire.wire.command import Hello, Mail
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import replace
+from smtpwire.wire.value import Request, replace
 
 
 def limited(
@@ -99,3 +100,20 @@ def test_helo_has_no_extensions_and_no_limits() -> None:
     assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")
     assert made.feed(b"HELO c.example\r\n").startswith(b"250 ")
     assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")
+
+
+def test_the_newest_offer_is_what_holds() -> None:
+    """As a client reads it: the limits of the last EHLO (RFC 9422 §3.6); what counts goes on."""
+    most = iter((1, 2))
+
+    def offering(conn: ServerConnection, _: Request) -> None:
+        conn.offer(LIMITS(ServerLimits(mailmax=next(most))))
+        conn.reply()
+
+    made = session(RELAY, answers({Hello: offering}), hello=None)
+    made.feed(b"EHLO c\r\n")
+    assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")
+    assert made.feed(b"EHLO c\r\n").endswith(b"250 LIMITS MAILMAX=2\r\n")
+    assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")
+    made.feed(b"RSET\r\n")
+    assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"452 ")

@@ -761,3 +761,13 @@ def test_after_auth_mail_is_taken() -> None:
         S: 250 2.1.0 Sender OK
         """,
     )
+
+
+@pytest.mark.parametrize("line", [b"AUTH PLAIN !\r\n", b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n"])
+def test_the_end_of_an_exchange_is_not_held_back(line: bytes) -> None:  # RFC 2920 §3.2
+    made = authenticating()
+    made.conn.receive_data(line + b"NOOP\r\n")
+    while not isinstance(item := made.conn.next_event(), Need):
+        made.tell(item)
+    assert item is Need.WRITE
+    assert b"250" not in made.conn.data_to_send()

@@ -15,6 +15,7 @@ from tests.engine.transcript import (
 )
 
 from smtpwire.engine.events import Closed, CloseReason, InvalidCommand, Peer
+from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.server import ServerConnection
@@ -591,3 +592,35 @@ def test_a_foreign_line_is_traced_by_its_word() -> None:
         made.conn.trace = lambda direction, octets, to=traced: to.append(octets)
         feed_all(made, chunks)
         assert traced == [b"GET\r\n", b"500 5.5.1 This is SMTP\r\n"]
+
+
+# -- plain lines are read by a short way, which leads to the same end
+
+
+@pytest.mark.parametrize(("length", "code"), [(64, b"250"), (65, b"501")])
+def test_a_local_part_has_64_octets_at_most(length: int, code: bytes) -> None:
+    for command in (b"MAIL FROM:<%b@d.example>\r\n", b"RCPT TO:<%b@d.example>\r\n"):
+        made = session()
+        if command.startswith(b"RCPT"):
+            made.feed(b"MAIL FROM:<>\r\n")
+        assert made.feed(command % (b"x" * length))[:3] == code
+
+
+@pytest.mark.parametrize(("limit", "code"), [(39, b"250"), (38, b"500")])
+def test_a_plain_line_is_held_to_the_limit(limit: int, code: bytes) -> None:
+    line = b"RCPT TO:<somebody.new@them.b.example>\r\n"
+    assert len(line) == 39
+    made = session(replace(RELAY, limits=Limits(command_line=limit), offer=(PIPELINING,)))
+    made.feed(b"MAIL FROM:<>\r\n")
+    assert made.feed(line)[:3] == code
+
+
+def test_a_foreign_word_of_several_lines_is_traced_behind_what_came_before() -> None:
+    made = session(hello=None)
+    shown: list[tuple[str, bytes]] = []
+    made.conn.trace = lambda direction, octets: shown.append((direction, octets))
+    made.feed(b"NOOP\r\nGET / HTTP/1.1\r\n")
+    assert [octets for direction, octets in shown if direction == "received"] == [
+        b"NOOP\r\n",
+        b"GET\r\n",
+    ]

@@ -42,6 +42,7 @@ from smtpwire.extensions import (
 from smtpwire.sasl import PasswordLogin
 from smtpwire.testing import every_split
 from smtpwire.wire.command import Command, ExtensionCommand, Verb
+from smtpwire.wire.proxy import ProxyCommand, ProxyHeader, ProxyTransport
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace, value
 
@@ -76,6 +77,13 @@ def test_local_keeps_the_address() -> None:
         made.feed(header)
         assert (made.conn.peer.address, made.conn.peer.port) == (PROXY.address, PROXY.port)
         assert made.sent == b"220 mx.example ESMTP\r\n"
+
+
+def test_a_header_that_names_no_destination() -> None:
+    header = ProxyHeader(2, ProxyCommand.PROXY, ProxyTransport.TCP4, ("192.0.2.7", 4711))
+    assert Peer("10.0.0.1", 1, "proxy").behind(header) == Peer(
+        "192.0.2.7", 4711, "proxy", proxy=header
+    )
 
 
 def test_version_2() -> None:
@@ -200,6 +208,8 @@ def test_what_it_does_not_say_stays_and_what_is_unknown_goes() -> None:
     made.feed(b"EHLO c\r\nXCLIENT NAME=[TEMPUNAVAIL]\r\n")
     assert made.conn.peer.name == ""
     assert made.conn.peer.destination_port == 25
+    made.feed(b"EHLO c\r\nXCLIENT DESTADDR=[UNAVAILABLE] DESTPORT=[UNAVAILABLE]\r\n")
+    assert made.conn.peer == Peer()
 
 
 def test_a_login_is_believed_only_where_that_is_configured() -> None:

@@ -132,3 +132,14 @@ def test_every_truncation_is_refused_cleanly() -> None:
     for length in range(len(certificate)):
         with pytest.raises(ValueError, match="DER"):
             tls_server_end_point(certificate[:length])
+
+
+@pytest.mark.parametrize("octets", [2, 3, 5])
+def test_a_length_in_the_long_form(octets: int) -> None:
+    """So many octets of length, leading zeros included (X.690 §8.1.3.5)."""
+    certificate = _der(_builder().sign(RSA_KEY, hashes.SHA384()))
+    assert certificate[:2] == b"\x30\x82"
+    content = certificate[4:]
+    length = len(content).to_bytes(octets, "big")
+    longer = b"\x30" + bytes([0x80 | octets]) + length + content
+    assert tls_server_end_point(longer) == hashlib.sha384(longer).digest()

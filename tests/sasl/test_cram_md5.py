@@ -14,12 +14,14 @@ from smtpwire.sasl import (
     Failed,
     Password,
     PlainPassword,
+    Preparation,
     SecretRequest,
     Succeeded,
     UnusableCredentialsError,
     client_mechanism,
     server_mechanism,
 )
+from smtpwire.wire.value import replace
 
 CHALLENGE = b"<n@mx.example.org>"
 DIGEST = hmac.new(b"pass", CHALLENGE, "md5").hexdigest().encode()
@@ -129,3 +131,22 @@ def test_the_client_wants_a_challenge() -> None:
 def test_what_cram_md5_cannot_carry(credentials: Password) -> None:
     with pytest.raises(UnusableCredentialsError):
         client_mechanism("CRAM-MD5", credentials, client_config())
+
+
+@pytest.mark.parametrize(
+    ("preparation", "step"),
+    [
+        (Preparation.STRICT, Failed("credentials refused")),
+        (Preparation.LENIENT, Succeeded("user")),
+    ],
+)
+def test_a_stored_password_of_unassigned_code_points(
+    preparation: Preparation, step: Failed | Succeeded
+) -> None:
+    """RFC 3454 §7: a query may have them, what is stored may not."""
+    password = "\U0001f600"
+    server = server_mechanism("CRAM-MD5", replace(CONFIG, preparation=preparation))
+    server.start(None)
+    digest = hmac.new(password.encode(), CHALLENGE, "md5").hexdigest().encode()
+    server.step(b"user " + digest)
+    assert server.supply(PlainPassword(password)) == step

@@ -379,3 +379,12 @@ def test_quoting_is_undone(realm: str) -> None:
     quoted = re.search(rb'realm=("(?:[^"\\]|\\.)*")', response, re.DOTALL)
     assert quoted is not None
     assert quoted[1] in challenge.data
+
+
+def test_the_longest_response() -> None:  # RFC 2831 §2.1.2: less than 4096 octets
+    response = _response()
+    longest = response + b",x=" + b"y" * (4095 - len(response) - 3)
+    assert isinstance(_server().step(longest), Ask)
+    step = _server().step(longest + b"y")
+    assert isinstance(step, Failed)
+    assert step.malformed

@@ -392,6 +392,8 @@ def test_unknown_users_and_those_with_a_password_get_a_salt_of_one_kind() -> Non
     assert _challenge_for(None, b"user") == known
     assert _challenge_for(PlainPassword("changed"), b"user") == known
     assert _challenge_for(None, b"user", derives=False) == known
+    salt = known.split(b",")[1].removeprefix(b"s=")
+    assert len(b64decode(salt)) == 16  # as long as derive_scram() makes them
     other = _challenge_for(None, b"other")
     assert other != known
     assert [len(other), other[:7], other[-7:]] == [len(known), b"r=c0s0,", b",i=5000"]
@@ -501,6 +503,8 @@ def test_a_secret_of_another_kind_is_the_applications_mistake(secret: StoredSecr
         "r=c0s0,s=MDEy,i=\u0664\u0660\u0669\u0666".encode(),
         b"r=c0s0,s=,i=4096",
         b"r=c0s0,s=MDE,i=4096",
+        b"r=c0s0,s=MDF=,i=4096",
+        b"r=c0s0,s=MB==,i=4096",
         b"r=c0s0,s=!,i=4096",
         b"s=MDEy,r=c0s0,i=4096",
         b"m=1,r=c0s0,s=MDEy,i=4096",

@@ -1,9 +1,13 @@
 """Commands, both ways: RFC 5321 §4.1.1, §4.3.2, RFC 3030, RFC 3207, RFC 4954."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import (
+    PLAIN_LINE,
+    PLAIN_LINE_LIMIT,
     Auth,
     Bdat,
     Command,
@@ -24,6 +28,7 @@ from smtpwire.wire.command import (
     Verb,
     Vrfy,
     parse_command,
+    plain_command,
 )
 
 ADDRESS = Address("a", "b.example")
@@ -237,3 +242,50 @@ def test_an_argument_beyond_ascii_only_in_a_transaction_with_smtputf8() -> None:
     assert parse_command(line, grammar, utf8=True) == ExtensionCommand("XODD", "ü")
     with pytest.raises(CommandError, match="outside ASCII"):
         parse_command(line, grammar)
+
+
+ATOM = st.text("abcXYZ019!#$%&'*+-/=?^_`{|}~", min_size=1, max_size=12)
+LABEL = st.from_regex(r"[a-zA-Z0-9]{1,8}(-[a-zA-Z0-9]{1,8})?", fullmatch=True)
+
+
+@given(
+    st.sampled_from([b"MAIL FROM", b"RCPT TO"]),
+    st.lists(ATOM, min_size=1, max_size=4).map(".".join),
+    st.lists(LABEL, min_size=1, max_size=4).map(".".join),
+)
+@example(b"RCPT TO", "x" * 64, "d")
+@example(b"RCPT TO", "x" * 65, "d")
+@example(b"MAIL FROM", "a", "b" * 63)
+@example(b"MAIL FROM", "a", "b" * 64)
+def test_the_short_way_leads_where_the_long_one_does(
+    verb: bytes, local_part: str, domain: str
+) -> None:
+    line = b"%b:<%b@%b>" % (verb, local_part.encode(), domain.encode())
+    found = PLAIN_LINE.match(line + b"\r\n")
+    try:
+        command = parse_command(line, Grammar())
+    except CommandError:
+        assert found is None or found.end() > PLAIN_LINE_LIMIT
+    else:
+        assert found is not None
+        plain = plain_command(found)
+        assert plain == command
+        assert isinstance(command, Mail | Rcpt)
+        assert isinstance(plain, Mail | Rcpt)
+        assert plain.address is not None
+        assert plain.address.raw == f"{local_part}@{domain}"
+
+
+def test_data_goes_the_short_way_too() -> None:
+    found = PLAIN_LINE.match(b"DATA\r\n.")
+    assert found is not None
+    assert (found[1], plain_command(found)) == (b"DATA", Data())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"data", b"DATA ", b"DATA\r", b"MAIL FROM:<>", b"MAIL FROM:<a@b>\r", b"RCPT TO:<a@b> X",
+     b"rcpt TO:<a@b>", b"RCPT TO:<a@b-.d>", b"RCPT TO:<a.@b>", b'RCPT TO:<"a"@b>'],
+)  # fmt: skip
+def test_what_is_not_plain(line: bytes) -> None:
+    assert PLAIN_LINE.match(line + b"\r\n") is None

@@ -1226,7 +1226,6 @@ class ClientConnection:
     ) -> ClientEvent | None:
         exchange = self._exchange
         if exchange is None or (reply.is_intermediate and exchange.cancelled):
-            self._restore(command, kind, transaction)
             return self._violation(ViolationKind.WRONG_REPLY)
         if reply.is_intermediate:
             self._place = IN_AUTH

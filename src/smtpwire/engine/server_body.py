@@ -241,10 +241,9 @@ class ServerBody(ServerCore):
         return self._ask(EndOfMessage(envelope, body.size, body.canonical))
 
     def _replies_after_body(self) -> int:
+        """In LMTP one a recipient (RFC 2033 §4.2); with PRDR one more, for all of them."""
         recipients = len(self._recipients)
-        if self._lmtp:
-            return recipients  # RFC 2033 §4.2
-        return recipients + 1 if self._prdr else 1
+        return recipients if self._lmtp else recipients + 1
 
     # -- answers
 
