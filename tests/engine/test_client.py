@@ -986,3 +986,38 @@ def test_time_begins_when_a_command_is_written() -> None:
     assert queued is not None
     assert d.conn.timeout is not None
     assert d.conn.timeout.serial > queued.serial
+
+
+@pytest.mark.parametrize(("code", "legal"), [(200, True), (250, True), (599, True), (199, False),
+                                             (300, False), (399, False), (600, False)])  # fmt: skip
+def test_the_class_of_a_reply_is_what_counts(code: int, legal: bool) -> None:
+    d = Dialogue()
+    d.greeted()
+    d.send(Mail(ALICE))
+    violated = [type(event) for event in d.receive(f"{code} so")] == [
+        ProtocolViolation,
+        Unanswered,
+        Closed,
+    ]
+    assert violated is not legal
+
+
+def test_a_greeting_is_any_2yz() -> None:
+    assert Dialogue().receive("200 hello") == [Greeting(Reply(200, "hello"))]
+
+
+@pytest.mark.parametrize("code", [300, 354, 399])
+def test_data_opens_the_body_with_any_3yz_and_the_dot_has_none(code: int) -> None:
+    d = Dialogue()
+    d.greeted()
+    for command in (Mail(ALICE), Rcpt(BOB)):
+        d.send(command)
+        d.receive("250 OK")
+    d.send(Data())
+    d.receive(f"{code} go on")
+    assert d.conn.state is State.DATA
+    d.body(b"x")
+    d.flush()
+    [violation, *_] = d.receive(f"{code} go on")
+    assert isinstance(violation, ProtocolViolation)
+    assert violation.kind is ViolationKind.WRONG_REPLY

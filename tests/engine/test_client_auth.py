@@ -23,6 +23,7 @@ from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ProtocolViolation
+from smtpwire.extensions.xclient import XClient
 from smtpwire.sasl import (
     PENDING,
     BadChallengeError,
@@ -495,3 +496,15 @@ def test_starttls_behind_a_refused_chunk_ends_unsent(d: Dialogue) -> None:
     assert d.receive("452 full")[-1] == Unanswered(starttls, Cause.NOT_SENT)
     assert d.send(Rset()) == b"RSET\r\n", "nothing waits for its reply"
     d.receive("250 OK")
+
+
+def test_xclient_ends_who_was_authenticated() -> None:
+    d = Dialogue()
+    d.connect(tls=VERIFIED)
+    d.greeted("AUTH PLAIN", "XCLIENT NAME")
+    _authenticate(d, _mechanism("PLAIN"), "user")
+    d.receive("235 2.7.0 welcome")
+    assert d.conn.identity is not None
+    d.send(XClient(name="c.example"))
+    d.receive("220 mx.example ESMTP")
+    assert d.conn.identity is None

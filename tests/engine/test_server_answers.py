@@ -29,6 +29,7 @@ from smtpwire.engine.events import (
     Peer,
 )
 from smtpwire.engine.need import Need
+from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
@@ -474,6 +475,7 @@ def test_the_offer_may_come_with_the_greeting() -> None:
 
     made = Session(ServerConnection(RELAY), answers({Connected: offering}))
     made.run()
+    assert made.conn.extensions.lines == ("8BITMIME",)
     assert made.feed(b"EHLO c.example\r\n") == b"250-mx.example\r\n250 8BITMIME\r\n"
 
 
@@ -754,6 +756,11 @@ def test_the_suffix_stands_in_every_refusal_of_the_engine() -> None:
         S: 250 2.1.0 Sender OK
         """,
     )
+
+
+def test_the_suffix_stands_in_a_refusal_of_the_lowest_code() -> None:
+    config = replace(RELAY, replies={ReplyKind.BAD_SEQUENCE: Reply(400, "Not now")})
+    assert session(config, suffix="id=42").feed(b"DATA\r\n") == b"400 4.0.0 Not now id=42\r\n"
 
 
 def test_a_suffix_that_is_part_of_the_text_is_added_all_the_same() -> None:

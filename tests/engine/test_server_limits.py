@@ -69,6 +69,7 @@ def test_errors() -> None:
         """,
     )
     assert made.closed == Closed(CloseReason.ERRORS, Reply(421, "Too many errors", "4.7.0"))
+    assert made.refusals[-1] == (b"MAIL FROM:<a@b.example> X=1", 421)
     assert made.conn.stats.errors == 3
 
 
@@ -120,6 +121,7 @@ def test_junk(line: str) -> None:
     for _ in range(3):
         assert not made.feed(line.encode() + b"\r\n").startswith(b"421")
     assert made.feed(line.encode() + b"\r\n") == TOO_MANY
+    assert made.refusals == [(line.encode(), 421)]
     assert made.closed is not None
     assert made.closed.reason is CloseReason.ERRORS
 

@@ -271,3 +271,15 @@ def test_implicit_tls() -> None:
     reply = made.feed(b"EHLO c.example\r\n")
     assert b"STARTTLS" not in reply
     assert b"AUTH PLAIN LOGIN" in reply
+
+
+def test_time_is_counted_anew_after_the_handshake() -> None:
+    timeouts = replace(RELAY.timeouts, handshake=300.0, command=300.0)
+    made = session(replace(RELAY, starttls=True, timeouts=timeouts))
+    made.feed(b"STARTTLS\r\n")
+    before = made.conn.timeout
+    made.conn.tls_started(TLS)
+    after = made.conn.timeout
+    assert before is not None
+    assert after is not None
+    assert (after.seconds, after.serial > before.serial) == (before.seconds, True)

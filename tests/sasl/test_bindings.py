@@ -93,6 +93,14 @@ def test_md5_and_sha1_are_replaced_by_sha256(certificate: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "name"), [(1, "sha224"), (2, "sha256"), (3, "sha384"), (4, "sha512")]
+)
+def test_dsa_with_the_hashes_of_sha_2(number: int, name: str) -> None:  # RFC 5758 §3.1
+    certificate = _certificate(f"6086480165030403{number:02}")
+    assert tls_server_end_point(certificate) == hashlib.new(name, certificate).digest()
+
+
+@pytest.mark.parametrize(
     "certificate",
     [
         _certificate("2a864886f70d010102"),  # md2WithRSAEncryption

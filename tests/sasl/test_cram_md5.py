@@ -150,3 +150,8 @@ def test_a_stored_password_of_unassigned_code_points(
     digest = hmac.new(password.encode(), CHALLENGE, "md5").hexdigest().encode()
     server.step(b"user " + digest)
     assert server.supply(PlainPassword(password)) == step
+
+
+def test_the_first_of_the_hosts_names_the_challenge() -> None:
+    config = server_config(hosts=("mx.example.org", "example.org"), nonce="n")
+    assert server_mechanism("CRAM-MD5", config).start(None) == Challenge(CHALLENGE)

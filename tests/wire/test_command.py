@@ -127,6 +127,8 @@ REFUSALS = [
     (b"AUTH", 501, "5.5.4", "AUTH", "Expected AUTH mechanism [initial-response]"),
     (b"AUTH " + b"X" * 21, 501, "5.5.4", "AUTH", "Expected AUTH mechanism [initial-response]"),
     (b"SEND FROM:<>", 502, "5.5.1", "SEND", "Command not implemented"),
+    (b"SOML FROM:<>", 502, "5.5.1", "SOML", "Command not implemented"),
+    (b"SAML FROM:<>", 502, "5.5.1", "SAML", "Command not implemented"),
     (b"turn", 502, "5.5.1", "TURN", "Command not implemented"),
     (b"XKNOWN", 502, "5.5.1", "XKNOWN", "Command not implemented"),
     (b"XODD y", 501, "5.5.4", "XODD", "Bad argument of XODD"),

@@ -559,6 +559,8 @@ def header(
         header(1, ProxyTransport.UDP4),
         header(1, ProxyTransport.UNIX_STREAM, None, None),
         header(1, ProxyTransport.UNSPEC),
+        header(1, ProxyTransport.UNSPEC, None),
+        header(1, ProxyTransport.UNSPEC, destination=None),
         header(1, ProxyTransport.UNSPEC, None, None, command=ProxyCommand.LOCAL),
         header(1, ProxyTransport.TCP4, tlvs=((1, b""),)),
         header(1, ProxyTransport.TCP4, None),

@@ -145,7 +145,7 @@ def test_a_message_id_as_the_id() -> None:
     assert " id <1.2@mx.example>; " in header(id="<1.2@mx.example>")
 
 
-@pytest.mark.parametrize("id", ["<1.2@mx.example", "1.2@mx.example>", "<>", "<<1>>"])
+@pytest.mark.parametrize("id", ["<1.2@mx.example", "1.2@mx.example>", "<>", "<<1>>", "<1 >"])
 def test_half_a_message_id(id: str) -> None:
     with pytest.raises(ValueError, match="id"):
         header(id=id)
@@ -269,6 +269,14 @@ def test_priorities_that_are_none(priority: int) -> None:
 def test_zones(minutes: int, zone: str) -> None:
     moment = datetime(987, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(minutes=minutes)))
     assert header(timestamp=moment).endswith(f" 2 Jan 0987 03:04:05 {zone}")
+
+
+def test_every_weekday_and_every_month() -> None:
+    for days, name in enumerate(("Wed", "Thu", "Fri", "Sat", "Sun", "Mon", "Tue")):
+        assert f"; {name}, " in header(timestamp=NOW + timedelta(days=days))
+    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
+    for month, name in enumerate(months.split(), start=1):
+        assert f" 25 {name} 2026 " in header(timestamp=NOW.replace(month=month))
 
 
 def test_no_zone() -> None:

@@ -459,3 +459,8 @@ def test_wrapping_keeps_the_limit_and_the_words(reply: Reply, limit: int) -> Non
     assert isinstance(again, Reply)
     assert (again.code, again.enhanced) == (reply.code, reply.enhanced)
     assert "".join(again.text.split()) == "".join(reply.text.split())
+
+
+def test_the_octets_of_one_reply_are_not_anothers() -> None:
+    reply = b"250-a\r\n250-b\r\n250 c\r\n"
+    assert read_every_way(reply * 3, max_octets=14) == [Reply(250, "a\nb\nc")] * 3

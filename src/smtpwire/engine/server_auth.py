@@ -122,7 +122,6 @@ class ServerAuth(ServerBody):
         if bare_cr < len(raw) - 1:
             self._input.give_back(2)
             return self._break_exchange(ViolationKind.BARE_CR, start + bare_cr)
-        self._serial += 1
         if self.trace is not None:
             self._traced.append(("received", REDACTED + b"\r\n"))
         line = raw[:-1]

@@ -117,7 +117,6 @@ class ServerBody(ServerCore):
         return self._content(body, octets)
 
     def _end_of_chunk(self, body: IncomingBody) -> Item | None:
-        self._serial += 1
         if body.last:
             return self._end_of_body()
         self._step = READ_COMMAND
