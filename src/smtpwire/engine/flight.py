@@ -18,6 +18,16 @@ __all__ = [
     "DOT",
     "GROUPED",
     "HELLO",
+    "IN_AUTH",
+    "IN_CHUNKS",
+    "IN_CLOSED",
+    "IN_DATA",
+    "IN_GREETING",
+    "IN_HELLO",
+    "IN_MAIL",
+    "IN_RCPT",
+    "IN_READY",
+    "IN_TLS",
     "LAST",
     "MAIL",
     "OPEN",
@@ -168,3 +178,13 @@ def _graph() -> Mapping[State, Place]:
 
 
 PLACES: Final = _graph()
+IN_GREETING: Final = PLACES[State.GREETING]
+IN_HELLO: Final = PLACES[State.HELLO]
+IN_READY: Final = PLACES[State.READY]
+IN_MAIL: Final = PLACES[State.MAIL]
+IN_RCPT: Final = PLACES[State.RCPT]
+IN_DATA: Final = PLACES[State.DATA]
+IN_CHUNKS: Final = PLACES[State.CHUNKS]
+IN_AUTH: Final = PLACES[State.AUTH]
+IN_TLS: Final = PLACES[State.TLS]
+IN_CLOSED: Final = PLACES[State.CLOSED]
