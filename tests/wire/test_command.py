@@ -278,6 +278,15 @@ def test_the_short_way_leads_where_the_long_one_does(
         assert plain.address.raw == f"{local_part}@{domain}"
 
 
+@given(st.from_regex(PLAIN_LINE, fullmatch=True))
+def test_every_plain_line_is_read_the_same_on_both_ways(octets: bytes) -> None:
+    found = PLAIN_LINE.match(octets)
+    assert found is not None
+    assert found[1] == octets[:-2]
+    if found.end() <= PLAIN_LINE_LIMIT:
+        assert plain_command(found) == parse_command(found[1], Grammar())
+
+
 def test_data_goes_the_short_way_too() -> None:
     found = PLAIN_LINE.match(b"DATA\r\n.")
     assert found is not None

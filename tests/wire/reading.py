@@ -1,0 +1,19 @@
+"""Reads replies, whole or in pieces."""
+
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.reply_parser import ReplyError, ReplyParser
+
+
+def read(*chunks: bytes, **settings: int) -> list[Reply | ReplyError]:
+    """All a parser makes of the chunks; it is asked after each of them."""
+    parser = ReplyParser(enhanced=bool(settings.pop("enhanced", True)), **settings)
+    items: list[Reply | ReplyError] = []
+    for chunk in chunks:
+        parser.receive_data(chunk)
+        while (item := parser.next_reply()) is not None:
+            items.append(item)
+            if isinstance(item, ReplyError):
+                assert parser.next_reply() is item
+                assert not parser.pending
+                break
+    return items[: next((n + 1 for n, i in enumerate(items) if isinstance(i, ReplyError)), None)]
