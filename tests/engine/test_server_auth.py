@@ -763,6 +763,25 @@ def test_after_auth_mail_is_taken() -> None:
     )
 
 
+def test_a_challenge_is_not_held_back() -> None:  # RFC 2920 §3.2
+    made = authenticating()
+    made.conn.receive_data(b"AUTH LOGIN\r\ndXNlcg==\r\n")
+    while not isinstance(item := made.conn.next_event(), Need):
+        made.tell(item)
+    assert item is Need.WRITE
+    assert made.conn.data_to_send() == b"334 VXNlcm5hbWU6\r\n"
+    assert made.run() == b"334 UGFzc3dvcmQ6\r\n"
+
+
+def test_a_response_may_be_as_long_as_the_backlog_and_no_longer() -> None:
+    made = authenticating(config=replace(SERVICE, limits=Limits(backlog=600)))
+    made.feed(b"AUTH PLAIN\r\n")
+    assert made.feed(b"x" * 599) == b""
+    assert made.conn.wants_data
+    assert made.feed(b"x") == b"500 5.5.6 Authentication line too long\r\n"
+    assert made.conn.wants_data
+
+
 @pytest.mark.parametrize("line", [b"AUTH PLAIN !\r\n", b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n"])
 def test_the_end_of_an_exchange_is_not_held_back(line: bytes) -> None:  # RFC 2920 §3.2
     made = authenticating()

@@ -33,7 +33,7 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import EXPN
-from smtpwire.wire.command import Rcpt, Vrfy
+from smtpwire.wire.command import Data, Rcpt, Vrfy
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
@@ -221,6 +221,21 @@ def test_swallowing_a_stray_chunk() -> None:
     assert made.feed(b"x" * 1000) == b""
     assert made.feed(b"x") == b"421 4.3.4 Too much data\r\n"
     assert made.at(Need.CLOSE)
+
+
+def test_a_chunk_that_the_application_refuses_is_swallowed_up_to_the_limit() -> None:
+    made = session(limited(swallow=1000), answers({Data: Reply(550, "No")}))
+    made.feed(ENVELOPE + b"BDAT 2000\r\n")
+    assert made.feed(b"x" * 1000) == b""
+    assert made.feed(b"x") == b"421 4.3.4 Too much data\r\n"
+
+
+def test_each_broken_line_is_counted_for_itself_and_up_to_the_limit() -> None:
+    made = session(limited(swallow=1000))
+    too_long = b"500 5.5.2 Line too long\r\n"
+    for _ in range(5):
+        assert made.feed(b"x" * 998 + b"\r\n") == too_long
+    assert made.feed(b"x" * 999 + b"\r\n") == too_long + b"421 4.3.4 Too much data\r\n"
 
 
 def test_each_refused_body_is_counted_for_itself() -> None:

@@ -21,12 +21,12 @@ from smtpwire.engine.policy import Policy
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
-from smtpwire.engine.tls import TlsInfo
+from smtpwire.engine.tls import PeerCertificate, TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import DSN, PIPELINING, Extension, Offer, flag, no_parameter
 from smtpwire.extensions import parameters as p
 from smtpwire.testing import drain, every_split
-from smtpwire.wire.command import CommandError, Hello, Help, Mail, Noop, Quit, Rset, Verb
+from smtpwire.wire.command import CommandError, Data, Hello, Help, Mail, Noop, Quit, Rset, Verb
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
@@ -318,8 +318,15 @@ def test_pipeconnect_may_talk_early() -> None:
     ]
 
 
-LAST_IN_GROUP: Final = ("EHLO c", "DATA", "VRFY c", "NOOP", "QUIT", "HELP", "AUTH LOGIN")
-ANYWHERE: Final = ("MAIL FROM:<>", "RCPT TO:<c@d.example>", "RSET", "BDAT 0", "AUTH PLAIN AGEAYg==")
+LAST_IN_GROUP: Final = (
+    *("EHLO c", "DATA", "VRFY c", "NOOP", "QUIT", "HELP"),
+    *("AUTH LOGIN", "AUTH LOGIN dXNlcg==", "AUTH PLAIN", "AUTH EXTERNAL"),
+)
+ANYWHERE: Final = (
+    *("MAIL FROM:<>", "RCPT TO:<c@d.example>", "RSET", "BDAT 0"),
+    *("AUTH PLAIN AGEAYg==", "AUTH EXTERNAL ="),  # RFC 4954 §4: they have one round trip
+)
+CERTIFIED: Final = TlsInfo("TLSv1.3", peer=PeerCertificate(b"der", ("c.example",)))
 
 
 @pytest.mark.parametrize("line", [*LAST_IN_GROUP, *ANYWHERE])
@@ -327,11 +334,10 @@ ANYWHERE: Final = ("MAIL FROM:<>", "RCPT TO:<c@d.example>", "RSET", "BDAT 0", "A
 def test_what_must_be_last_in_its_group(line: str, policy: Policy) -> None:  # RFC 2920 §3.1
     config = replace(
         RELAY,
-        mechanisms=("PLAIN", "LOGIN"),
-        cleartext_without_tls=True,
+        mechanisms=("PLAIN", "LOGIN", "EXTERNAL"),
         policies={ViolationKind.PIPELINING: policy},
     )
-    made = session(config)
+    made = session(config, tls=CERTIFIED)
     if line[:4] in ("RCPT", "DATA", "BDAT"):
         made.feed(b"MAIL FROM:<a@b.example>\r\n")
     if line[:4] in ("DATA", "BDAT"):
@@ -394,6 +400,16 @@ def test_what_must_not_be_held_back(line: str, held_back: bool) -> None:  # RFC 
             made.tell(item)
     assert bool(needs) is not held_back
     assert item is Need.DATA
+
+
+def test_a_refusal_of_data_is_not_held_back() -> None:
+    made = session(answer=answers({Data: Reply(550, "No")}))
+    made.feed(b"MAIL FROM:<>\r\nRCPT TO:<c@d.example>\r\n")
+    made.conn.receive_data(b"DATA\r\nRSET\r\n")
+    while not isinstance(item := made.conn.next_event(), Need):
+        made.tell(item)
+    assert item is Need.WRITE
+    assert made.conn.data_to_send() == b"550 5.0.0 No\r\n"
 
 
 # -- what may be shown

@@ -117,6 +117,23 @@ def test_unknown_algorithms_are_said_to_be_undefined(certificate: bytes) -> None
 
 
 @pytest.mark.parametrize(
+    ("oid", "dotted"),
+    [
+        ("0992268993f22c640119", "0.9.2342.19200300.100.1.25"),
+        ("2a8648ce3d04037f", "1.2.840.10045.4.3.127"),
+        ("4f", "1.39"),
+        ("50", "2.0"),
+        ("7f", "2.47"),
+        ("8837", "2.999"),
+    ],
+)
+def test_an_unknown_algorithm_is_named(oid: str, dotted: str) -> None:  # X.690 §8.19
+    with pytest.raises(UndefinedBindingError) as caught:
+        tls_server_end_point(_certificate(oid))
+    assert str(caught.value) == f"tls-server-end-point is undefined for the algorithm {dotted}"
+
+
+@pytest.mark.parametrize(
     "octets",
     [
         b"",

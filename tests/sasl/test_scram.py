@@ -365,6 +365,14 @@ def test_every_octet_of_the_final_message_counts() -> None:
             assert isinstance(server.step(changed), Failed)
 
 
+@pytest.mark.parametrize("response", [b"", b"c=biws", _final()[:-1], _final() + b",x"])
+def test_a_malformed_final_message(response: bytes) -> None:
+    server = _server()
+    server.start(CLIENT_FIRST)
+    server.supply(SECRET)
+    assert server.step(response) == Failed("malformed client-final-message", malformed=True)
+
+
 def test_the_answer_to_the_proof_is_empty() -> None:
     server = _server()
     server.start(CLIENT_FIRST)

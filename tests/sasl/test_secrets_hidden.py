@@ -70,6 +70,21 @@ def test_the_test_would_see_a_secret() -> None:
         _assert_hidden(encoded)
 
 
+@pytest.mark.parametrize(
+    ("item", "shown"),
+    [
+        (Password("user", PASSWORD, "admin"), "Password('user', <redacted>, authzid='admin')"),
+        (BearerToken("user", TOKEN), "BearerToken('user', <redacted>)"),
+        (PlainPassword(PASSWORD), "PlainPassword(<redacted>)"),
+        (STORED, "ScramSecret('SCRAM-SHA-256', iterations=4096, <redacted>)"),
+        (Challenge(b"nonce"), "Challenge(<5 octets>)"),
+    ],
+    ids=lambda item: type(item).__name__,
+)
+def test_what_is_shown_instead(item: object, shown: str) -> None:
+    assert repr(item) == shown
+
+
 def test_credentials_secrets_and_configurations() -> None:
     config = replace(
         server_config(bindings={"tls-unique": BINDING}, nonce="n"), scram_secret=SCRAM_SECRET

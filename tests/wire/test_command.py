@@ -30,6 +30,7 @@ from smtpwire.wire.command import (
     parse_command,
     plain_command,
 )
+from smtpwire.wire.parameter import Parameter
 
 ADDRESS = Address("a", "b.example")
 LENIENT = Leniency(blank_after_colon=True, missing_brackets=True)
@@ -88,12 +89,22 @@ def test_read_in_any_case_and_with_blanks(line: bytes, command: Command) -> None
         (b"MAIL FROM:   <>", Mail(None)),
         (b"RCPT TO:a@b.example", Rcpt(ADDRESS)),
         (b"RCPT TO: a@b.example", Rcpt(ADDRESS)),
+        (b"RCPT TO:a@b.example  ", Rcpt(ADDRESS)),
     ],
 )
 def test_only_where_lenient(line: bytes, command: Command) -> None:
     assert parse_command(line, Grammar(leniency=LENIENT)) == command
     with pytest.raises(CommandError):
         parse_command(line, Grammar())
+
+
+def test_parameters_behind_a_path_without_brackets() -> None:
+    grammar = Grammar(mail={"TEXT": Parameter("TEXT", str, str)}, leniency=LENIENT)
+    command = parse_command(b"MAIL FROM:a@b.example TEXT=x", grammar)
+    assert isinstance(command, Mail)
+    assert (command.address, command.parameters.raw) == (ADDRESS, (("TEXT", "x"),))
+    assert bytes(command) == b"MAIL FROM:<a@b.example> TEXT=x"
+    assert parse_command(bytes(command), grammar) == command
 
 
 REFUSALS = [
@@ -103,6 +114,7 @@ REFUSALS = [
     (b"MAIL", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b"MAIL FROM:", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b"MAIL FROM:<a@b.example", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
+    (b'MAIL FROM:<"a@b.example> X', 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b"MAIL TO:<a@b.example>", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b"MAIL FROM:<>x", 501, "5.5.4", "MAIL", "Expected a blank behind the path"),
     (b"MAIL FROM:<a..b@c>", 501, "5.1.7", "MAIL", "not an address"),

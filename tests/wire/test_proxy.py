@@ -427,6 +427,9 @@ def read_exactly(octets: bytes) -> tuple[Result, int, int]:
     "octets",
     [
         b"PROXY UNKNOWN\r\n",
+        b"PROXY UNKNOWN \r\n",
+        b"PROXY UNKNOWN x\r\n",
+        b"PROXY UNKNOWN  xy\r\n",
         b"PROXY UNKNOWN " + b"f" * 91 + b"\r\n",
         b"PROXY TCP4 1.1.1.1 2.2.2.2 1 1\r\n",
         b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",

@@ -4,6 +4,7 @@ import copy
 import pickle
 from functools import cached_property
 from typing import Generic, TypeVar, final
+from unittest.mock import ANY
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_keywords_only() -> None:
 
 def test_frozen() -> None:
     point = Point(1)
-    with pytest.raises(AttributeError, match="frozen"):
+    with pytest.raises(AttributeError, match=r"^Point is frozen: x cannot be changed$"):
         point.x = 2  # type: ignore[misc]  # what is tested
     with pytest.raises(AttributeError, match="frozen"):
         del point.x
@@ -88,6 +89,8 @@ def test_equal_by_value_and_class() -> None:
     assert Box(1) != Box(2)
     assert Point(1, label="a") == Point(1, label="b")
     assert Box(1) != object()
+    assert (Box(1) == Empty()) is False
+    assert Box(1) == ANY, "another class may know better"
     assert hash(Box(1)) == hash(Box(1))
     assert {Empty(), Empty()} == {Empty()}
 
