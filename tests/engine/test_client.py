@@ -1,7 +1,7 @@
 """The client's session: greeting, EHLO, envelopes, flights, RSET, QUIT, and how it all ends."""
 
 import pytest
-from tests.engine.client_dialogue import ALICE, BOB, CAROL, Dialogue, answered, scenario
+from tests.engine.client_dialogue import ALICE, BOB, CAROL, VERIFIED, Dialogue, answered, scenario
 
 from smtpwire import extensions
 from smtpwire.engine.client import ClientConnection
@@ -37,6 +37,7 @@ from smtpwire.wire.command import (
     Quit,
     Rcpt,
     Rset,
+    StartTls,
     Vrfy,
 )
 from smtpwire.wire.parameter import Parameters
@@ -377,6 +378,19 @@ def test_a_refused_rset(d: Dialogue) -> None:
     d.send(Rset())
     assert answered(d.receive("500 never heard of it")) == [(Rset, 500)]
     assert d.conn.state is State.RCPT
+
+
+@scenario
+def test_behind_a_refused_rset_nothing_is_planned_that_was_refused(d: Dialogue) -> None:
+    d.greeted("PIPELINING")
+    d.send(Rset(), Mail(ALICE), Rcpt(BOB))
+    d.receive("500 never heard of it", "250 OK", "550 no")
+    with pytest.raises(LocalProtocolError, match="DATA is out of order: the state is mail"):
+        d.conn.send(Data())
+    d.send(Rcpt(CAROL))
+    d.receive("250 OK")
+    assert d.send(Data()) == b"DATA\r\n"
+    d.receive("354 go ahead")
 
 
 @scenario
@@ -762,6 +776,24 @@ def test_limits_of_the_server_are_kept() -> None:
     assert d.send(Mail(ALICE)), "a new offer replaces the old"
 
 
+def test_mails_are_counted_from_the_new_session_on_under_tls() -> None:
+    d = _ready("STARTTLS", "LIMITS MAILMAX=1")
+    d.send(Mail(ALICE))
+    d.receive("250 OK")
+    d.send(Rset())
+    d.receive("250 OK")
+    d.send(StartTls())
+    d.receive("220 go")
+    d.conn.tls_started(VERIFIED)
+    d.hello("LIMITS MAILMAX=1")
+    d.send(Mail(ALICE))
+    d.receive("250 OK")
+    d.send(Rset())
+    d.receive("250 OK")
+    with pytest.raises(LocalProtocolError, match="1 MAIL commands"):
+        d.conn.send(Mail(ALICE))
+
+
 def test_limits_that_are_not_told_are_none() -> None:
     d = _ready("LIMITS MAILMAX=9")
     d.envelope(BOB, CAROL)
@@ -782,6 +814,19 @@ def test_at_most_so_many_octets_in_flight() -> None:
     assert d.send(Mail(ALICE), Rcpt(BOB), Rcpt(BOB)).count(b"\r\n") == 2
     d.receive("250 OK")
     assert d.flush() == b"RCPT TO:<bob@example.org>\r\n"
+
+
+@pytest.mark.parametrize(("flight", "at_once"), [(31, True), (30, False)])
+def test_a_body_takes_up_no_room_in_the_flight(flight: int, at_once: bool) -> None:
+    d = _ready("PIPELINING", config=ClientConfig(limits=Limits(flight=flight)))
+    d.envelope()
+    d.data()
+    d.body(b"x" * 1000)
+    mail = b"MAIL FROM:<alice@example.com>\r\n"
+    assert len(mail) == 31
+    assert d.send(Mail(ALICE)) == b"x" * 1000 + b"\r\n.\r\n" + (mail if at_once else b"")
+    d.receive("250 OK")
+    assert d.flush() == (b"" if at_once else mail)
 
 
 def test_five_thousand_recipients() -> None:
@@ -810,6 +855,18 @@ def test_a_line_longer_than_the_backlog_is_too_long() -> None:
     events, need = drain(conn)
     assert events[0] == ProtocolViolation(ViolationKind.LINE_TOO_LONG, 0, fatal=True)
     assert need is Need.CLOSE
+
+
+def test_a_reply_as_long_as_the_backlog_is_too_long() -> None:
+    conn = ClientConnection(ClientConfig(limits=Limits(backlog=14)))
+    conn.receive_data(b"220-a\r\n")
+    assert drain(conn) == ([], Need.DATA)
+    assert conn.wants_data is True
+    conn.receive_data(b"220-b\r\n")
+    events, need = drain(conn)
+    assert events[0] == ProtocolViolation(ViolationKind.REPLY_TOO_LONG, 7, fatal=True)
+    assert need is Need.CLOSE
+    assert conn.wants_data is False
 
 
 # -- time
@@ -849,6 +906,19 @@ def test_time_is_counted_anew_with_every_reply() -> None:
     assert _seconds(d) == 30.0
     d.receive("221 bye")
     assert _seconds(d) is None
+
+
+def test_time_is_counted_anew_with_every_part_of_a_body() -> None:
+    d = Dialogue()
+    d.greeted("PIPELINING")
+    d.envelope()
+    d.data()
+    seen: list[Timeout | None] = []
+    for _ in range(3):
+        d.conn.send_body(b"x\r\n")
+        seen.append(d.conn.timeout)
+    assert [each and each.seconds for each in seen] == [180.0] * 3
+    assert len({each.serial for each in seen if each}) == 3
 
 
 @scenario
@@ -1004,6 +1074,19 @@ def test_the_class_of_a_reply_is_what_counts(code: int, legal: bool) -> None:
 
 def test_a_greeting_is_any_2yz() -> None:
     assert Dialogue().receive("200 hello") == [Greeting(Reply(200, "hello"))]
+
+
+@pytest.mark.parametrize("code", [400, 451, 500, 559])
+def test_data_refused_opens_no_body(code: int) -> None:
+    d = Dialogue()
+    d.greeted()
+    d.envelope()
+    d.send(Data())
+    assert d.receive(f"{code} no") == [ReplyReceived(Data(), Reply(code, "no"))]
+    assert d.need() is Need.COMMAND
+    assert d.conn.state is State.RCPT
+    with pytest.raises(LocalProtocolError, match="no body is open"):
+        d.conn.send_body(b"x")
 
 
 @pytest.mark.parametrize("code", [300, 354, 399])

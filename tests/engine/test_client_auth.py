@@ -162,6 +162,42 @@ def test_a_long_initial_response_waits_for_a_challenge(d: Dialogue) -> None:
 
 
 @scenario
+def test_an_initial_response_that_fills_the_line_goes_with_auth(d: Dialogue) -> None:
+    _ready(d, "EXTERNAL")
+    identity = "x" * 372
+    line = _authenticate(d, _mechanism("EXTERNAL", ExternalIdentity(identity)))
+    assert line == f"AUTH EXTERNAL {_base64(identity)}\r\n".encode()
+    assert len(line) == 512  # RFC 5321 §4.5.3.1.4
+
+
+@scenario
+def test_an_initial_response_that_is_an_octet_too_long_waits(d: Dialogue) -> None:
+    _ready(d, "EXTERNAL")
+    identity = "x" * 373
+    line = _authenticate(d, _mechanism("EXTERNAL", ExternalIdentity(identity)))
+    assert line == b"AUTH EXTERNAL\r\n"
+    d.receive("334")
+    assert d.flush() == f"{_base64(identity)}\r\n".encode()
+
+
+@pytest.mark.parametrize(("octets", "at_once"), [(372, True), (373, False)])
+def test_an_initial_response_is_in_a_line_of_512_octets(octets: int, at_once: bool) -> None:
+    d = Dialogue()
+    _ready(d, "EXTERNAL")
+    identity = "i" * octets
+    line = _authenticate(d, _mechanism("EXTERNAL", ExternalIdentity(identity)))
+    if at_once:
+        assert line == f"AUTH EXTERNAL {_base64(identity)}\r\n".encode()
+        assert len(line) == 512
+    else:
+        assert line == b"AUTH EXTERNAL\r\n"
+        d.receive("334 ")
+        assert d.flush() == f"{_base64(identity)}\r\n".encode()
+    d.receive("235 ok")
+    assert _ended(d).outcome is Outcome.SUCCEEDED
+
+
+@scenario
 def test_an_empty_initial_response_is_an_equals_sign(d: Dialogue) -> None:
     _ready(d, "EXTERNAL")
     assert _authenticate(d, _mechanism("EXTERNAL", ExternalIdentity())) == b"AUTH EXTERNAL =\r\n"
@@ -378,6 +414,8 @@ def test_a_mechanism_that_waits(d: Dialogue) -> None:
     assert d.need() is Need.COMMAND
     assert d.conn.timeout is None
     d.conn.answer(b"ticket")
+    with pytest.raises(LocalProtocolError, match="no mechanism waits"):
+        d.conn.answer(b"ticket")
     assert d.flush() == b"dGlja2V0\r\n"
     d.receive("235 ok")
     assert _ended(d).outcome is Outcome.SUCCEEDED

@@ -633,6 +633,25 @@ def test_lmtp_and_421(d: Dialogue) -> None:
 
 
 @scenario
+def test_lmtp_and_421_with_more_in_the_flight(d: Dialogue) -> None:
+    first, second, third = _lmtp(d, "PIPELINING")
+    d.send(Data())
+    d.receive("250 OK", "250 OK", "250 OK", "250 OK", "354 go")
+    end = d.body(b"x\r\n")
+    rset = Rset()
+    assert d.send(rset) == b"x\r\n.\r\nRSET\r\n"
+    reply = Reply(421, "bye")
+    assert d.receive("250 one", "421 bye") == [
+        ReplyReceived(end, Reply(250, "one"), first),
+        ReplyReceived(end, reply, second),
+        ServiceClosing(reply),
+        Unanswered(end, Cause.CLOSING, reply, third),
+        Unanswered(rset, Cause.CLOSING, reply),
+        Closed(CloseReason.SHUTDOWN, reply),
+    ]
+
+
+@scenario
 def test_lmtp_verdict_is_each_recipients(d: Dialogue) -> None:
     _lmtp(d, "PIPELINING")
     d.send(Data())

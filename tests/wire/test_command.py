@@ -182,6 +182,28 @@ def test_an_extension_lengthens_the_lines_of_its_verb() -> None:
         parse_command(b"HELP " + b"x" * 506, grammar)
 
 
+# -- SMTPUTF8 on MAIL, RFC 6531 §3.4
+
+
+def test_only_the_parameter_itself_lets_utf8_in() -> None:
+    known = {
+        word: Parameter(word, lambda raw: raw, lambda raw: raw)
+        for word in ("SMTPUTF8", "SMTPUTF8X")
+    }
+    line = "MAIL FROM:<ü@b.example> ".encode()
+    grammar = Grammar(mail=known, smtputf8=True)
+    command = parse_command(line + b"SMTPUTF8X smtputf8", grammar)
+    assert isinstance(command, Mail)
+    assert command.address == Address("ü", "b.example")
+    for grammar_, parameter, code in (
+        (grammar, b"SMTPUTF8X", 553),
+        (Grammar(mail=known), b"SMTPUTF8", 501),
+    ):
+        with pytest.raises(CommandError, match="address is not ASCII") as caught:
+            parse_command(line + parameter, grammar_)
+        assert caught.value.code == code
+
+
 # -- SMTPUTF8 in VRFY and EXPN, RFC 6531 §3.7.4
 
 
