@@ -211,6 +211,24 @@ def test_external_without_a_name_in_the_certificate() -> None:
     assert made.conn.identity == Identity("user", "user", "EXTERNAL")
 
 
+@pytest.mark.parametrize("line", ["PLAIN AHVzZXIAcGFzcw==", "EXTERNAL ="])
+def test_commands_may_follow_where_one_response_is_all(line: str) -> None:  # RFC 4954 §4
+    strict = replace(SERVICE, policies={ViolationKind.PIPELINING: Policy.ANSWER})
+    made = authenticating(config=strict, tls=CERTIFIED)
+    assert made.feed(f"AUTH {line}\r\nNOOP\r\n".encode()) == (
+        b"235 2.0.0 Welcome\r\n250 2.0.0 OK\r\n"
+    )
+
+
+@pytest.mark.parametrize("line", ["PLAIN", "LOGIN", "ANONYMOUS ="])
+def test_nothing_may_follow_where_more_is_to_come(line: str) -> None:  # RFC 4954 §4
+    strict = replace(SERVICE, policies={ViolationKind.PIPELINING: Policy.ANSWER})
+    made = authenticating(config=strict)
+    assert made.feed(f"AUTH {line}\r\nNOOP\r\n".encode()) == (
+        b"503 5.5.1 Bad sequence of commands\r\n250 2.0.0 OK\r\n"
+    )
+
+
 def exchange(made: Session, mechanism: str, password: str, username: str = "user") -> bytes:
     """Play a client to the end; give the last reply."""
     tls = made.conn.tls
