@@ -402,6 +402,15 @@ def test_what_must_not_be_held_back(line: str, held_back: bool) -> None:  # RFC 
     assert item is Need.DATA
 
 
+def test_the_greeting_is_not_held_back_by_talk_before_it() -> None:
+    made = Session(ServerConnection(RELAY))
+    made.conn.receive_data(b"EHLO c.example\r\n")
+    while not isinstance(item := made.conn.next_event(), Need):
+        made.tell(item)
+    assert item is Need.WRITE
+    assert made.conn.data_to_send() == b"220 mx.example ESMTP\r\n"
+
+
 def test_a_refusal_of_data_is_not_held_back() -> None:
     made = session(answer=answers({Data: Reply(550, "No")}))
     made.feed(b"MAIL FROM:<>\r\nRCPT TO:<c@d.example>\r\n")

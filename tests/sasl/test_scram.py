@@ -365,7 +365,10 @@ def test_every_octet_of_the_final_message_counts() -> None:
             assert isinstance(server.step(changed), Failed)
 
 
-@pytest.mark.parametrize("response", [b"", b"c=biws", _final()[:-1], _final() + b",x"])
+@pytest.mark.parametrize(
+    "response",
+    [b"", b"c=biws", _final()[:-1], _final() + b",x", _final().partition(b",p=")[0] + b",p=AAAA"],
+)
 def test_a_malformed_final_message(response: bytes) -> None:
     server = _server()
     server.start(CLIENT_FIRST)

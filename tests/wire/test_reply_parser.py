@@ -61,6 +61,11 @@ def read_every_way(octets: bytes, **settings: int) -> list[Reply | ReplyError]:
             Reply(550, "first\nsecond\nthird", "5.7.1"),
             id="D-REP-020",
         ),
+        (b"200-2.0.0 a\r\n200 2.0.0 b\r\n", Reply(200, "a\nb", "2.0.0")),
+        (b"400-4.0.0 a\r\n400 4.0.0 b\r\n", Reply(400, "a\nb", "4.0.0")),
+        (b"500-5.0.0 a\r\n500 5.0.0 b\r\n", Reply(500, "a\nb", "5.0.0")),
+        (b"559-5.0.0 a\r\n559 5.0.0 b\r\n", Reply(559, "a\nb", "5.0.0")),
+        (b"500-4.0.0 a\r\n500 4.0.0 b\r\n", Reply(500, "4.0.0 a\n4.0.0 b")),
         pytest.param(b"550 4.2.2 full\r\n", Reply(550, "4.2.2 full"), id="D-REP-021"),
         pytest.param(
             b"550 #5.1.0 Address rejected.\r\n",
