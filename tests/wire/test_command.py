@@ -304,7 +304,7 @@ def test_the_short_way_leads_where_the_long_one_does(
         assert found is None or found.end() > PLAIN_LINE_LIMIT
     else:
         assert found is not None
-        plain = plain_command(found)
+        plain = plain_command(found.groups())
         assert plain == command
         assert isinstance(command, Mail | Rcpt)
         assert isinstance(plain, Mail | Rcpt)
@@ -318,13 +318,13 @@ def test_every_plain_line_is_read_the_same_on_both_ways(octets: bytes) -> None:
     assert found is not None
     assert found[1] == octets[:-2]
     if found.end() <= PLAIN_LINE_LIMIT:
-        assert plain_command(found) == parse_command(found[1], Grammar())
+        assert plain_command(found.groups()) == parse_command(found[1], Grammar())
 
 
 def test_data_goes_the_short_way_too() -> None:
     found = PLAIN_LINE.match(b"DATA\r\n.")
     assert found is not None
-    assert (found[1], plain_command(found)) == (b"DATA", Data())
+    assert (found[1], plain_command(found.groups())) == (b"DATA", Data())
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ class Plan:
         "pipelining",
         "plain_limit",
         "read_limit",
+        "recipients",
     )
 
     def __init__(self, offer: Offer, grammar: Grammar, limits: Limits, hello: bytes) -> None:
@@ -53,6 +54,7 @@ class Plan:
         self.mechanisms = offer.get(AUTH) or ()
         self.limits = offer.get(LIMITS)
         self.pipelining = PIPELINING in offer
+        self.recipients = limits.recipients
         bounds = [bound for bound in (offer.get(SIZE), limits.message) if bound]
         self.message = min(bounds, default=0)  # octets; 0 is no limit
         longest = max((grammar.command_line, *grammar.line_limits.values()))

@@ -120,15 +120,16 @@ class ServerConnection(ServerCommands):
 
     def next_event(self) -> Item:
         """The next event, or who must act; at a Need, calling again gives the same Need."""
-        item: Item | None = None
-        while item is None:
+        while True:
             if self._events:
-                item = self._events.pop(0)
+                item: Item | None = self._events.pop(0)
             elif self._pending is not None:
                 item = NEED_REPLY
             else:
                 step = self._step
                 item = step(self)
+            if item is not None:
+                break
         if self._traced:
             self._call_trace(item)
         return item

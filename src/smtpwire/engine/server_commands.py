@@ -91,11 +91,13 @@ class ServerCommands(ServerAuth):
         return command
 
     def _on_rcpt(self, command: Rcpt) -> ServerRequest | None:
-        allowed = self._unhindered and (self._state is MAIL or self._state is RCPT)
-        if not allowed and self._forbidden(command, "RCPT", last=False):
-            return None
-        over = self._quota is not None and not self._quota.allows(command)
-        if over or len(self._recipients) >= self._config.limits.recipients:
+        over = len(self._recipients) >= self._plan.recipients
+        if not (self._unhindered and (self._state is MAIL or self._state is RCPT)):
+            if self._forbidden(command, "RCPT", last=False):
+                return None
+            if self._quota is not None and not self._quota.allows(command):
+                over = True
+        if over:
             reply = self._config.texts[ReplyKind.TOO_MANY_RECIPIENTS]
             self._refuse(reply, counts=False)  # the accepted ones stay (RFC 5321 §4.5.3.1.10)
             return None
@@ -243,16 +245,15 @@ class ServerCommands(ServerAuth):
 
     def _answer_mail(self, mail: Mail, replies: Replies) -> None:
         parameters = mail.parameters
-        utf8 = parameters is not NO_PARAMETERS and p.SMTPUTF8 in parameters
+        plain = parameters is NO_PARAMETERS
+        utf8 = not plain and p.SMTPUTF8 in parameters
         reply = self._one(replies, None, utf8=utf8) if replies else None
         if reply is None or reply.is_positive:
             self._state = self._state.commands["MAIL"]
             self._mail = mail
             self._utf8 = utf8
-            self._prdr = self._binary = False
-            if parameters is not NO_PARAMETERS:
-                self._prdr = p.PRDR in parameters
-                self._binary = parameters.get(p.BODY) is Body.BINARYMIME
+            self._prdr = not plain and p.PRDR in parameters
+            self._binary = not plain and parameters.get(p.BODY) is Body.BINARYMIME
         if reply is None:
             self._say_kind(SENDER_OK)
         else:

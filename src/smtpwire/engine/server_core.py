@@ -428,18 +428,20 @@ class ServerCore:
     # -- reading commands
 
     def _read_command(self) -> Item | None:
-        if not self._input.waiting:
+        received = self._input
+        if not received.waiting:
             return self._more() if self._eof else NEED_DATA
         if self._output and (self._must_flush or self._output_size >= self._output_limit):
             return NEED_WRITE  # RFC 2920 §3.2: this reply must not wait for more input
         plain = None
         if self._refused is None and self.trace is None:
-            plain = self._input.take_match(PLAIN_LINE, self._plan.plain_limit)
+            plain = received.take_match(PLAIN_LINE, self._plan.plain_limit)
         if plain is None:
             return self._read_line()
         self._commands += 1
-        self._line = plain[1]
-        command = plain_command(plain)
+        groups = plain.groups()
+        self._line = groups[0]
+        command = plain_command(groups)
         question = self._handlers[type(command)](self, command)
         if question is None or self._events:
             return self._ask(question)

@@ -106,14 +106,6 @@ def held_back(octets: bytes) -> int:
     return 0
 
 
-def end_of_data(octets: bytes, first_dot: int) -> int:
-    """Where the first end of data begins, or -1; first_dot is where the first LF and dot stand."""
-    # Searching backwards is much faster where there is nothing, and most often there is nothing,
-    # or else the first dot after LF is already the one.
-    last = octets.rfind(END_OF_DATA)
-    return last if last < 0 or last + 1 == first_dot else octets.find(END_OF_DATA)
-
-
 def with_line_dots(octets: bytes, replacement: bytes, prefix: bytes = b"") -> bytes:
     """Replace every ``CRLF .``: what ``prefix + octets.replace()`` does."""
     # In blocks, as a million lines at once do not fit into any cache. They end where one of the
@@ -192,7 +184,13 @@ class DotDecoder:
             raise ValueError("the end of data has already come")
         octets = self._held + data
         dot = LINE_DOT.search(octets) if b"." in octets else None
-        end = -1 if dot is None else end_of_data(octets, dot.start())
+        end = -1
+        if dot is not None:
+            # Backwards is much faster where there is none, and most often there is none, or else
+            # the first dot after LF is already the one.
+            end = octets.rfind(END_OF_DATA)
+            if end >= 0 and end + 1 != dot.start():
+                end = octets.find(END_OF_DATA)
         if end < 0:
             keep = len(octets) - held_back(octets)
             self._held = octets[keep:]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, Generic, Literal, TypeVar, final
+from typing import Any, Final, Generic, Literal, TypeVar, final
 
 from smtpwire.wire.address import (
     DOMAIN,
@@ -434,15 +434,15 @@ PLAIN_LINE: Final = re.compile(
 )
 """The common lines in one match: no parameters, no quotes, no literal, no source route.
 
-The first group is the line; :func:`plain_command` knows the others.
+The first group is the line; :func:`plain_command` takes them all.
 """
 PLAIN_LINE_LIMIT: Final = len(b"RCPT TO:<") + 64 + len(b"@x>\r\n")
 """Octets of such a line with its CRLF that cannot hold a local-part over its limit."""
 
 
-def plain_command(line: re.Match[bytes]) -> Command:
-    """The command that a match of :data:`PLAIN_LINE` is: what :func:`parse_command` makes of it."""
-    mail, path, local_part = line.group(2, 3, 4)
+def plain_command(groups: tuple[bytes | Any, ...]) -> Command:
+    """The command that :data:`PLAIN_LINE` matches, as :func:`parse_command` would make it."""
+    _, mail, path, local_part = groups
     if path is None:
         return Data()
     raw = path.decode()
