@@ -40,7 +40,7 @@ class Limits:
     """Octets received and not yet parsed: at it ``wants_data`` is False, and beyond it
     ``receive_data()`` raises."""
     output: int = 64 * 1024
-    """Octets of replies or commands queued: at it the Need is WRITE."""
+    """Octets of replies or commands queued: at it the Need is WRITE, before another is read."""
     swallow: int = 100 * 1024 * 1024
     """Octets of a refused body, or of an over-long line, read and dropped; beyond: 421."""
     trailing: int = 64 * 1024
