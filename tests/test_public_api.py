@@ -1,6 +1,7 @@
 """The flat API: what type checkers see is what there is, and nothing of it does I/O."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,14 @@ def test_every_name_is_there() -> None:
     assert dir(smtpwire) == NAMES
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         getattr(smtpwire, "nothing")  # noqa: B009 - what is tested
+
+
+@pytest.mark.parametrize("name", modules())
+def test_what_a_module_names_is_there(name: str) -> None:
+    module = importlib.import_module(name)
+    named: list[str] = getattr(module, "__all__", [])
+    assert len(set(named)) == len(named)
+    assert [each for each in named if not hasattr(module, each)] == []
 
 
 def test_the_stub_names_the_same() -> None:

@@ -170,6 +170,21 @@ def test_too_long(path: bytes, what: str) -> None:
     assert caught.value.kind is PathErrorKind.TOO_LONG
 
 
+def test_the_limits_where_the_caller_names_none() -> None:  # RFC 5321 §4.5.3.1.1-3
+    def domain(octets: int) -> bytes:
+        return (b"x" * 49 + b".") * ((octets - 1) // 50) + b"x" * ((octets - 1) % 50 + 1)
+
+    assert len(domain(255)) == 255
+    longest = b"x" * 64 + b"@" + domain(189)
+    assert len(longest) + 2 == 256
+    assert parse_path(longest).domain == domain(189).decode()
+    with pytest.raises(PathError, match=r"^path too long$"):
+        parse_path(b"x" * 64 + b"@" + domain(190))
+    assert parse_path(b"x@" + domain(255), max_path=999).domain == domain(255).decode()
+    with pytest.raises(PathError, match=r"^domain too long$"):
+        parse_path(b"x@" + domain(256), max_path=999)
+
+
 @pytest.mark.parametrize("domain", [b"example.com", b"[192.0.2.1]", b"[x:yyyyyyyyy]"])
 def test_the_limits_are_the_callers(domain: bytes) -> None:
     assert parse_path(b"x" * 65 + b"@" + domain, max_local_part=65).local_part == "x" * 65

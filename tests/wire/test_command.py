@@ -204,6 +204,29 @@ def test_only_the_parameter_itself_lets_utf8_in() -> None:
         assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "enhanced", "reason"),
+    [
+        (b"MAIL FROM:<\xc3\xbc@c>", 553, "5.6.7", "address is not ASCII"),
+        (b"MAIL FROM:<\xff@c>", 553, "5.6.7", "address is not ASCII"),
+        (b"MAIL FROM:<\xc3\xbc@c> SMTPUTF9", 555, "5.5.4", "Parameter not recognized"),
+        (b"MAIL FROM:<\xff@c> SMTPUTF8", 501, "5.1.7", "address is not UTF-8"),
+        (b"MAIL FROM:<" + b"x" * 65 + b"@c>", 501, "5.1.7", "local part too long"),
+        (b"RCPT TO:<\xc3\xbc@c>", 553, "5.6.7", "address is not ASCII"),
+        (b"RCPT TO:<" + b"x" * 65 + b"@c>", 501, "5.1.3", "local part too long"),
+        (b"RCPT TO:<a@b..c>", 501, "5.1.3", "not an address"),
+    ],
+)
+def test_paths_refused_where_smtputf8_is_offered(
+    line: bytes, code: int, enhanced: str, reason: str
+) -> None:
+    known = {"SMTPUTF8": Parameter("SMTPUTF8", lambda raw: raw, lambda raw: raw)}
+    with pytest.raises(CommandError) as caught:
+        parse_command(line, Grammar(mail=known, smtputf8=True))
+    error = caught.value
+    assert (error.code, error.enhanced, error.reason) == (code, enhanced, reason)
+
+
 # -- SMTPUTF8 in VRFY and EXPN, RFC 6531 §3.7.4
 
 

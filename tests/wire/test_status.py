@@ -107,6 +107,43 @@ def test_the_usual_replies_have_their_class(command: str) -> None:  # RFC 5321 �
         assert code in BASIC_CODES
 
 
+def test_the_sequences_of_commands_and_replies() -> None:
+    """RFC 5321 §4.3.2, RFC 7504, RFC 3030 §2, RFC 3207 §4, RFC 4954 §4, RFC 1985 §5.1."""
+    table = """
+        GREETING 220 / 521 554
+        EHLO 250 / 502 504 550
+        HELO 250 / 502 504 550
+        LHLO 250 / 502 504 550
+        MAIL 250 / 451 452 455 503 550 552 553 555
+        RCPT 250 251 / 450 451 452 455 503 550 551 552 553 555 556
+        DATA 354 / 450 451 452 503 550 552 554
+        BDAT 250 / 451 452 503 552 554
+        END_OF_DATA 353 250 / 450 451 452 550 552 554
+        RSET 250 /
+        VRFY 250 251 252 / 502 504 550 551 553
+        EXPN 250 252 / 500 502 504 550
+        HELP 211 214 / 502 504
+        NOOP 250 /
+        QUIT 221 /
+        STARTTLS 220 / 454 501
+        AUTH 334 235 / 432 454 503 504 530 534 535 538
+        ETRN 250 251 252 253 / 458 459 500 501
+    """
+    names = {GREETING: "GREETING", END_OF_DATA: "END_OF_DATA"}
+    made = [
+        " ".join(
+            [
+                names.get(command, command),
+                *(str(code) for code in (*replies.intermediate, *replies.success)),
+                "/",
+                *(str(code) for code in replies.errors),
+            ]
+        )
+        for command, replies in COMMAND_REPLIES.items()
+    ]
+    assert made == [line.strip() for line in table.strip().splitlines()]
+
+
 def test_codes_are_sound() -> None:
     for code, basic in BASIC_CODES.items():
         assert Reply(code).code == basic.code
