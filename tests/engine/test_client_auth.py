@@ -1,5 +1,6 @@
 """AUTH on the client: initial responses, challenges, outcomes, and what is never sent in the clear."""
 
+import hmac
 from base64 import b64decode, b64encode
 from typing import Literal
 
@@ -122,6 +123,17 @@ def test_a_challenge_that_is_no_base64_is_cancelled(d: Dialogue) -> None:
     assert _authenticate(d, _mechanism("CRAM-MD5")) == b"AUTH CRAM-MD5\r\n", "another may follow"
     d.receive("334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UuZXhhbXBsZS5uZXQ+")
     assert b64decode(d.flush()).startswith(b"user ")
+    d.receive("235 ok")
+
+
+@scenario
+def test_only_blanks_around_a_challenge_are_dropped(d: Dialogue) -> None:
+    challenge = "_1@example.W"
+    _ready(d, "CRAM-MD5")
+    _authenticate(d, _mechanism("CRAM-MD5"))
+    d.receive(f"334 \t {_base64(challenge)} \t")
+    expected = hmac.new(b"pass", challenge.encode(), "md5").hexdigest()
+    assert b64decode(d.flush()) == f"user {expected}".encode()
     d.receive("235 ok")
 
 

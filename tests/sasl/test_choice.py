@@ -130,6 +130,11 @@ def test_channel_binding_by_the_default_type_or_the_one_named(
     )
 
 
+def test_without_tls_there_is_nothing_to_bind_to() -> None:
+    choice = choose_mechanism(["SCRAM-SHA-256"], PASSWORD, tls=None, bindings=EXPORTER)
+    assert choice == Choice("SCRAM-SHA-256", "")
+
+
 def test_what_this_client_could_bind_to_is_told_for_a_mechanism_without_plus() -> None:
     choice = choose_mechanism(["SCRAM-SHA-256"], PASSWORD, tls=VERIFIED, bindings=EXPORTER)
     assert choice == Choice("SCRAM-SHA-256", "tls-exporter")

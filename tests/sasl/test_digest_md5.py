@@ -180,6 +180,7 @@ def test_what_is_another_spelling(old: bytes, new: bytes) -> None:
         b"smtp/other.example",
         b"smtp/mx.example.org/other.example",
         b"smtp/mx.example.org/example.org/x",
+        b"smtp/mx.example.org/example.org/example.org",
         b"smtp",
         b"",
     ],

@@ -605,6 +605,12 @@ def test_an_error_is_acknowledged_and_proves_nothing() -> None:
         client.step(b"v=AAAA")
 
 
+def test_an_error_that_is_not_utf_8_is_told_as_well_as_may_be() -> None:
+    client = _waiting()
+    assert client.step(b"e=caf\xe9") == b""
+    assert client.error == "caf\ufffd"
+
+
 def test_a_good_proof_ends_the_exchange() -> None:
     client, server = _client(), _server()
     converse(client, server, lambda server, _: server.supply(SECRET))
