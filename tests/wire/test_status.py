@@ -162,6 +162,66 @@ def test_enhanced_codes_are_sound() -> None:  # RFC 3463 §2
         assert list(entry.basic) == sorted(set(entry.basic))
 
 
+def test_the_basic_codes_of_the_registry() -> None:  # RFC 5248 §2, and IANA's list since
+    table = """
+        X.1.1 451 550
+        X.1.3 501
+        X.1.5 250
+        X.1.8 451 501
+        X.1.10 556
+        X.2.2 552
+        X.2.3 552
+        X.2.4 450 452
+        X.3.0 221 250 421 451 550 554
+        X.3.1 452
+        X.3.2 453 521
+        X.3.4 552 554
+        X.3.6 250 251
+        X.4.1 451
+        X.4.2 421
+        X.4.3 451 550
+        X.4.5 451
+        X.5.0 220 250 251 252 253 451 452 454 458 459 501 502 503 554
+        X.5.1 430 500 501 503 530 550 554 555
+        X.5.2 500 501 502 550 555
+        X.5.3 451
+        X.5.4 451 501 502 503 504 550 555
+        X.5.6 500
+        X.6.3 554
+        X.6.4 250
+        X.6.6 554
+        X.6.7 550 553
+        X.6.8 252 550 553
+        X.6.9 550 554
+        X.7.0 220 235 450 454 500 501 503 504 530 535 550
+        X.7.1 451 454 502 503 533 550 551
+        X.7.2 550
+        X.7.4 504
+        X.7.8 535 554
+        X.7.9 534
+        X.7.10 523
+        X.7.11 524 538
+        X.7.12 422 432
+        X.7.13 525
+        X.7.14 535 554
+        X.7.15 450 550
+        X.7.16 552
+        X.7.20 550
+        X.7.21 550
+        X.7.22 550
+        X.7.23 550
+        X.7.24 451 550
+        X.7.25 550
+        X.7.26 550
+        X.7.27 550
+        X.7.29 550
+        X.7.30 550
+    """
+    made = [f"{entry} {' '.join(map(str, entry.basic))}" for entry in ENHANCED_CODES.values()]
+    listed = [line.strip() for line in table.strip().splitlines()]
+    assert [line for line in made if not line.endswith(" ")] == listed
+
+
 def test_the_registry_is_whole() -> None:
     details = {subject: [d for s, d in ENHANCED_CODES if s == subject] for subject in SUBJECTS}
     assert details == {
