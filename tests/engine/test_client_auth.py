@@ -38,7 +38,7 @@ from smtpwire.sasl import (
     SaslError,
     client_mechanism,
 )
-from smtpwire.wire.command import Auth, Data, Mail, Noop, Quit, Rset, StartTls
+from smtpwire.wire.command import Auth, Data, Hello, Mail, Noop, Quit, Rset, StartTls
 from smtpwire.wire.reply import Reply
 
 Outcome = AuthenticationOutcome
@@ -538,6 +538,35 @@ def test_starttls_behind_a_refused_chunk_ends_unsent(d: Dialogue) -> None:
     assert d.receive("452 full")[-1] == Unanswered(starttls, Cause.NOT_SENT)
     assert d.send(Rset()) == b"RSET\r\n", "nothing waits for its reply"
     d.receive("250 OK")
+
+
+@scenario
+def test_starttls_behind_the_last_chunk_ends_unsent(d: Dialogue) -> None:
+    d.greeted("STARTTLS", "CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.body(b"abc")
+    starttls = StartTls()
+    assert d.send(starttls) == b"BDAT 3 LAST\r\nabc"
+    assert d.receive("452 full")[-1] == Unanswered(starttls, Cause.NOT_SENT)
+    assert d.send(Rset()) == b"RSET\r\n", "nothing waits for its reply"
+    d.receive("250 OK")
+
+
+@scenario
+def test_hello_behind_a_refused_chunk_is_still_waited_for(d: Dialogue) -> None:
+    d.connect(ClientConfig(chunk_size=3))
+    d.greeted("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.body(b"abcdef")
+    noop = Noop()
+    d.send(noop, Hello("c.example"))
+    assert d.receive("452 full")[-1] == Unanswered(noop, Cause.NOT_SENT)
+    with pytest.raises(LocalProtocolError, match="behind Hello"):
+        d.conn.send(Noop())
+    assert d.flush() == b"EHLO c.example\r\n"
+    d.receive("250 mx.example")
 
 
 def test_xclient_ends_who_was_authenticated() -> None:
