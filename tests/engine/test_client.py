@@ -710,6 +710,17 @@ def test_lines_may_be_as_long_as_the_offer_allows() -> None:
         d.conn.send(Rcpt(Address("x" * 2000, "example.com")))
 
 
+def test_what_needs_an_extension_says_which() -> None:
+    d = _ready("SIZE")
+    prdr = Mail(ALICE, Parameters(p.PRDR(True)))
+    with pytest.raises(LocalProtocolError, match="MAIL PRDR needs PRDR, which the server"):
+        d.conn.send(prdr)
+    d.conn.send(Mail(ALICE))
+    notify = Rcpt(BOB, Parameters(p.NOTIFY(frozenset({p.Notify.NEVER}))))
+    with pytest.raises(LocalProtocolError, match="RCPT NOTIFY needs DSN, which the server"):
+        d.conn.send(notify)
+
+
 def test_injections_never_reach_the_wire() -> None:
     d = Dialogue()
     d.receive("220 mx")

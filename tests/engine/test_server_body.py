@@ -496,6 +496,15 @@ def test_nor_can_one_whose_line_is_broken(line: bytes) -> None:
         assert made.sent.endswith(b"421 4.7.0 Protocol violation\r\n")
 
 
+@pytest.mark.parametrize("line", [b"XBDAT 6\n\r\n", b"NOOP BDAT 6\n\r\n", b"BDA 6\n\r\n"])
+def test_what_is_no_chunk_can_be_told_from_commands(line: bytes) -> None:
+    made = in_transaction()
+    reply = made.feed(line + b"NOOP\r\n")
+    assert reply.startswith(b"500 5.5.2 A line ends with CRLF")
+    assert reply.endswith(b"250 2.0.0 OK\r\n")
+    assert made.arrivals(ViolationKind.CHUNK_SIZE) == []
+
+
 @pytest.mark.parametrize(
     ("config", "reply"),
     [
