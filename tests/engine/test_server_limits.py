@@ -238,6 +238,25 @@ def test_each_broken_line_is_counted_for_itself_and_up_to_the_limit() -> None:
     assert made.feed(b"x" * 999 + b"\r\n") == too_long + b"421 4.3.4 Too much data\r\n"
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [(b"NOOP\rx\r\n",), (b"NOOP\n", b"\r", b"\n"), (b"NOOP\n\r", b"\n"), (b"NOOP\n", b"\r\n")],
+)
+@pytest.mark.parametrize(
+    ("swallow", "last"), [(2, b"250 2.0.0 OK\r\n"), (1, b"421 4.3.4 Too much data\r\n")]
+)
+def test_each_octet_of_a_broken_line_is_counted_once(
+    pieces: tuple[bytes, ...], swallow: int, last: bytes
+) -> None:
+    made = session(limited(swallow=swallow))
+    for piece in pieces:
+        made.feed(piece)
+    if made.closed is None:
+        made.feed(b"NOOP\r\n")
+    refusal = b"500 5.5.2 A line ends with CRLF and holds no other CR or LF\r\n"
+    assert made.sent == refusal + last
+
+
 def test_each_refused_body_is_counted_for_itself() -> None:
     made = session(limited(message=10, swallow=1000))
     for _ in range(5):
