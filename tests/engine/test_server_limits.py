@@ -28,6 +28,7 @@ from smtpwire.engine.events import (
 )
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
+from smtpwire.engine.policy import Policy
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
@@ -255,6 +256,18 @@ def test_each_octet_of_a_broken_line_is_counted_once(
         made.feed(b"NOOP\r\n")
     refusal = b"500 5.5.2 A line ends with CRLF and holds no other CR or LF\r\n"
     assert made.sent == refusal + last
+
+
+@pytest.mark.parametrize(
+    ("swallow", "last"), [(2, b"250 2.0.0 OK\r\n"), (1, b"421 4.3.4 Too much data\r\n")]
+)
+def test_each_octet_of_a_foreign_line_is_counted_once(swallow: int, last: bytes) -> None:
+    policies = {ViolationKind.FOREIGN_PROTOCOL: Policy.ANSWER}
+    made = session(replace(limited(swallow=swallow), policies=policies), hello=None)
+    made.feed(b"GET\r\n")
+    if made.closed is None:
+        made.feed(b"NOOP\r\n")
+    assert made.sent.endswith(b"500 5.5.1 This is SMTP\r\n" + last)
 
 
 def test_each_refused_body_is_counted_for_itself() -> None:
