@@ -430,6 +430,10 @@ def calls(run: Callable[[], object]) -> int:
     return count
 
 
+FEW = 16
+"""Calls that are made now and then, however much comes."""
+
+
 def peak(run: Callable[[], object]) -> int:
     """The most octets that were allocated at once."""
     tracemalloc.start()
@@ -495,7 +499,7 @@ def test_commands_cost_linear_work(line: bytes, step: int) -> None:
 
     run(5)()
     once, twice, four_times = (calls(run(times)) for times in (60, 120, 240))
-    assert four_times - twice <= 2.2 * (twice - once)
+    assert four_times - twice <= 2.2 * (twice - once) + FEW
 
 
 def test_a_hundred_thousand_pipelined_commands() -> None:
@@ -627,7 +631,7 @@ def test_a_hundred_thousand_continuation_lines_that_are_allowed() -> None:
     run(100_000, 65536)()
     for step in (1, 7, 4096):
         once, twice, four_times = (calls(run(lines, step)) for lines in (200, 400, 800))
-        assert four_times - twice <= 2.2 * (twice - once)
+        assert four_times - twice <= 2.2 * (twice - once) + FEW
 
 
 def test_an_endless_exchange_of_a_server() -> None:
@@ -666,4 +670,4 @@ def test_a_slow_server_and_a_large_envelope() -> None:
         return play
 
     once, twice, four_times = (calls(run(recipients)) for recipients in (100, 200, 400))
-    assert four_times - twice <= 2.2 * (twice - once)
+    assert four_times - twice <= 2.2 * (twice - once) + FEW
