@@ -21,7 +21,7 @@ from smtpwire.engine.events import (
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
 from smtpwire.engine.state import State
-from smtpwire.engine.timeouts import Timeout
+from smtpwire.engine.timeouts import Timeout, Timeouts
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import parameters as p
 from smtpwire.testing import drain
@@ -886,6 +886,21 @@ def test_a_reply_as_long_as_the_backlog_is_too_long() -> None:
 def _seconds(d: Dialogue) -> float | None:
     timeout = d.conn.timeout
     return timeout and timeout.seconds
+
+
+def test_the_figures_of_rfc_5321() -> None:  # §4.5.3.2
+    minutes = 60.0
+    assert Timeouts() == Timeouts(
+        greeting=5 * minutes,
+        mail=5 * minutes,
+        rcpt=5 * minutes,
+        data=2 * minutes,
+        block=3 * minutes,
+        end_of_data=10 * minutes,
+        command=5 * minutes,
+        quit=30.0,
+        handshake=60.0,
+    )
 
 
 def test_time_is_counted_anew_with_every_reply() -> None:

@@ -51,6 +51,28 @@ def answer_pending(made: Session) -> None:
         made.conn.reply()
 
 
+def test_the_bounds_where_none_are_named() -> None:
+    assert Limits() == Limits(
+        command_line=512,
+        sasl_line=12_288,
+        message=52_428_800,
+        recipients=1000,
+        refused_recipients=200,
+        errors=20,
+        junk=100,
+        authentications=3,
+        backlog=262_144,
+        output=65_536,
+        swallow=104_857_600,
+        trailing=65_536,
+        reply_line=4096,
+        reply_lines=512,
+        reply=65_536,
+        flight=16_384,
+        in_flight=64,
+    )
+
+
 # -- counts
 
 

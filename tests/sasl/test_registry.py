@@ -11,22 +11,27 @@ from smtpwire.sasl import (
     MECHANISMS,
     PENDING,
     Anonymous,
+    AnonymousLogin,
     Ask,
     BearerToken,
     Challenge,
+    Choice,
     ClientMechanism,
     ClientMechanismConfig,
     Credentials,
     ExternalIdentity,
+    ExternalLogin,
     Failed,
     Password,
     PasswordLogin,
     Pending,
+    Preparation,
     ServerMechanism,
     ServerMechanismConfig,
     ServerStep,
     StoredSecret,
     Succeeded,
+    TokenLogin,
     UnusableCredentialsError,
     client_mechanism,
     server_mechanism,
@@ -92,6 +97,44 @@ def test_a_mechanism_asks_only_what_it_has_to_ask(mechanism: str) -> None:
             server.answer(True)
     with pytest.raises(RuntimeError, match="nothing"):
         client.answer(b"")
+
+
+def test_what_is_not_said() -> None:
+    assert PasswordLogin("u", "p") == PasswordLogin("u", "p", authzid="", mechanism="PLAIN")
+    assert TokenLogin("u", "t") == TokenLogin("u", "t", "OAUTHBEARER", host="", port=0)
+    assert ExternalLogin() == ExternalLogin(authzid="", mechanism="EXTERNAL")
+    assert AnonymousLogin() == AnonymousLogin(trace="", mechanism="ANONYMOUS")
+    assert Succeeded("u") == Succeeded("u", authzid="")
+    assert Failed("why") == Failed("why", malformed=False)
+    assert Choice("PLAIN") == Choice("PLAIN", binding_type="")
+    server = ServerMechanismConfig(scram_secret=b"")
+    assert server == ServerMechanismConfig(
+        scram_secret=b"",
+        iterations=4096,
+        stores_passwords=True,
+        service="smtp",
+        hosts=(),
+        realm="",
+        bindings={},
+        plus_offered=False,
+        external_identity="",
+        oauth_error={},
+        preparation=Preparation.LENIENT,
+        nonce=server.nonce,
+    )
+    client = ClientMechanismConfig()
+    assert client == ClientMechanismConfig(
+        host="",
+        port=0,
+        service="smtp",
+        bindings={},
+        binding_type="",
+        plus_offered=False,
+        minimum_iterations=4096,
+        maximum_iterations=1_000_000,
+        preparation=Preparation.LENIENT,
+        nonce=client.nonce,
+    )
 
 
 # --- one's own ----------------------------------------------------------------------------
