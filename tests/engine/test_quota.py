@@ -1,6 +1,6 @@
 """What LIMITS promises is held (RFC 9422)."""
 
-from tests.engine.transcript import RELAY, Session, answers, play, session
+from tests.engine.transcript import RELAY, TLS, Session, answers, play, session
 
 from smtpwire.engine.server import ServerConnection
 from smtpwire.extensions import LIMITS, ServerLimits
@@ -93,6 +93,17 @@ def test_another_ehlo_starts_no_count_anew() -> None:
     assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")
     assert made.feed(b"EHLO c.example\r\n").startswith(b"250-")
     assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"452 4.5.3")
+
+
+def test_tls_starts_the_count_anew() -> None:  # RFC 3207 §4.2
+    limits = LIMITS(ServerLimits(mailmax=1))
+    made = session(replace(RELAY, starttls=True, offer=(*RELAY.offer, limits)))
+    assert made.feed(b"MAIL FROM:<>\r\nRSET\r\n").startswith(b"250 ")
+    assert made.feed(b"STARTTLS\r\n").startswith(b"220 ")
+    made.conn.tls_started(TLS)
+    made.run()
+    assert made.feed(b"EHLO c.example\r\n").startswith(b"250-")
+    assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")
 
 
 def test_helo_has_no_extensions_and_no_limits() -> None:

@@ -144,6 +144,13 @@ def test_a_line_may_end_at_the_blank_behind_the_most_octets() -> None:
     assert format_reply(Reply(250, f"{long} y"), limit=64) == b"250-%b\r\n250 y\r\n" % long.encode()
 
 
+def test_a_piece_that_begins_with_a_blank_is_cut_behind_it() -> None:
+    text = "x" * 58 + "  " + "y" * 60
+    assert format_reply(Reply(250, text), limit=64) == (
+        b"250-%b\r\n250- %b\r\n250 yyy\r\n" % (b"x" * 58, b"y" * 57)
+    )
+
+
 def test_a_line_of_exactly_the_limit_is_not_wrapped() -> None:
     assert format_reply(Reply(250, "a" * 506)) == b"250 " + b"a" * 506 + b"\r\n"
 
