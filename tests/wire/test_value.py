@@ -121,6 +121,22 @@ def test_replace() -> None:
         replace(Point(1), x=-1)
 
 
+def test_what_a_class_defines_itself_stays() -> None:
+    @final
+    @value
+    class Own:
+        x: int
+
+        def __init__(self) -> None:
+            object.__setattr__(self, "x", 7)
+
+        def __repr__(self) -> str:
+            return "mine"
+
+    assert Own().x == 7
+    assert repr(Own()) == "mine"
+
+
 def test_generic_with_its_argument_written_out() -> None:
     assert Box[int](1) == Box(1)
 
