@@ -993,6 +993,16 @@ def test_stats_and_repr() -> None:
     assert d.conn.pending is None
 
 
+def test_commands_are_counted_as_they_are_written() -> None:
+    d = _ready("PIPELINING")
+    d.send(Mail(ALICE))
+    d.send(Rcpt(BOB))
+    assert d.conn.stats.commands == 3
+    d.receive("250 OK")
+    d.send(Rcpt(CAROL))
+    assert d.conn.stats.commands == 4
+
+
 @scenario
 def test_what_comes_after_the_end_is_dropped(d: Dialogue) -> None:
     d.greeted("SIZE")

@@ -9,6 +9,7 @@ from tests.engine.transcript import (
     GREETING,
     LMTP,
     RELAY,
+    TLS,
     Session,
     answers,
     by_default,
@@ -509,6 +510,19 @@ def test_an_offer_that_cannot_be_kept(offering: Callable[[ServerConnection], Non
     with pytest.raises(LocalProtocolError):
         offering(made.conn)
     assert state_of(made.conn) == before
+
+
+def test_starttls_is_offered_once() -> None:
+    config = replace(RELAY, starttls=True)
+    made = session(config, wait)
+    made.feed(b"EHLO c.example\r\n")
+    made.conn.offer(STARTTLS(True))
+    made.conn.reply()
+    assert made.run() == b"250-mx.example\r\n250 STARTTLS\r\n"
+    made = session(config, wait, tls=TLS)
+    made.feed(b"EHLO c.example\r\n")
+    with pytest.raises(LocalProtocolError, match="STARTTLS is not possible now"):
+        made.conn.offer(STARTTLS(True))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LEGAL if kind not in (Connected, Hello)])

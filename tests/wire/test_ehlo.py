@@ -99,6 +99,11 @@ def test_lines_are_kept_as_they_came() -> None:
     assert [item.line for item in response.keywords] == ["SIZE 10", "AUTH A B"]
 
 
+def test_mechanisms_of_one_line_stay_as_they_came() -> None:
+    [auth] = parse(b"250-x\r\n250 AUTH=PLAIN LOGIN PLAIN\r\n").keywords
+    assert (auth.raw, auth.parameters) == ("AUTH=PLAIN LOGIN PLAIN", "PLAIN LOGIN PLAIN")
+
+
 def test_unknown_keywords_are_kept_with_their_parameters() -> None:
     response = parse(b"250-x\r\n250-X-Private One  two\r\n250 HELP\r\n")
     assert response.keywords[0] == EhloKeyword("X-PRIVATE", "One two")
