@@ -993,6 +993,23 @@ def test_stats_and_repr() -> None:
     assert d.conn.pending is None
 
 
+@pytest.mark.parametrize("chunking", [False, True])
+def test_with_the_connection_the_body_ends(chunking: bool) -> None:
+    d = _ready("CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=chunking))
+    if not chunking:
+        d.receive("354 go ahead")
+    d.conn.send_body(b"a line\r\n")
+    d.conn.timed_out()
+    with pytest.raises(LocalProtocolError, match="no body is open"):
+        d.conn.send_body(b"another\r\n")
+    with pytest.raises(LocalProtocolError, match="no body is open"):
+        d.conn.end_body()
+    assert d.need() is Need.CLOSE
+    assert d.conn.data_to_send() == b""
+
+
 def test_commands_are_counted_as_they_are_written() -> None:
     d = _ready("PIPELINING")
     d.send(Mail(ALICE))

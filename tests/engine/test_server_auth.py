@@ -800,7 +800,14 @@ def test_a_response_may_be_as_long_as_the_backlog_and_no_longer() -> None:
     assert made.conn.wants_data
 
 
-@pytest.mark.parametrize("line", [b"AUTH PLAIN !\r\n", b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"AUTH PLAIN !\r\n",
+        b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n",
+        b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n",
+    ],
+)
 def test_the_end_of_an_exchange_is_not_held_back(line: bytes) -> None:  # RFC 2920 §3.2
     made = authenticating()
     made.conn.receive_data(line + b"NOOP\r\n")
