@@ -411,14 +411,22 @@ def test_the_greeting_is_not_held_back_by_talk_before_it() -> None:
     assert made.conn.data_to_send() == b"220 mx.example ESMTP\r\n"
 
 
-def test_a_refusal_of_data_is_not_held_back() -> None:
-    made = session(answer=answers({Data: Reply(550, "No")}))
+@pytest.mark.parametrize(
+    ("reply", "sent"),
+    [
+        (Reply(550, "No"), b"550 5.0.0 No\r\n"),
+        (Reply(354, "Go on"), b"354 Go on\r\n"),
+        ((), b"354 Go ahead\r\n"),
+    ],
+)
+def test_the_reply_to_data_is_not_held_back(reply: Reply | tuple[()], sent: bytes) -> None:
+    made = session(answer=answers({Data: reply}))
     made.feed(b"MAIL FROM:<>\r\nRCPT TO:<c@d.example>\r\n")
-    made.conn.receive_data(b"DATA\r\nRSET\r\n")
+    made.conn.receive_data(b"DATA\r\nRSET\r\n.\r\n")
     while not isinstance(item := made.conn.next_event(), Need):
         made.tell(item)
     assert item is Need.WRITE
-    assert made.conn.data_to_send() == b"550 5.0.0 No\r\n"
+    assert made.conn.data_to_send() == sent
 
 
 # -- what may be shown
@@ -640,12 +648,13 @@ def test_a_plain_line_is_held_to_the_limit(limit: int, code: bytes) -> None:
     assert made.feed(line)[:3] == code
 
 
-def test_a_foreign_word_of_several_lines_is_traced_behind_what_came_before() -> None:
+@pytest.mark.parametrize("before", [b"NOOP\r\n", b"RSET\r\n"])
+def test_a_foreign_word_of_several_lines_is_traced_behind_what_came_before(before: bytes) -> None:
     made = session(hello=None)
     shown: list[tuple[str, bytes]] = []
     made.conn.trace = lambda direction, octets: shown.append((direction, octets))
-    made.feed(b"NOOP\r\nGET / HTTP/1.1\r\n")
+    made.feed(before + b"GET / HTTP/1.1\r\n")
     assert [octets for direction, octets in shown if direction == "received"] == [
-        b"NOOP\r\n",
+        before,
         b"GET\r\n",
     ]
