@@ -394,6 +394,16 @@ def test_behind_a_refused_rset_nothing_is_planned_that_was_refused(d: Dialogue) 
 
 
 @scenario
+def test_behind_a_refused_rset_the_rest_of_the_flight_is_still_planned(d: Dialogue) -> None:
+    d.greeted("PIPELINING")
+    d.send(Rset(), Mail(ALICE), Rcpt(BOB))
+    d.receive("500 never heard of it")
+    assert d.send(Data()) == b"DATA\r\n"
+    d.receive("250 OK", "250 OK", "354 go ahead")
+    assert d.conn.state is State.DATA
+
+
+@scenario
 def test_rset_and_noop_before_ehlo(d: Dialogue) -> None:
     d.receive("220 mx")
     d.send(Rset(), Noop("text"))
@@ -970,6 +980,9 @@ def test_abort() -> None:
     ]
     d.conn.abort()
     assert d.need() is Need.CLOSE
+    conn = ClientConnection()
+    conn.abort()
+    assert drain(conn) == ([Closed(CloseReason.ABORTED, None, "")], Need.CLOSE)
 
 
 # -- what can be read

@@ -382,6 +382,43 @@ def test_quoting_is_undone(realm: str) -> None:
     assert quoted[1] in challenge.data
 
 
+SINGLE_IN_BOTH = ["nonce", "qop", "charset", "maxbuf"]
+
+
+@pytest.mark.parametrize("name", [*SINGLE_IN_BOTH, "stale", "algorithm"])
+def test_what_may_stand_once_in_a_challenge(name: str) -> None:  # RFC 2831 §2.1.1
+    given = dict(part.partition("=")[::2] for part in CHALLENGE.decode().split(","))
+    value = given.get(name, "1")
+    once = CHALLENGE if name in given else CHALLENGE + f",{name}={value}".encode()
+    assert _client().step(once)
+    with pytest.raises(BadChallengeError, match="malformed digest-challenge"):
+        _client().step(once + f",{name}={value}".encode())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *SINGLE_IN_BOTH,
+        "username",
+        "realm",
+        "cnonce",
+        "nc",
+        "digest-uri",
+        "response",
+        "authzid",
+        "cipher",
+    ],
+)
+def test_what_may_stand_once_in_a_response(name: str) -> None:  # RFC 2831 §2.1.2
+    response = _response(authzid="user")
+    given = dict(part.partition("=")[::2] for part in response.decode().split(","))
+    value = given.get(name, "1")
+    once = response if name in given else response + f",{name}={value}".encode()
+    assert isinstance(_server().step(once), Ask)
+    step = _server().step(once + f",{name}={value}".encode())
+    assert step == Failed("malformed or unacceptable digest-response", malformed=True)
+
+
 def test_the_longest_response() -> None:  # RFC 2831 §2.1.2: less than 4096 octets
     response = _response()
     longest = response + b",x=" + b"y" * (4095 - len(response) - 3)

@@ -68,6 +68,17 @@ def test_a_port_which_is_none(port: bytes) -> None:
     assert step == Ask(TokenLogin("u", "t", "OAUTHBEARER"))
 
 
+def test_only_oauthbearer_escapes_the_user_name() -> None:  # RFC 7628 §3.1, RFC 5801 §4
+    bearer = server_mechanism("OAUTHBEARER", server_config())
+    assert bearer.start(b"n,a=a=2Cb=3D,\x01auth=Bearer t\x01\x01") == Ask(
+        TokenLogin("a,b=", "t", "OAUTHBEARER")
+    )
+    xoauth2 = server_mechanism("XOAUTH2", server_config())
+    assert xoauth2.start(b"user=a=2Cb=3D\x01auth=Bearer t\x01\x01") == Ask(
+        TokenLogin("a=2Cb=3D", "t", "XOAUTH2")
+    )
+
+
 def test_unknown_keys_are_ignored() -> None:
     message = b"n,a=u,\x01mthd=GET\x01auth=Bearer t\x01x=a b\tc\x01\x01"
     step = server_mechanism("OAUTHBEARER", server_config()).start(message)
