@@ -287,3 +287,25 @@ def test_a_cached_offer_without_the_extension_is_not_relied_on() -> None:
     assert d.send(Hello("c.example")) == b""
     with pytest.raises(LocalProtocolError, match="behind Hello"):
         d.conn.send(Mail(ALICE))
+
+
+@scenario
+def test_a_handshake_may_fail_without_a_reason(d: Dialogue) -> None:
+    d.greeted("STARTTLS")
+    d.send(StartTls())
+    d.receive("220 go")
+    d.conn.tls_failed()
+    d.need()
+    closed = d.events[-1]
+    assert isinstance(closed, Closed)
+    assert closed.error == ""
+
+
+def test_names_of_the_handshake_are_given_by_name() -> None:
+    assert TlsInfo("TLSv1.3", server_name="mx.example", alpn="smtp").alpn == "smtp"
+    with pytest.raises(TypeError):
+        TlsInfo("TLSv1.3", "", True, {}, None, "mx.example")  # type: ignore[call-arg]
+
+
+def test_the_same_mechanisms_are_the_default() -> None:
+    assert not ExtensionsChanged(Offer(), Offer()).mechanisms_differ

@@ -102,6 +102,11 @@ def test_the_default_policies_are_possible() -> None:
 # -- replies
 
 
+def test_trouble_at_a_login_is_a_temporary_failure() -> None:  # RFC 4954 §6
+    reply = DEFAULT_REPLIES[ReplyKind.AUTH_TROUBLE]
+    assert (reply.code, reply.enhanced) == (454, "4.7.0")
+
+
 @pytest.mark.parametrize("kind", ReplyKind)
 def test_a_reply_may_have_other_words(kind: ReplyKind) -> None:
     code = DEFAULT_REPLIES[kind].code

@@ -86,6 +86,10 @@ def test_a_header_that_names_no_destination() -> None:
     )
 
 
+def test_nothing_is_known_of_a_peer_at_first() -> None:
+    assert Peer() == Peer("", 0, "", "", "", "", "", 0, None)
+
+
 def test_version_2() -> None:
     addresses = bytes((198, 51, 100, 7, 192, 0, 2, 25)) + (4711).to_bytes(2, "big") + b"\0\x19"
     header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + addresses
