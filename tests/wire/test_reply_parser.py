@@ -42,6 +42,7 @@ def read_every_way(octets: bytes, **settings: int) -> list[Reply | ReplyError]:
         ),
         (b"250\tok\r\n", Reply(250, "ok")),
         (b"250ok\r\n", Reply(250, "ok")),
+        (b"250X\r\n", Reply(250, "X")),
         (b"250  two\tblanks \r\n", Reply(250, " two\tblanks ")),
         (b"354 - go\r\n", Reply(354, "- go")),
         pytest.param(b"250 o\0k\r\n", Reply(250, "o\\x00k"), id="D-REP-008"),
