@@ -150,3 +150,15 @@ def test_cached_property_where_there_is_a_dict() -> None:
 def test_copies_and_pickles(item: object) -> None:
     for copied in (copy.copy(item), copy.deepcopy(item), pickle.loads(pickle.dumps(item))):
         assert copied == item
+
+
+def test_fields_of_a_class_by_name_are_all_by_name() -> None:
+    @final
+    @value(kw_only=True)
+    class Secrets:
+        secret: str = field(default="", repr=False)
+
+    assert Secrets(secret="x") != Secrets()
+    assert vars(Secrets)["__match_args__"] == ()
+    with pytest.raises(TypeError):
+        Secrets("x")  # type: ignore[call-arg]
