@@ -8,6 +8,7 @@ from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
 from smtpwire.engine.replies import DEFAULT_REPLIES, ReplyKind
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.tls import PeerCertificate, TlsInfo
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
     AUTH,
@@ -21,7 +22,11 @@ from smtpwire.extensions import (
     SIZE,
     SMTPUTF8,
     STARTTLS,
+    Extension,
     Profile,
+    When,
+    flag,
+    no_parameter,
 )
 from smtpwire.sasl.plain import PlainServer
 from smtpwire.wire.reply import Reply
@@ -175,6 +180,24 @@ def test_one_plan_for_each_situation() -> None:
     assert one.extensions is two.extensions
     assert STARTTLS in one.extensions
     assert REQUIRETLS not in one.extensions
+
+
+def test_an_extension_is_offered_when_it_says() -> None:
+    clear, secured = (
+        Extension(f"X-{when.name}", "none", "for this test", flag, no_parameter, when=when)
+        for when in (When.BEFORE_TLS, When.UNDER_TLS)
+    )
+    config = replace(RELAY, offer=(clear, secured))
+    before, under = ServerConnection(config), ServerConnection(config, tls=TlsInfo("TLSv1.3"))
+    assert before.extensions.keywords == ("X-BEFORE_TLS", "SIZE")
+    assert under.extensions.keywords == ("X-UNDER_TLS", "SIZE")
+
+
+def test_of_a_handshake_nothing_is_assumed() -> None:
+    assert TlsInfo() == TlsInfo(
+        version="", cipher="", verified=False, bindings={}, peer=None, server_name="", alpn=""
+    )
+    assert PeerCertificate(b"") == PeerCertificate(der=b"", names=())
 
 
 def test_scram_needs_a_secret_worth_the_name_and_enough_iterations() -> None:
