@@ -40,7 +40,7 @@ HASHES: list[tuple[hashes.HashAlgorithm, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("algorithm", "name"), HASHES, ids=str)
+@pytest.mark.parametrize(("algorithm", "name"), HASHES, ids=[name for _, name in HASHES])
 def test_the_hash_of_the_signature(
     algorithm: hashes.SHA224 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512, name: str
 ) -> None:
