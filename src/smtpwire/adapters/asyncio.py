@@ -30,7 +30,7 @@ from smtpwire.adapters.session import (
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer, ServerEvent
-from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_REPLY, NEED_TLS, NEED_WRITE, Need
+from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
@@ -174,8 +174,8 @@ class ServerProtocol(asyncio.Protocol):
     def _meet(self, need: Need, handled: ServerEvent | None) -> bool:
         """Flush, then do what the engine needs; True where it goes on at once."""
         self.flush()
-        if need is NEED_REPLY and handled is not None:
-            settle(self.conn, self._config, handled)  # its handler gave no reply
+        if handled is not None and handled is self.conn.pending:  # its handler gave no reply
+            settle(self.conn, self._config, handled)
             return True
         if need is NEED_TLS:
             return not self._eager.begin(None, self._upgrade())
