@@ -464,7 +464,8 @@ class Client(AsyncClient, asyncio.Protocol):
     async def close(self) -> None:
         """Close without a word."""
         self.conn.abort("closed by the application")
-        self._transport.close()
+        if not self._transport.is_closing():  # closed twice, Python 3.11.2's cannot be aborted
+            self._transport.close()
         if self.conn.tls is not None:
             self._transport.abort()  # close_notify is out; no answer to it is waited for
         await asyncio.wait([self._lost], timeout=1)
