@@ -11,7 +11,7 @@ from smtpwire.wire.parameter import Parameter
 __all__ = ["CHECKPOINT", "TRANSID_PARAMETER"]
 
 # RFC 1845 §2 (4): atoms of everything but blanks, controls, tspecials and dots.
-_ATOMS: Final = r"[!#-'*+\-0-9A-Z^-~]++(?:\.[!#-'*+\-0-9A-Z^-~]++)*+"
+_ATOMS: Final = r"[!#-'*+\-0-9A-Z^-~]++(?:\.[!#-'*+\-0-9A-Z^-~]++)*"
 _TRANSID: Final = rf"<({_ATOMS}@{_ATOMS})>"
 _LENGTH: Final = 80
 

@@ -36,7 +36,7 @@ _BLANKS = rb"[ \t\r\n]*+"
 _SEPARATORS = re.compile(rb"[ \t\r\n,]*+")
 _DIRECTIVE = re.compile(
     rb"(?P<name>[!#-'*+\-.0-9A-Z^-z|~]++)%b=%b"
-    rb'(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<token>[^\x00-\x20",\x7f-\xff]++))%b(?:,|\Z)'
+    rb'(?:"(?P<quoted>(?:[^"\\]++|\\.)*)"|(?P<token>[^\x00-\x20",\x7f-\xff]++))%b(?:,|\Z)'
     % (_BLANKS, _BLANKS, _BLANKS),
     re.DOTALL,
 )

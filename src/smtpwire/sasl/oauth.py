@@ -28,12 +28,12 @@ from smtpwire.sasl.questions import TokenLogin
 __all__ = ["OAuthBearerClient", "OAuthBearerServer", "XOAuth2Client", "XOAuth2Server"]
 
 # RFC 7628 §3.1: gs2-header kvsep *kvpair kvsep. p= needs a channel binding: there is none.
-_SASLNAME = rb"(?:[^\0-\x1f,=\x7f]|=2C|=3D)++"
+_SASLNAME = rb"(?:[^\0-\x1f,=\x7f]++|=2C|=3D)+"
 _BEARER_RESPONSE = re.compile(
-    rb"[ny],(?:a=(?P<user>%b))?,\x01(?P<pairs>(?:[A-Za-z]++=[\t\n\r -~]*+\x01)*+)\x01" % _SASLNAME
+    rb"[ny],(?:a=(?P<user>%b))?,\x01(?P<pairs>(?:[A-Za-z]++=[\t\n\r -~]*+\x01)*)\x01" % _SASLNAME
 )
 _XOAUTH2_RESPONSE = re.compile(
-    rb"user=(?P<user>[^\0-\x1f\x7f]++)\x01(?P<pairs>(?:[A-Za-z]++=[\t\n\r -~]*+\x01)*+)\x01"
+    rb"user=(?P<user>[^\0-\x1f\x7f]++)\x01(?P<pairs>(?:[A-Za-z]++=[\t\n\r -~]*+\x01)*)\x01"
 )
 # RFC 6750 §2.1; the scheme's case does not matter (RFC 7628 §4)
 _BEARER = re.compile(rb"bearer +([!-~]++)", re.IGNORECASE)

@@ -42,16 +42,16 @@ HASHES: Final = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-51
 
 _NONCE = rb"[!-+\--~]++"  # printable ASCII except the comma
 _BASE64 = rb"[A-Za-z0-9+/]++={0,2}"
-_SASLNAME = rb"(?:[^\0,=]|=2C|=3D)++"
+_SASLNAME = rb"(?:[^\0,=]++|=2C|=3D)+"
 # §5.1: m= must fail wherever it stands; other unknown attributes are ignored.
-_EXTENSIONS = rb"(?:,[A-Za-ln-z]=[^\0,]++)*+"
+_EXTENSIONS = rb"(?:,[A-Za-ln-z]=[^\0,]++)*"
 
 _CLIENT_FIRST = re.compile(
     rb"((?:(?P<flag>[ny])|p=(?P<type>[A-Za-z0-9.\-]++)),(?:a=(?P<authzid>%b))?,)"
     rb"(?P<bare>n=(?P<username>%b),r=(?P<nonce>%b)%b)" % (_SASLNAME, _SASLNAME, _NONCE, _EXTENSIONS)
 )
 _CLIENT_FINAL = re.compile(
-    rb"(?P<bare>c=(?P<binding>%b),r=(?P<nonce>%b)(?:,[A-Za-ln-oq-z]=[^\0,]++)*+),p=(?P<proof>%b)"
+    rb"(?P<bare>c=(?P<binding>%b),r=(?P<nonce>%b)(?:,[A-Za-ln-oq-z]=[^\0,]++)*),p=(?P<proof>%b)"
     % (_BASE64, _NONCE, _BASE64)
 )
 _SERVER_FIRST = re.compile(

@@ -479,7 +479,7 @@ def _hello(
     return parse
 
 
-_QUOTED_PATH: Final = rb'<(?:[^">]++|"(?:[^"\\]++|\\.)*+")*+>'
+_QUOTED_PATH: Final = rb'<(?:[^">]++|"(?:[^"\\]++|\\.)*")*>'
 
 
 def _split_path(

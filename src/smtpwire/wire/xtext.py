@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 # xchar: "!" to "~" less "+" and "="; hexchar: "+" and two digits, upper case. RFC 3461 §4.
-_XTEXT: Final = r"(?:[!-*,-<>-~]|\+[2-7][0-9A-F])*+"
+_XTEXT: Final = r"(?:[!-*,-<>-~]++|\+[2-7][0-9A-F])*"
 _HEXCHAR: Final = r"\+([0-9A-F]{2})"
 _TO_ENCODE: Final = r"[ +=]"
 _PRINTABLE: Final = r"[ -~]*+"
@@ -56,7 +56,7 @@ _EMBEDDED: Final = r"\\x\{([0-9A-F]{2,6})\}"
 # QCHAR, and for unitext everything beyond ASCII but for lone surrogates.
 # Compiled when first used, as all that is rarely met: re keeps it.
 _UTF8_ADDRESS: Final = (
-    r"(?:[!-*,-<>-\[\]-~\x80-\ud7ff\ue000-\U0010ffff]|\\x\{(?:" + _HEXPOINT + r")\})++"
+    r"(?:[!-*,-<>-\[\]-~\x80-\ud7ff\ue000-\U0010ffff]++|\\x\{(?:" + _HEXPOINT + r")\})+"
 )
 _ADDRESS: Final = r"[ -~\x80-\ud7ff\ue000-\U0010ffff]++"
 _NOT_QCHAR: Final = r"[^!-*,-<>-\[\]-~]"
