@@ -224,7 +224,8 @@ def test_the_message_is_printed_and_harmless(tmp_path: Path) -> None:
             client.sendmail("a@example.com", ["b@example.org"], HEADER + body)
             client.noop()
         assert served.end() == 0
-    assert "1 C: mail FROM:<a@example.com>" in served.output
+    # From Python 3.13 on smtplib writes "mail from:".
+    assert re.search(r"1 C: mail (FROM|from):<a@example\.com>", served.output)
     assert "1 S: 354 Go ahead" in served.output
     assert "1 | \\x1b[2J \\x9b \\u202eevil" in served.output
     assert "1 | Grüße" in served.output
