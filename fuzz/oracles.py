@@ -1,6 +1,7 @@
 """What holds of every session, however it went."""
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from smtpwire.engine.events import (
     AuthenticationEnded,
@@ -14,6 +15,8 @@ from smtpwire.engine.events import (
     ServerEvent,
     Unanswered,
 )
+from smtpwire.engine.need import Need
+from smtpwire.engine.timeouts import Timeout
 from smtpwire.wire.command import Command, Data
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.reply_parser import ReplyParser
@@ -23,6 +26,7 @@ __all__ = [
     "check_one_end",
     "check_own_words",
     "check_server_brackets",
+    "flushed",
     "replies_of",
 ]
 
@@ -43,6 +47,32 @@ def replies_of(octets: bytes) -> list[Reply]:
         replies.append(reply)
     assert not parser.pending
     return replies
+
+
+class Timed(Protocol):
+    """What either engine tells its adapter of time."""
+
+    @property
+    def timeout(self) -> Timeout | None: ...
+
+    def next_event(self) -> object: ...
+
+    def data_to_send(self) -> bytes: ...
+
+
+def flushed(conn: Timed, need: Need) -> bytes:
+    """What an adapter writes at a Need; somebody is waited for while it writes and while it reads.
+
+    Where it may read on, nothing has changed by the writing.
+    """
+    octets = conn.data_to_send()
+    assert conn.data_to_send() == b"", "it is handed out once"
+    if octets:
+        assert conn.timeout is not None, "a peer that reads nothing is noticed"
+        if need is not Need.WRITE:
+            assert conn.next_event() is need
+    assert need is not Need.DATA or conn.timeout is not None, "a silent peer is noticed"
+    return octets
 
 
 def check_one_end(events: Sequence[ServerEvent | ClientEvent]) -> None:

@@ -26,6 +26,7 @@ from smtpwire.engine.events import (
 from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.state import State
 from smtpwire.engine.violation import ProtocolViolation
 from smtpwire.extensions import parameters as p
 from smtpwire.extensions.atrn import Atrn
@@ -433,6 +434,14 @@ class Sessions(RuleBasedStateMachine):
             if isinstance(event, ProtocolViolation)
         ]
         assert not blamed
+
+    @invariant()
+    def a_silent_client_is_noticed(self) -> None:
+        if not hasattr(self, "pair"):
+            return
+        server = self.pair.server
+        if server.pending is None and server.state is not State.CLOSED:
+            assert server.timeout is not None
 
     def teardown(self) -> None:
         if not hasattr(self, "pair"):

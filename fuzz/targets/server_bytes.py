@@ -7,7 +7,7 @@ import re
 from typing import Final, final
 
 from fuzz.choices import Choices, cut
-from fuzz.oracles import check_one_end, check_server_brackets, replies_of
+from fuzz.oracles import check_one_end, check_server_brackets, flushed, replies_of
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     BodyChunk,
@@ -232,7 +232,7 @@ class Session:
             item = self.conn.next_event()
             if isinstance(item, Need):
                 assert self.conn.next_event() is item  # it stays
-                self._flush()
+                self._flush(item)
                 self.need = item
                 if item is Need.WRITE:
                     continue
@@ -240,9 +240,10 @@ class Session:
                 return
             self._take(item)
 
-    def _flush(self) -> None:
-        octets = self.conn.data_to_send()
+    def _flush(self, need: Need) -> None:
+        octets = flushed(self.conn, need)
         self.sent += octets
+        assert self.conn.stats.octets_sent == len(self.sent), "what is handed out is never lost"
         recipients = self._config.limits.recipients
         assert len(octets) <= self._config.limits.output + 2048 + 100 * min(recipients, 200)
 
@@ -284,7 +285,8 @@ class Session:
                 try:
                     self.conn.timed_out()
                 except LocalProtocolError:
-                    assert self.conn.timeout is None  # none runs while a question is pending
+                    # Of a pending question only the write before it is timed.
+                    assert self.conn.timeout is None
 
     def _try_reply(self, *replies: Reply) -> None:
         """An answer that may be illegal here; then nothing has changed."""

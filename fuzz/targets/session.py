@@ -10,7 +10,13 @@ from typing import Final, TypeVar, final
 
 from fuzz.choices import Choices
 from fuzz.dialogue import client
-from fuzz.oracles import check_commands_end, check_one_end, check_server_brackets, replies_of
+from fuzz.oracles import (
+    check_commands_end,
+    check_one_end,
+    check_server_brackets,
+    flushed,
+    replies_of,
+)
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
@@ -425,7 +431,7 @@ class Session:
         while True:
             item = self.server.next_event()
             if isinstance(item, Need):
-                sent = self.server.data_to_send()
+                sent = flushed(self.server, item)
                 self._replies += sent
                 self._to_client += sent
                 self._server_need = item

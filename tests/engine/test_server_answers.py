@@ -277,7 +277,7 @@ def test_a_shutdown_waits_for_the_answer(kind: type[Request]) -> None:
 def test_what_ends_the_connection_takes_the_question_away(kind: type[Request]) -> None:
     made = asked(kind)
     with pytest.raises(LocalProtocolError):
-        made.conn.timed_out()  # it is the application that is slow
+        made.conn.timed_out()  # nothing is being written: it is the application that is slow
     made.conn.abort("gone")
     assert made.conn.pending is None
     with pytest.raises(LocalProtocolError):

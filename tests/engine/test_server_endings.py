@@ -255,6 +255,7 @@ class Anything:
             self.events.append(item)
         assert self.conn.next_event() is item
         assert self.conn.pending is None or item is Need.REPLY
+        assert item is not Need.DATA or self.conn.timeout is not None, "somebody is waited for"
         self.need = item
 
     def call(self, act: Callable[[], object]) -> None:
@@ -287,7 +288,8 @@ class Anything:
             case "tls_failed":
                 self.call(lambda: conn.tls_failed("no"))
             case _:
-                conn.data_to_send()
+                if conn.data_to_send():
+                    assert conn.timeout is not None, "a peer that reads nothing is noticed"
         self.pull()
 
 

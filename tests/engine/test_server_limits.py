@@ -8,6 +8,7 @@ import pytest
 from tests.engine.transcript import (
     LMTP,
     RELAY,
+    Answer,
     Session,
     answers,
     play,
@@ -27,7 +28,7 @@ from smtpwire.engine.events import (
     MessageAborted,
 )
 from smtpwire.engine.limits import Limits
-from smtpwire.engine.need import Need
+from smtpwire.engine.need import Need, ServerNeed
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
@@ -369,6 +370,8 @@ def test_write_stays_until_it_is_flushed() -> None:
 
 # -- time
 
+REFUSING_RCPT: Final = answers({Rcpt: Reply(550, "Nobody here")})
+
 
 def test_time_is_measured_by_what_is_waited_for() -> None:
     config = replace(RELAY, timeouts=replace(Timeouts(), command=1.0, block=2.0))
@@ -556,3 +559,124 @@ def test_lmtp_counts_a_message_once() -> None:
     assert stats.octets_received == len(b"LHLO c\r\n") + len(ENVELOPE) + 23 + 6 + 7
     assert [event.data for event in made.events if isinstance(event, BodyChunk)] == [b"hi\r\n"]
     assert not any(isinstance(event, ProtocolViolation) for event in made.events)
+
+
+def timed() -> ServerConfig:
+    """A service whose figures for time can be told apart."""
+    timeouts = replace(Timeouts(), command=1.0, block=2.0, handshake=3.0, quit=4.0)
+    return replace(RELAY, starttls=True, timeouts=timeouts)
+
+
+def handed_out(made: Session) -> float:
+    """Hand out what is queued; the time for writing it. Whose turn it is does not matter."""
+    before = made.conn.timeout
+    assert made.conn.data_to_send()
+    writing = made.conn.timeout
+    assert writing is not None
+    assert writing != before, "the timer starts anew"
+    assert made.conn.data_to_send() == b""
+    assert made.conn.timeout == writing, "nothing was handed out"
+    return writing.seconds
+
+
+def pull(made: Session) -> ServerNeed:
+    """Up to the next Need, answering by default, and flushing nothing."""
+    while not isinstance(item := made.conn.next_event(), Need):
+        made.tell(item)
+    return item
+
+
+@pytest.mark.parametrize(
+    ("octets", "need", "seconds"),
+    [
+        (b"RSET\r\n", Need.DATA, 1.0),
+        (ENVELOPE + b"DATA\r\n", Need.DATA, 2.0),
+        (ENVELOPE + b"BDAT 3\r\nabc", Need.DATA, 2.0),
+        (b"NOOP\r\nNOOP\r\n", Need.WRITE, 1.0),
+        (b"STARTTLS\r\n", Need.TLS, 3.0),
+        (b"QUIT\r\n", Need.CLOSE, 4.0),
+    ],
+)
+def test_writing_is_timed(octets: bytes, need: Need, seconds: float) -> None:
+    made = session(timed())
+    made.conn.receive_data(octets)
+    assert pull(made) is need
+    assert handed_out(made) == seconds
+    if need is Need.CLOSE:
+        assert pull(made) is Need.CLOSE
+        assert made.conn.timeout is None, "it was written"
+
+
+def test_writing_is_timed_while_a_question_is_pending() -> None:
+    made = session(timed(), wait)
+    made.conn.receive_data(b"RSET\r\nVRFY c\r\n")
+    assert pull(made) is Need.REPLY
+    assert made.conn.timeout is None, "the application is to act"
+    assert handed_out(made) == 1.0
+    assert pull(made) is Need.REPLY
+    assert made.conn.timeout is None, "it was written"
+
+
+def test_who_reads_nothing_gains_one_write_and_no_more() -> None:
+    """Reading what comes next is not timed anew: writing was no progress of the peer's."""
+    made = session(timed())
+    made.conn.receive_data(b"NOOP\r\n")
+    assert pull(made) is Need.DATA
+    handed_out(made)
+    writing = made.conn.timeout
+    assert pull(made) is Need.DATA
+    assert made.conn.timeout == writing
+    assert made.conn.data_to_send() == b""
+    made.feed(b"NOO")
+    assert made.conn.timeout == writing
+
+
+def test_too_slow_a_reader_while_a_question_is_pending() -> None:
+    made = session(timed(), wait)
+    made.conn.receive_data(ENVELOPE)
+    assert pull(made) is Need.REPLY
+    made.conn.reply()
+    assert pull(made) is Need.REPLY
+    handed_out(made)
+    made.conn.timed_out()
+    assert made.conn.pending is None
+    assert made.conn.timeout is None
+    assert made.run() == b"", "nothing more is written to that stream"
+    assert made.closed == Closed(CloseReason.TIMEOUT)
+
+
+def test_too_slow_a_reader_of_the_last_words() -> None:
+    made = session(timed())
+    made.conn.receive_data(b"QUIT\r\n")
+    assert pull(made) is Need.CLOSE
+    handed_out(made)
+    made.conn.timed_out()
+    assert made.conn.timeout is None
+    assert pull(made) is Need.CLOSE
+    assert [event for event in made.events if isinstance(event, Closed)] == [
+        Closed(CloseReason.QUIT, Reply(221, "Goodbye", "2.0.0"))
+    ], "it had ended, and told so, before"
+
+
+@pytest.mark.parametrize(
+    ("begin", "answer"),
+    [
+        (b"BDAT 50000000 LAST\r\n", answers({})),
+        (b"MAIL FROM:<>\r\nRCPT TO:<x@y.example>\r\nBDAT 50000000 LAST\r\n", REFUSING_RCPT),
+        (ENVELOPE + b"BDAT 50000000 LAST\r\n", answers({Data: Reply(452, "Full")})),
+        (ENVELOPE + b"DATA\r\na\nb", answers({})),
+    ],
+    ids=["no transaction", "no recipient", "refused by the application", "refused in DATA"],
+)
+def test_a_refused_body_is_timed_as_a_body(begin: bytes, answer: Answer) -> None:
+    """Who is made to send what nobody takes is not thrown out for being slow."""
+    made = session(timed(), answer)
+    made.feed(begin)
+    for _ in range(3):
+        before = made.conn.timeout
+        assert before is not None
+        assert before.seconds == 2.0
+        made.feed(b"x" * 4096)
+        after = made.conn.timeout
+        assert after is not None
+        assert after.serial > before.serial

@@ -98,12 +98,25 @@ class Session:
             if isinstance(item, Need):
                 assert self.conn.next_event() is item, "a Need stays until somebody acts"
                 self.need = item
-                sent += self.conn.data_to_send()
+                sent += self.write(item)
                 if item is not Need.WRITE:
                     self.sent += sent
                     return sent
             else:
                 self.tell(item)
+
+    def write(self, need: ServerNeed) -> bytes:
+        """Take what is to be sent; while it is written a time-out runs, and while one reads."""
+        reading = self.conn.timeout
+        octets = self.conn.data_to_send()
+        if octets:
+            writing = self.conn.timeout
+            assert writing is not None, "a peer that reads nothing is noticed"
+            assert writing != reading, "the timer starts anew"
+            if need is not Need.WRITE:
+                assert self.conn.next_event() is need
+        assert need is not Need.DATA or self.conn.timeout is not None
+        return octets
 
     def tell(self, event: ServerEvent) -> None:
         """Note an event; adjacent pieces of content are one."""

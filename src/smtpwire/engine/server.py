@@ -119,7 +119,11 @@ class ServerConnection(ServerCommands):
             raise LocalProtocolError("the backlog is full: read only while wants_data is True")
 
     def next_event(self) -> Item:
-        """The next event, or who must act; at a Need, calling again gives the same Need."""
+        """The next event, or who must act; at a Need, calling again gives the same Need.
+
+        At ``Need.DATA`` a time-out runs, always. What had been handed out counts as written.
+        """
+        self._writing = False
         while True:
             if self._events:
                 item: Item | None = self._events.pop(0)
@@ -135,7 +139,10 @@ class ServerConnection(ServerCommands):
         return item
 
     def data_to_send(self) -> bytes:
-        """Everything queued so far, to be written in order; it is handed out once."""
+        """Everything queued so far, to be written in order; it is handed out once.
+
+        Where there is something, ``timeout`` is the time for writing it until ``next_event()``.
+        """
         output = self._output
         if not output:
             return b""
@@ -144,6 +151,8 @@ class ServerConnection(ServerCommands):
         self._octets_sent += self._output_size
         self._output_size = 0
         self._must_flush = False
+        self._writing = True
+        self._serial += 1  # the timer starts anew, once a write
         return octets
 
     def tls_started(self, tls: TlsInfo) -> None:
@@ -180,10 +189,20 @@ class ServerConnection(ServerCommands):
     def timed_out(self) -> None:
         """The time ``timeout`` named has passed: 421 4.4.2 and the end.
 
+        Where only a write can have been too slow (a question is pending, the session has ended)
+        nothing more is queued. Write nothing more to a stream whose write was too slow.
         Raises LocalProtocolError where no time was running.
         """
         if self.timeout is None:
-            raise LocalProtocolError("no time-out is running")
+            raise LocalProtocolError("no time-out is running: look at timeout first")
+        self._writing = False
+        if self._state is CLOSED:
+            return
+        if self._pending is not None:
+            self._output.clear()
+            self._output_size = 0
+            self._close(CloseReason.TIMEOUT)
+            return
         reply = self._text(ReplyKind.TIMEOUT)
         if self._state is not State.TLS:
             self._write(self._octets(ReplyKind.TIMEOUT))
@@ -333,13 +352,21 @@ class ServerConnection(ServerCommands):
 
     @property
     def timeout(self) -> Timeout | None:
-        """How long to wait for the peer; None while the application or nobody is to act."""
-        if self._pending is not None or self._state is CLOSED:
+        """How long to wait for the peer; None while the application or nobody is to act.
+
+        At every ``Need.DATA`` a time-out runs. From ``data_to_send()``, where that handed out
+        octets, until the next ``next_event()`` it is the time for writing them, in every state,
+        also while a question is pending and after the end: a peer that reads nothing is noticed
+        (RFC 5321 §4.5.3.2).
+        """
+        if not self._writing and (self._pending is not None or self._state is CLOSED):
             return None
         timeouts = self._config.timeouts
-        if self._state is State.TLS:
+        if self._state is CLOSED:
+            seconds = timeouts.quit
+        elif self._state is HANDSHAKE:
             seconds = timeouts.handshake
-        elif self._state in (State.DATA, State.CHUNKS):
+        elif self._stray_left or self._state is State.DATA or self._state is State.CHUNKS:
             seconds = timeouts.block
         else:
             seconds = timeouts.command

@@ -99,6 +99,7 @@ class ServerBody(ServerCore):
             if not octets:
                 return self._more()
             self._stray_left -= len(octets)
+            self._body_octets += len(octets)
             self._drop(len(octets))
             return None
         self._step = READ_COMMAND

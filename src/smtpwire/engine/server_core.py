@@ -158,6 +158,7 @@ class ServerCore:
         "_trailing",
         "_unhindered",
         "_utf8",
+        "_writing",
         "trace",
     )
 
@@ -195,6 +196,7 @@ class ServerCore:
         self._output_limit = config.limits.output
         self._backlog = config.limits.backlog  # octets that may wait to be read
         self._must_flush = False
+        self._writing = False  # octets were handed out, and nobody has said that they left
         # where the session is
         self._state = GREETING
         self._step: Step = ServerCore._greet
@@ -225,7 +227,7 @@ class ServerCore:
         self._stray_replies = 0
         self._dropped = 0
         # counts
-        self._serial = 0  # what else is progress beside commands, replies and octets of a body
+        self._serial = 0  # what else starts a timer anew: answers, writes, the handshake
         self._body_octets = 0
         self._octets_received = 0  # before the input was cleared
         self._octets_sent = 0

@@ -23,13 +23,14 @@ class Timeouts:
     data: float = 120.0
     """Client: DATA's 354 (§4.5.3.2.4)."""
     block: float = 180.0
-    """A block of the body, both roles, and the reply to a chunk (§4.5.3.2.5)."""
+    """A block of the body, both roles, accepted or refused, and a write while it is open; client:
+    the reply to a chunk (§4.5.3.2.5)."""
     end_of_data: float = 600.0
     """Client: the reply to the final dot or the last chunk (§4.5.3.2.6)."""
     command: float = 300.0
-    """Server: the next command (§4.5.3.2.7). Client: any other reply."""
+    """Server: the next command (§4.5.3.2.7), and a write before it. Client: any other reply."""
     quit: float = 30.0
-    """Client: the 221; nothing depends on it."""
+    """Client: the 221; nothing depends on it. Both: writing the last words."""
     handshake: float = 60.0
     """The TLS handshake."""
 
