@@ -164,7 +164,7 @@ def test_who_is_behind_it_is_who_counts() -> None:
 TRUSTED: Final = Peer(address="192.0.2.2", name="front.example")
 FRONT: Final = replace(
     RELAY,
-    offer=(*RELAY.offer, XCLIENT(("NAME", "ADDR", "LOGIN")), XFORWARD(("NAME",)), PIPECONNECT),
+    offer=(*RELAY.offer, XCLIENT, XFORWARD, PIPECONNECT),
     xclient=frozenset({TRUSTED.address}),
     xforward=frozenset({TRUSTED.address}),
     pipeconnect=frozenset({TRUSTED.address}),
@@ -179,10 +179,30 @@ def fronted(config: ServerConfig = FRONT) -> Session:
 
 def test_without_a_value_all_attributes_are_offered() -> None:
     """A client sends only what is offered; LOGIN has a switch of its own."""
-    made = fronted(replace(FRONT, offer=(*RELAY.offer, XCLIENT, XFORWARD), pipeconnect=frozenset()))
-    hello = made.feed(b"EHLO c\r\n")
+    hello = fronted().feed(b"EHLO c\r\n")
     assert b"250-XCLIENT NAME ADDR PORT PROTO HELO DESTADDR DESTPORT REVERSE_NAME\r\n" in hello
     assert b"250-XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n" in hello
+    hello = fronted(BELIEVING).feed(b"EHLO c\r\n")
+    assert b"-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT REVERSE_NAME\r\n" in hello
+
+
+def test_what_was_not_offered_is_not_taken() -> None:
+    config = replace(FRONT, offer=(*RELAY.offer, XCLIENT(("NAME", "TTL")), XFORWARD(("NAME",))))
+    play(
+        lambda: fronted(replace(config, pipeconnect=frozenset())),
+        r"""
+        C: XFORWARD NAME=client.example ADDR=192.0.2.7
+        S: 501 5.5.4 Attribute not offered
+        C: XFORWARD NAME=client.example
+        S: 250 2.0.0 Noted
+        C: XCLIENT NAME=client.example ADDR=192.0.2.7
+        S: 501 5.5.4 Attribute not offered
+        C: XCLIENT NAME=client.example X-MORE=1
+        S: 501 5.5.4 Attribute not offered
+        C: XCLIENT NAME=client.example TTL=7
+        S: 220 mx.example ESMTP
+        """,
+    )
 
 
 def test_xclient_starts_the_session_anew() -> None:
@@ -217,7 +237,7 @@ def test_what_it_does_not_say_stays_and_what_is_unknown_goes() -> None:
 
 
 def test_a_login_is_believed_only_where_that_is_configured() -> None:
-    play(fronted, "C: XCLIENT LOGIN=user\nS: 550 5.7.0 LOGIN is not taken")
+    play(fronted, "C: XCLIENT LOGIN=user\nS: 501 5.5.4 Attribute not offered")
     made = play(lambda: fronted(BELIEVING), "C: XCLIENT LOGIN=user\nS: 220 mx.example ESMTP")
     assert made.conn.identity == Identity("user", "user", "XCLIENT")
     assert made.conn.peer.login == "user"
@@ -289,11 +309,25 @@ def test_peculiar_attributes_raise_nothing() -> None:
         assert made.feed(b"XCLIENT " + attributes + b"\r\n")[:3] in (b"220", b"501")
 
 
-def test_they_need_auth_and_tls_where_those_are_required() -> None:
+@pytest.mark.parametrize("required", ["require_auth", "require_tls"])
+def test_a_trusted_proxy_speaks_before_tls_and_auth(required: str) -> None:
+    """nginx in front of a submission service says who has logged in to it, and then MAIL."""
+    config = replace(BELIEVING, **{required: True})
+    made = session(config, BELIEVE, peer=TRUSTED)
+    assert made.feed(b"XFORWARD NAME=x\r\n") == b"250 2.0.0 Noted\r\n"
+    assert made.feed(b"MAIL FROM:<a@b.example>\r\n").startswith(b"530 ")
+    assert made.feed(b"XCLIENT ADDR=198.51.100.7 LOGIN=user NAME=[UNAVAILABLE]\r\n").startswith(
+        b"220 "
+    )
+    assert made.feed(b"EHLO c\r\n").startswith(b"250-")
+    mail = made.feed(b"MAIL FROM:<a@b.example>\r\n")
+    assert mail.startswith(b"250 " if required == "require_auth" else b"530 ")
+
+
+def test_other_verbs_of_extensions_need_tls_and_auth() -> None:
     for required in ({"require_auth": True}, {"require_tls": True}):
-        made = session(replace(FRONT, **required), BELIEVE, peer=TRUSTED)
-        assert made.feed(b"XCLIENT NAME=x\r\n").startswith(b"530 ")
-        assert made.feed(b"XFORWARD NAME=x\r\n").startswith(b"530 ")
+        made = session(replace(QUEUES, **required), WILLING)
+        assert made.feed(b"ETRN c.example\r\n").startswith(b"530 ")
 
 
 # -- ETRN, ATRN, ONEX

@@ -13,10 +13,15 @@ def test_no_profile_offers_it_by_itself(profile: Profile) -> None:
 
 
 def test_a_listed_peer_is_offered_it_by_its_present_name() -> None:
-    offered = OFFER.restricted(Profile.RELAY, tls=False, listed=True)
+    offered = OFFER.restricted(Profile.RELAY, tls=False, listed={"PIPECONNECT", "X_PIPE_CONNECT"})
     assert offered.keywords == ("PIPELINING", "PIPECONNECT")
 
 
 def test_it_is_nothing_without_pipelining() -> None:
     offer = Offer([PIPECONNECT(True)])
-    assert offer.restricted(Profile.RELAY, tls=False, listed=True).keywords == ()
+    assert (
+        offer.restricted(
+            Profile.RELAY, tls=False, listed={"PIPECONNECT", "X_PIPE_CONNECT"}
+        ).keywords
+        == ()
+    )

@@ -100,7 +100,7 @@ def test_it_stands_last_in_a_group_and_never_in_a_transaction() -> None:
 def test_it_is_offered_to_listed_peers_only() -> None:
     offer = Offer([XCLIENT(("NAME",))])
     assert XCLIENT not in offer.restricted(Profile.RELAY, tls=False)
-    assert XCLIENT in offer.restricted(Profile.RELAY, tls=False, listed=True)
+    assert XCLIENT in offer.restricted(Profile.RELAY, tls=False, listed={"XCLIENT"})
 
 
 @given(

@@ -152,6 +152,7 @@ def part_of(session: Session) -> Part:
         line_endings=LineEndings.PRESERVE if bare else LineEndings.REJECT,
         xclient=frozenset({PEER.address}),
         xclient_login=True,
+        cleartext_without_tls=True,
         leniency=Leniency(blank_after_colon=True, missing_brackets=True, odd_hello_names=True),
     )
     said = (dialogue.greeting, *(reply for turn in dialogue.turns for reply in turn.replies))

@@ -223,7 +223,7 @@ def proxy_in_front(config: ServerConfig) -> bool:
 
 def proxy_reader(config: ServerConfig, peer: Peer) -> ProxyReader:
     """What reads that header. Raises OSError for a peer that is not trusted: close silently."""
-    if peer.address not in config.proxy:
+    if "PROXY" not in config.trusted(peer.address):
         raise OSError("not a trusted proxy")
     return ProxyReader()
 

@@ -1,33 +1,14 @@
-"""What a server offers a client in one situation, and what follows from it."""
+"""An offer of a server, and what follows from it."""
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import final
 
 from smtpwire.engine.limits import Limits
 from smtpwire.extensions import AUTH, LIMITS, PIPELINING, SIZE, Offer
 from smtpwire.wire.command import PLAIN_LINE_LIMIT, Grammar
-from smtpwire.wire.value import value
 
-__all__ = ["TO_LISTED", "Plan", "Situation"]
-
-TO_LISTED: Final = frozenset({"XCLIENT", "XFORWARD", "PIPECONNECT", "X_PIPE_CONNECT"})
-"""Keywords that only listed clients may have."""
-
-
-@final
-@value
-class Situation:
-    """What decides which of its extensions a service offers.
-
-    ``bindings``: there is channel binding data; ``certificate``: the client proved one;
-    ``withheld``: keywords this client may not have.
-    """
-
-    tls: bool = False
-    bindings: bool = False
-    certificate: bool = False
-    withheld: frozenset[str] = frozenset()
+__all__ = ["Plan"]
 
 
 @final

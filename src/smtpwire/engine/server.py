@@ -16,6 +16,7 @@ from smtpwire.engine.events import (
     ServerRequest,
 )
 from smtpwire.engine.need import NEED_REPLY
+from smtpwire.engine.offering import restricted
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_commands import ServerCommands
 from smtpwire.engine.server_core import (
@@ -238,28 +239,35 @@ class ServerConnection(ServerCommands):
             answer = _ANSWERS.get(type(pending)) or ServerCommands._answer_extension
             answer(self, pending, replies)
 
-    def offer(self, *extensions: Offered) -> None:
+    def offer(self, *extensions: Offered) -> Offer:
         """Replace what this session offers, while Connected or Hello is pending (for proxies).
 
-        STARTTLS and AUTH are offered only where named here. Holds until TLS starts.
-        Raises LocalProtocolError at any other time, and for what this service cannot offer now.
+        What holds for ``ServerConfig`` holds here: what may not be offered in the present
+        situation is left out, such as XCLIENT to a client that is not listed or PLAIN before TLS,
+        and SIZE and LIMITS promise no more than the service takes. STARTTLS and AUTH are offered
+        only where named here. Gives what will be offered; it holds until TLS starts.
+
+        Raises LocalProtocolError at any other time, and for what this service can never offer;
+        nothing has changed then.
         """
         if not isinstance(self._pending, Connected | Hello):
             raise LocalProtocolError("the offer can be replaced only in Connected and Hello")
         entries = {offered.extension.keyword: offered.extension for offered in extensions}
-        if STARTTLS.keyword in entries and not (self._config.starttls and self._tls is None):
-            raise LocalProtocolError("STARTTLS is not possible now")
+        config = self._config
+        if STARTTLS.keyword in entries and not config.starttls:
+            raise LocalProtocolError("STARTTLS needs ServerConfig(starttls=True)")
         offer = Offer(extensions)
         mechanisms = offer.get(AUTH)
         try:
-            self._config.check_offer(entries)
-            self._config.check_mechanisms(mechanisms or ())
-            plan = self._config.plan_for(offer)
+            config.check_offer(entries)
+            config.check_mechanisms(mechanisms or ())
+            plan = config.plan_for(restricted(offer, config, self._situation()))
         except ValueError as error:
             raise LocalProtocolError(str(error)) from error
         self._full = plan
         if isinstance(self._pending, Connected):
             self._plan = self._full  # a Hello may still be refused, and then changes nothing
+        return plan.offer
 
     def reverse(self, config: ClientConfig) -> ClientConnection:
         """After an accepted ATRN: the engine of the opposite role, for the same connection.
@@ -410,7 +418,7 @@ _HANDLERS: Final[
     Atrn: ServerConnection._on_atrn,
     Burl: ServerConnection._on_burl,
     XClient: ServerConnection._on_xclient,
-    XForward: ServerConnection._on_extension,
+    XForward: ServerConnection._on_xforward,
     ExtensionCommand: ServerConnection._on_extension,
 }
 

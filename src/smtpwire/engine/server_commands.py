@@ -26,10 +26,13 @@ from smtpwire.extensions import (
     EXPN,
     SIZE,
     STARTTLS,
+    XCLIENT,
+    XFORWARD,
     Atrn,
     Etrn,
     Unavailable,
     XClient,
+    XForward,
 )
 from smtpwire.extensions import parameters as p
 from smtpwire.extensions.parameters import Body
@@ -188,8 +191,17 @@ class ServerCommands(ServerAuth):
         return None
 
     def _on_xclient(self, command: XClient) -> ServerRequest | None:
-        if command.login is not None and not self._config.xclient_login:
-            self._refuse(Reply(550, "LOGIN is not taken", "5.7.0"))
+        return self._on_attributes(command, command.attributes, self._plan.offer.get(XCLIENT))
+
+    def _on_xforward(self, command: XForward) -> ServerRequest | None:
+        return self._on_attributes(command, command.attributes, self._plan.offer.get(XFORWARD))
+
+    def _on_attributes(
+        self, command: XClient | XForward, given: tuple[str, ...], offered: tuple[str, ...] | None
+    ) -> ServerRequest | None:
+        """A client says only what it was asked for (XCLIENT_README, XFORWARD_README)."""
+        if not set(given) <= set(offered or ()):
+            self._refuse(Reply(501, "Attribute not offered", "5.5.4"))
             return None
         return self._on_extension(command)
 

@@ -7,29 +7,33 @@ from functools import cached_property
 from typing import Final, Self, final
 
 from smtpwire.engine.limits import Limits
-from smtpwire.engine.plan import TO_LISTED, Plan, Situation
+from smtpwire.engine.offering import Situation, restricted
+from smtpwire.engine.plan import Plan
 from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
 from smtpwire.engine.replies import DEFAULT_REPLIES, FIXED_CODES, ReplyKind
 from smtpwire.engine.timeouts import Timeouts
+from smtpwire.engine.trust import TrustList
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
     AUTH,
     CHUNKING,
     EIGHTBITMIME,
     ENHANCEDSTATUSCODES,
+    PIPECONNECT,
     PIPELINING,
     REGISTRY,
     SIZE,
     SMTPUTF8,
     STARTTLS,
+    XCLIENT,
+    XFORWARD,
     AnyExtension,
     Offer,
     Offered,
     Profile,
     Registry,
-    When,
 )
-from smtpwire.sasl import CLEARTEXT, MECHANISMS, ServerFactory
+from smtpwire.sasl import MECHANISMS, ServerFactory
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import Auth, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
@@ -70,14 +74,19 @@ class ServerConfig:
     scram_secret, scram_iterations, stores_passwords, realm: see ``sasl.ServerMechanismConfig``.
     policies: what to do about violations, where other than ``DEFAULT_POLICIES``.
     replies: engine-made replies, where other than ``DEFAULT_REPLIES``.
-    pipeconnect: addresses of clients that may talk before the greeting (Exim's PIPECONNECT).
-    proxy: addresses of proxies: they must send a PROXY header first, and nobody else may connect.
-    xclient, xforward: addresses of clients that may say whom they speak for.
-    xclient_login: XCLIENT's LOGIN is believed: that peer may act as any user.
+    pipeconnect: clients that may talk before the greeting (Exim's PIPECONNECT).
+    proxy: proxies: they must send a PROXY header first, and nobody else may connect.
+    xclient, xforward: clients that may say whom they speak for, also before TLS and AUTH.
+    xclient_login: XCLIENT's LOGIN is offered and believed: that peer may act as any user.
+    listed: the same for extensions of your own with ``When.TO_LISTED``, by keyword.
+
+    These lists hold addresses of IP and networks (``"10.0.0.0/24"``); they are compared as
+    addresses, so that ``::ffff:192.0.2.1`` is ``192.0.2.1``.
 
     Raises ValueError where fields contradict one another: an extension that the profile may not
     offer, that lacks one it requires or its parameters, a policy or a reply that cannot be, a
-    mechanism nobody knows, SCRAM without ``scram_secret``.
+    mechanism nobody knows, SCRAM without ``scram_secret``; and for an entry in a list of clients
+    that is neither an address nor a network.
     """
 
     __slots__ = ("__dict__",)  # for what follows from it, computed once
@@ -109,6 +118,7 @@ class ServerConfig:
     xclient: frozenset[str] = frozenset()
     xclient_login: bool = False
     xforward: frozenset[str] = frozenset()
+    listed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def relay(cls, host: str) -> Self:
@@ -156,7 +166,8 @@ class ServerConfig:
             raise ValueError(f"{', '.join(derived)}: offered by limits, starttls and mechanisms")
         self.check_offer(self.entries)
         self.check_mechanisms(self.mechanisms)
-        self.octets, self.plan(Situation())  # raise where a text or a parameter cannot be sent
+        # Raise where a text or a parameter cannot be sent, and for what is no address.
+        self.octets, self.trust, self.plan_for(self._default_offer)
 
     def check_offer(self, entries: Mapping[str, AnyExtension]) -> None:
         """Raise ValueError where these extensions may not be offered, or not together."""
@@ -212,14 +223,28 @@ class ServerConfig:
         return ENHANCEDSTATUSCODES.keyword in self.entries
 
     @cached_property
-    def trusts_peers(self) -> bool:
-        """Whether any client may have more than the others."""
-        return bool(self.xclient or self.xforward or self.pipeconnect)
+    def trust(self) -> Mapping[str, TrustList]:
+        """The lists of clients that are not empty, by the keyword of what they may have."""
+        given = {
+            "PROXY": TrustList(self.proxy, "proxy"),
+            PIPECONNECT.keyword: TrustList(self.pipeconnect, "pipeconnect"),
+            XCLIENT.keyword: TrustList(self.xclient, "xclient"),
+            XFORWARD.keyword: TrustList(self.xforward, "xforward"),
+        }
+        for keyword, clients in self.listed.items():
+            if keyword in given:
+                raise ValueError(f"listed is for extensions of your own: {keyword} has a field")
+            given[keyword] = TrustList(clients, f"listed[{keyword!r}]")
+        return {keyword: clients for keyword, clients in given.items() if clients}
+
+    def trusted(self, address: str) -> frozenset[str]:
+        """For what the client at this address is listed: keywords, and ``PROXY``."""
+        return frozenset(keyword for keyword, clients in self.trust.items() if address in clients)
 
     @cached_property
     def plain_plan(self) -> Plan:
-        """What a client is offered before TLS where none may have more than the others."""
-        return self.plan(Situation(withheld=TO_LISTED))
+        """What a client is offered before TLS that is listed for nothing."""
+        return self.plan(Situation())
 
     @cached_property
     def bare_plan(self) -> Plan:
@@ -234,7 +259,8 @@ class ServerConfig:
         """What is offered to a client in this situation, computed once."""
         plan = self._plans.get(situation)
         if plan is None:
-            plan = self._plans[situation] = self.plan_for(Offer(self._offered(situation)))
+            offer = restricted(self._default_offer, self, situation)
+            plan = self._plans[situation] = self.plan_for(offer)
         return plan
 
     def plan_for(self, offer: Offer) -> Plan:
@@ -259,37 +285,15 @@ class ServerConfig:
     def _plans(self) -> dict[Situation, Plan]:
         return {}
 
-    def _offered(self, situation: Situation) -> list[Offered]:
+    @cached_property
+    def _default_offer(self) -> Offer:
+        """What there is to be offered, whatever the situation."""
         given = {item.extension.keyword: item for item in self.offer if isinstance(item, Offered)}
         offered = [
             given.get(keyword) or entry.read(entry.default)
             for keyword, entry in self.entries.items()
-            if self._now(entry, situation)
         ]
-        offered.append(SIZE(self.limits.message))
-        if self.starttls and not situation.tls:
-            offered.append(STARTTLS(True))
-        mechanisms = self._mechanisms(situation)
-        if mechanisms:
-            offered.append(AUTH(mechanisms))
-        return offered
-
-    def _now(self, entry: AnyExtension, situation: Situation) -> bool:
-        if entry.when is When.UNDER_TLS and not situation.tls:
-            return False
-        if entry.keyword in situation.withheld:
-            return False
-        return entry.when is not When.BEFORE_TLS or not situation.tls
-
-    def _mechanisms(self, situation: Situation) -> tuple[str, ...]:
-        cleartext = situation.tls or self.cleartext_without_tls
-        return tuple(
-            name
-            for name in self.mechanisms
-            if (cleartext or name not in CLEARTEXT)
-            and (situation.bindings or not name.endswith("-PLUS"))
-            and (situation.certificate or name != "EXTERNAL")
-        )
+        return Offer((*offered, SIZE(self.limits.message), STARTTLS(True), AUTH(self.mechanisms)))
 
 
 def complete(reply: Reply) -> Reply:

@@ -22,7 +22,8 @@ from smtpwire.engine.events import (
 from smtpwire.engine.incoming import IncomingBody
 from smtpwire.engine.input import Input
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_WRITE, Need, ServerNeed
-from smtpwire.engine.plan import Plan, Situation
+from smtpwire.engine.offering import Situation
+from smtpwire.engine.plan import Plan
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.quota import Quota
 from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted
@@ -39,6 +40,7 @@ from smtpwire.extensions import (
 from smtpwire.wire.command import (
     PLAIN_LINE,
     VERBS,
+    AnyVerb,
     Auth,
     Bdat,
     Command,
@@ -75,6 +77,7 @@ CLOSED: Final = State.CLOSED
 LMTP: Final = Profile.LMTP
 BAD_SEQUENCE: Final = ReplyKind.BAD_SEQUENCE
 UNKNOWN: Final = Peer()
+LISTED_FOR_NOTHING: Final[frozenset[str]] = frozenset()
 EXCERPT: Final = 100
 """Octets of an over-long line that an event shows."""
 # RFC 3207 §4, with LHLO for EHLO; and RFC 4954 §6 with STARTTLS, without which no AUTH may come.
@@ -121,6 +124,7 @@ class ServerCore:
         "_input",
         "_junk",
         "_line",
+        "_listed",
         "_lmtp",
         "_mail",
         "_messages",
@@ -239,6 +243,7 @@ class ServerCore:
         self._refused_recipients = 0
         self._auth_failures = 0
         self._unhindered = False
+        self._listed = self._trusted()
         self._plan = self._full = self._full_plan()
         self._proxy: ProxyReader | None = None
         if config.proxy and self._peer.proxy is None:
@@ -246,7 +251,7 @@ class ServerCore:
 
             self._proxy = ProxyReader()
             self._step = ServerCore._read_proxy_header
-            if self._peer.address not in config.proxy:
+            if "PROXY" not in self._listed:
                 self._close(CloseReason.VIOLATION, error="not a trusted proxy")
 
     # -- output
@@ -378,6 +383,7 @@ class ServerCore:
             self._close(CloseReason.VIOLATION, error=header.reason)
             return None
         self._socket_peer = self._peer = self._peer.behind(header)
+        self._listed = self._trusted()
         self._plan = self._full = self._full_plan()
         self._step = ServerCore._greet
         if self._input.waiting:
@@ -389,7 +395,7 @@ class ServerCore:
 
     def _early_talk(self) -> None:
         # RFC 5321 §4.3.1: a client waits for the greeting; Exim's PIPECONNECT does not.
-        if self._proxy is None and self._socket_peer.address not in self._config.pipeconnect:
+        if self._proxy is None and "PIPECONNECT" not in self._listed:
             self._violation(ViolationKind.EARLY_TALK, self._input.offset, ReplyKind.EARLY_TALK)
 
     def _octets_behind_starttls(self, data: bytes | bytearray | memoryview) -> None:
@@ -402,30 +408,22 @@ class ServerCore:
         self._output_size = 0
         self._violation(ViolationKind.PLAINTEXT_BEHIND_STARTTLS, self._input.offset, None)
 
-    def _full_plan(self) -> Plan:
+    def _trusted(self) -> frozenset[str]:
+        """For what the configuration lists this client: looked up once a connection."""
         config = self._config
-        if self._tls is None and not config.trusts_peers:
-            return config.plain_plan
-        address = self._socket_peer.address
-        withheld = {
-            keyword
-            for keyword, trusted in (
-                ("XCLIENT", config.xclient),
-                ("XFORWARD", config.xforward),
-                ("PIPECONNECT", config.pipeconnect),
-                ("X_PIPE_CONNECT", config.pipeconnect),
-            )
-            if address not in trusted
-        }
+        return config.trusted(self._socket_peer.address) if config.trust else LISTED_FOR_NOTHING
+
+    def _situation(self) -> Situation:
+        """What decides what may be offered now."""
         tls = self._tls
-        return config.plan(
-            Situation(
-                tls=tls is not None,
-                bindings=tls is not None and bool(tls.bindings),
-                certificate=tls is not None and tls.peer is not None,
-                withheld=frozenset(withheld),
-            )
-        )
+        if tls is None:
+            return Situation(listed=self._listed)
+        return Situation(True, bool(tls.bindings), tls.peer is not None, self._listed)
+
+    def _full_plan(self) -> Plan:
+        if self._tls is None and not self._listed:
+            return self._config.plain_plan
+        return self._config.plan(self._situation())
 
     # -- reading commands
 
@@ -644,7 +642,7 @@ class ServerCore:
 
     def _pipelined(self) -> ReplyKind | None:
         """Something stands behind a command that must be last in its group (RFC 2920 §3.1)."""
-        if self._socket_peer.address in self._config.pipeconnect:
+        if "PIPECONNECT" in self._listed:
             return None
         policy = self._violation(ViolationKind.PIPELINING, self._input.offset)
         return None if policy is Policy.NOTE else ReplyKind.BAD_SEQUENCE
@@ -662,10 +660,7 @@ class ServerCore:
         verb = self._line.rstrip(b" \t").partition(b" ")[0]
         entry = self._plan.grammar.verbs[verb.upper()]
         states = IN_TRANSACTION if entry.in_transaction else OUTSIDE_TRANSACTION
-        config = self._config
-        kind = None
-        if config.require_tls or config.require_auth:
-            kind = self._required_first(command)
+        kind = self._unlisted_or_required(command, entry)
         if kind is None and self._state not in states:
             kind = ReplyKind.BAD_SEQUENCE
         if kind is None and entry.last_in_group and self._input.waiting:
@@ -677,6 +672,13 @@ class ServerCore:
             return None
         question: ServerRequest = command  # type: ignore[assignment]  # every verb's command is one
         return question
+
+    def _unlisted_or_required(self, command: Command, entry: AnyVerb) -> ReplyKind | None:
+        """A listed client's verbs are its own, and come before TLS and AUTH; others need those."""
+        keyword = self._plan.offer.listed_verbs.get(entry.name)
+        if keyword is not None:
+            return None if keyword in self._listed else ReplyKind.NOT_IMPLEMENTED
+        return self._required_first(command)
 
     # -- asking and answering
 

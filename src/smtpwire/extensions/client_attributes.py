@@ -17,6 +17,7 @@ from smtpwire.wire.xtext import decode_xtext, encode_xtext
 __all__ = [
     "Attributes",
     "Port",
+    "Said",
     "Text",
     "Unavailable",
     "format_attributes",
@@ -38,6 +39,9 @@ Text: TypeAlias = str | Unavailable | None
 
 Port: TypeAlias = int | Unavailable | None
 """A port from 0 to 65535; None: nothing is said of it."""
+
+Said: TypeAlias = tuple[str, str | int | Unavailable | None]
+"""An attribute's name, and what is said of it."""
 
 _ATTRIBUTE: Final = r"([A-Za-z][A-Za-z0-9_-]*+)=([!-<>-~]++)"
 _NAME: Final = r"[A-Z][A-Z0-9_-]*+"
@@ -95,7 +99,7 @@ def _is_ipv6(address: str) -> bool:
     return parse_domain(f"[IPv6:{address}]".encode()) is not None
 
 
-def format_attributes(*attributes: tuple[str, str | int | Unavailable | None]) -> str:
+def format_attributes(*attributes: Said) -> str:
     """The command's argument; attributes of None are left out."""
     words = []
     for name, said in attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import cached_property
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
@@ -53,7 +53,8 @@ class When(Enum):
     UNDER_TLS = "under TLS"
     TO_LISTED = "to listed peers"
     """Only to peers which the configuration lists, since it takes their word (XCLIENT) or lets
-    them break a rule (PIPECONNECT)."""
+    them break a rule (PIPECONNECT). Its verbs need neither TLS nor AUTH where the service
+    requires those of others."""
 
 
 class AnyExtension:
@@ -214,6 +215,16 @@ class Offer:
         return limits
 
     @cached_property
+    def listed_verbs(self) -> Mapping[str, str]:
+        """The verbs that only listed peers may use, with the keyword that brings each."""
+        return {
+            verb.name: keyword
+            for keyword, item in self._offered.items()
+            if item.extension.when is When.TO_LISTED
+            for verb in item.extension.verbs
+        }
+
+    @cached_property
     def mail(self) -> Mapping[str, AnyParameter]:
         """The parameters MAIL may have, by keyword."""
         return {p.keyword: p for item in self for p in item.extension.mail}
@@ -235,18 +246,22 @@ class Offer:
                 return error
         return None
 
-    def restricted(self, profile: Profile, *, tls: bool, listed: bool = False) -> Offer:
+    def restricted(
+        self, profile: Profile, *, tls: bool, listed: Container[str] = frozenset()
+    ) -> Offer:
         """What of this a service may offer now: by profile, TLS, and what else is offered.
 
-        ``listed``: the peer is one of those whom the configuration lists (When.TO_LISTED).
+        ``listed``: keywords of those When.TO_LISTED for which the configuration lists the peer.
         """
-        now = {When.ALWAYS, When.UNDER_TLS if tls else When.BEFORE_TLS}
-        if listed:
-            now.add(When.TO_LISTED)
+        now = (When.ALWAYS, When.UNDER_TLS if tls else When.BEFORE_TLS)
         kept = {
             keyword: item
             for keyword, item in self._offered.items()
-            if profile in item.extension.profiles and item.extension.when in now
+            if profile in item.extension.profiles
+            and (
+                item.extension.when in now
+                or (item.extension.when is When.TO_LISTED and keyword in listed)
+            )
         }
         # One that goes can take others with it.
         while lacking := [

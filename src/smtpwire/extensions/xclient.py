@@ -7,6 +7,7 @@ from typing import Final, final
 from smtpwire.extensions.client_attributes import (
     Attributes,
     Port,
+    Said,
     Text,
     Unavailable,
     format_attributes,
@@ -42,6 +43,11 @@ class XClient(Request, Command):
     reverse_name: Text = None
     others: tuple[tuple[str, str | Unavailable], ...] = ()
 
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The names of the attributes of which something is said."""
+        return tuple(name for name, said in _attributes(self) if said is not None)
+
     def __bytes__(self) -> bytes:
         argument = _format(self)
         if _parse(argument) != self:
@@ -66,7 +72,11 @@ def _parse(argument: str) -> XClient:
 
 
 def _format(client: XClient) -> str:
-    return format_attributes(
+    return format_attributes(*_attributes(client))
+
+
+def _attributes(client: XClient) -> tuple[Said, ...]:
+    return (
         ("NAME", client.name),
         ("ADDR", tagged(client.address)),
         ("PORT", client.port),
@@ -92,6 +102,9 @@ XCLIENT: Final[Extension[tuple[str, ...]]] = Extension(
     format_names,
     verbs=(XCLIENT_VERB,),
     when=When.TO_LISTED,
-    default="NAME ADDR PORT PROTO HELO DESTADDR DESTPORT REVERSE_NAME",
+    default="NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT REVERSE_NAME",
 )
-"""Its value: the attributes' names, such as NAME and ADDR; by default all but LOGIN."""
+"""Its value: the attributes' names, such as NAME and ADDR; by default all.
+
+A server offers LOGIN only where it believes it (``ServerConfig.xclient_login``).
+"""

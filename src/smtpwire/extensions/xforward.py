@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, final
 from smtpwire.extensions.client_attributes import (
     Attributes,
     Port,
+    Said,
     Text,
     Unavailable,
     format_attributes,
@@ -51,6 +52,11 @@ class XForward(Request, Command):
     source: _Source = None
     others: tuple[tuple[str, str | Unavailable], ...] = ()
 
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The names of the attributes of which something is said."""
+        return tuple(name for name, said in _attributes(self) if said is not None)
+
     def __bytes__(self) -> bytes:
         argument = _format(self)
         if _parse(argument) != self:
@@ -82,7 +88,11 @@ def _source(said: Text) -> _Source:
 
 
 def _format(client: XForward) -> str:
-    return format_attributes(
+    return format_attributes(*_attributes(client))
+
+
+def _attributes(client: XForward) -> tuple[Said, ...]:
+    return (
         ("NAME", client.name),
         ("ADDR", tagged(client.address)),
         ("PORT", client.port),
