@@ -33,6 +33,7 @@ from smtpwire import (
     ExternalLogin,
     Hello,
     LocalProtocolError,
+    Need,
     Password,
     PasswordLogin,
     PeerCertificate,
@@ -50,8 +51,10 @@ from smtpwire import (
     operations,
     replace,
 )
+from smtpwire.extensions import BURL
 from smtpwire.operations import SessionError, open_session
 from smtpwire.sasl import MECHANISMS, ChoicePolicy, ClientMechanismConfig, client_mechanism
+from smtpwire.testing import every_split
 
 PASSWORD: Final = "correct horse"
 WRONG: Final = "battery staple"
@@ -296,6 +299,77 @@ def test_a_server_that_is_not_proven_learns_and_shows_nothing() -> None:
         assert isinstance(end, AuthenticationEnded)
         assert conn.identity is None
         shown.check()
+
+
+KEY: Final = b64encode(b"\0user\0" + PASSWORD.encode())
+SLIPS: Final = (
+    b"AUHT PLAIN " + KEY,
+    b"AUT PLAIN " + KEY,
+    b"AUTHPLAIN " + KEY,
+    b"AUTH PLAIN" + KEY,
+    b"AUTH\tPLAIN " + KEY,
+    b"AUTH PLAIN " + KEY + b" x",
+    b"AUTH PLAIN " + PASSWORD.encode(),
+    b"AUTH PLAIN\0" + KEY,
+    b"AUTH: PLAIN " + KEY,
+    b"\0AUTH PLAIN " + KEY,
+    b"\xef\xbb\xbfAUTH PLAIN " + KEY,
+    b"\xff\xfb\x18\xff\xfd\x01AUTH PLAIN " + KEY,
+    b"NOOP\x08\x08\x08\x08AUTH PLAIN " + KEY,
+    b"NOOP \x08\x08\x08\x08\x08AUTH PLAIN " + KEY,
+    b"A\x7fAUTH PLAIN " + KEY,
+    b"\x1b[AAUTH PLAIN " + KEY,
+    b"QUIT AUTH PLAIN " + KEY,
+    b"RSET\rAUTH PLAIN " + KEY,
+    b"AUTH PLAIN " + KEY + b"\r",
+    b"AUTH PLAIN " + KEY + b"\n",
+    b"AUTHENTICATE PLAIN " + KEY,
+    b"X-AUTH PLAIN " + KEY,
+    b". AUTH PLAIN " + KEY,
+    b'"AUTH" PLAIN ' + KEY,
+    b"a1 LOGIN user " + PASSWORD.encode(),
+    b"USER user " + PASSWORD.encode(),
+    b"PASS " + PASSWORD.encode(),
+    KEY,
+    b64encode(PASSWORD.encode()),
+    b"AUHT PLAIN " + KEY * 1000,
+    KEY * 1000,
+    b"BURL imap://user@mail.example/;urlauth=" + KEY,
+    b"BURL imap://user@mail.example/;urlauth=" + KEY + b" LAST",
+    b"BURL " + KEY,
+    b"BURL\timap://user@mail.example/;urlauth=" + KEY,
+    b"BRUL imap://user@mail.example/;urlauth=" + KEY,
+)
+BURLING: Final = replace(
+    ServerConfig.submission(HOST),
+    require_auth=False,
+    mechanisms=("PLAIN",),
+    cleartext_without_tls=True,
+    offer=(*ServerConfig.relay(HOST).offer, BURL(("imap",))),
+)
+
+
+@pytest.mark.parametrize("slip", SLIPS, ids=lambda slip: repr(slip[:30]))
+@pytest.mark.parametrize(
+    "before", [b"", b"MAIL FROM:<>\r\nRCPT TO:<c@d.example>\r\n", b"AUTH CRAM-MD5\r\n"]
+)
+def test_a_line_with_a_slip_shows_no_secret(slip: bytes, before: bytes) -> None:
+    """Of what was not understood, or whose verb has secrets, only the verb is shown."""
+    octets = slip + b"\r\nNOOP\r\n"
+    splits = list(every_split(octets)) if len(slip) < 200 else [[octets]]
+    for config in (BURLING, replace(SERVER, cleartext_without_tls=True)):
+        for chunks in splits:
+            shown = Shown()
+            made = Session(ServerConnection(config))
+            made.run()
+            made.feed(b"EHLO c.example\r\n" + before)
+            made.conn.trace = shown.trace
+            for chunk in chunks:
+                if not made.at(Need.CLOSE):
+                    made.feed(chunk)
+                    shown.add(*made.events, made.conn, made.conn.pending)
+            assert shown.texts
+            shown.check()
 
 
 def test_what_is_no_credential_but_private_is_not_shown_either() -> None:

@@ -238,7 +238,11 @@ class MessageAborted:
 @final
 @value
 class InvalidCommand:
-    """A line that was no acceptable command; it has been answered. Secrets in it are redacted."""
+    """A line that was no acceptable command; it has been answered.
+
+    Secrets are redacted in ``line``: of one that was not understood only the verb is shown, and
+    not even that where it is no plausible verb, since it may be an AUTH with a slip in it.
+    """
 
     line: bytes
     reply: Reply

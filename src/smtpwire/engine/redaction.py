@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import Final
 
 from smtpwire.sasl import MECHANISMS
 
-__all__ = ["REDACTED", "looks_like_auth", "redacted"]
+__all__ = ["REDACTED", "SECRET_VERBS", "looks_like_auth", "redacted", "without_secrets"]
 
 REDACTED: Final = b"<redacted>"
+SECRET_VERBS: Final = frozenset({b"AUTH", b"BURL"})
+"""Verbs whose arguments are secrets: responses (RFC 4954), keys to a mailbox (RFC 4467)."""
 _NAMES: Final = frozenset(name.encode() for name in MECHANISMS)
-_AUTH: Final = rb"(?i:(?:\A|\r)[ \t]*+AUTH)"
+_AUTH: Final = re.compile(rb"(?:\A|\r)[ \t]*AUTH", re.IGNORECASE)
+_PLAUSIBLE: Final = re.compile(rb"[A-Z]{1,12}|[A-Z]?[a-z]{1,11}")
+"""A verb as somebody would write one. Words of base64 have digits, or letters of both cases."""
+_MISPLACED: Final = re.compile(
+    rb"[\0-\x1f\x7f]|AUTH[ \t]+[A-Z0-9_-]{1,20}[ \t]+[!-~]", re.IGNORECASE
+)
+"""In an argument: what an editing key leaves behind, or an AUTH with something before it."""
 
 
 def looks_like_auth(line: bytes) -> bool:
     """Whether a line starts like AUTH, or goes on so behind a bare CR."""
-    return re.search(_AUTH, line) is not None
+    return _AUTH.search(line) is not None
 
 
 def redacted(line: bytes) -> bytes:
@@ -29,3 +38,30 @@ def redacted(line: bytes) -> bytes:
     if len(verb) != 4 or name.upper() not in _NAMES:
         return b"AUTH " + REDACTED
     return b"AUTH " + name + (b" " + REDACTED if blank else b"")
+
+
+def without_secrets(line: bytes, verbs: Container[bytes]) -> bytes:
+    """What may be shown of a line that a server received, whatever it is.
+
+    ``verbs`` are those whose lines hold no secrets, in upper case: theirs are shown whole. Of any
+    other line only the verb is shown, since it may be an AUTH with a slip in it; and nothing where
+    that is no plausible verb.
+    """
+    if looks_like_auth(line):
+        return redacted(line)
+    verb, blank, argument = line.partition(b" ")
+    if verb.upper() in verbs:
+        if not _MISPLACED.search(argument) and _is_text(argument):
+            return line
+    elif not _PLAUSIBLE.fullmatch(verb):
+        return REDACTED
+    return verb + b" " + REDACTED if blank else verb
+
+
+def _is_text(octets: bytes) -> bool:
+    """Telnet's options are none."""
+    try:
+        octets.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -10,6 +10,7 @@ from smtpwire.engine.limits import Limits
 from smtpwire.engine.offering import Situation, restricted
 from smtpwire.engine.plan import Plan
 from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
+from smtpwire.engine.redaction import SECRET_VERBS
 from smtpwire.engine.replies import DEFAULT_REPLIES, FIXED_CODES, ReplyKind
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.engine.trust import TrustList
@@ -35,7 +36,7 @@ from smtpwire.extensions import (
 )
 from smtpwire.sasl import MECHANISMS, ServerFactory
 from smtpwire.wire.body import LineEndings
-from smtpwire.wire.command import Auth, Leniency
+from smtpwire.wire.command import VERBS, Auth, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.reply import Reply, format_reply
 from smtpwire.wire.value import field, replace, value
@@ -216,6 +217,13 @@ class ServerConfig:
     def octets(self) -> Mapping[ReplyKind, bytes]:
         """The same, serialised."""
         return {kind: serialise(reply, self.enhanced) for kind, reply in self.texts.items()}
+
+    @cached_property
+    def open_verbs(self) -> frozenset[bytes]:
+        """The verbs, in upper case, whose lines may be shown: they hold no secrets."""
+        entries = (*self.registry, *self.entries.values())
+        known = {verb.name.encode() for entry in entries for verb in entry.verbs}
+        return (VERBS | known) - SECRET_VERBS
 
     @cached_property
     def enhanced(self) -> bool:

@@ -26,7 +26,7 @@ from smtpwire.engine.offering import Situation
 from smtpwire.engine.plan import Plan
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.quota import Quota
-from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted
+from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted, without_secrets
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, complete, serialise
 from smtpwire.engine.server_exchange import ServerExchange
@@ -533,11 +533,12 @@ class ServerCore:
 
     def _shown(self, line: bytes) -> bytes:
         """A line as an event or a trace may show it."""
-        if looks_like_auth(line):
-            return redacted(line)
+        if line in FOREIGN_STARTS or line.upper() in FOREIGN:
+            return line
         # An unknown line behind a refused AUTH may be its response.
-        hidden = self._redact and line.partition(b" ")[0].upper() not in VERBS
-        return REDACTED if hidden else line
+        if self._redact and line.partition(b" ")[0].upper() not in VERBS:
+            return redacted(line) if looks_like_auth(line) else REDACTED
+        return without_secrets(line, self._config.open_verbs)
 
     def _refuse_line(self, error: CommandError) -> Item | None:
         offset = self._input.offset - len(self._line) - 2
