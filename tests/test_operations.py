@@ -383,6 +383,22 @@ def test_a_message_in_lock_step() -> None:
     assert result.refused == ()
 
 
+def test_an_operation_ends_with_the_last_verdict_and_does_not_read_on() -> None:
+    """What follows may be half a reply, and then silence."""
+    for answers in (
+        (b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 queued\r\n2"),
+        (b"550 no\r\n503 what\r\n503 what\r\n2",),
+        (b"250 ok\r\n550 no\r\n554 none\r\n", b"250 reset\r\n2"),
+        (b"250 ok\r\n250 ok\r\n450 later\r\n", b"250 reset\r\n2"),
+    ):
+        conn = opened(*PIPELINED)
+        driver = Driver(conn, *answers)
+        driver.run(send_mail(conn, "a@example.com", ["b@example.org"], MESSAGE))
+        assert driver.answers == []
+        assert conn.next_event() is Need.DATA
+        assert conn.timeout is not None
+
+
 def test_a_message_in_one_flight() -> None:
     conn = opened(*PIPELINED)
     driver = Driver(conn, b"250 ok\r\n250 ok\r\n550 5.1.1 no\r\n354 go\r\n", b"250 taken\r\n")

@@ -164,6 +164,7 @@ class Session:
             item = self.conn.next_event()
             if isinstance(item, Need):
                 assert self.conn.next_event() is item
+                assert item is not Need.DATA or self.conn.timeout is not None
                 self._need = item
                 return
             self.events.append(item)
@@ -173,6 +174,7 @@ class Session:
         for _ in range(3):
             octets = self.conn.data_to_send()
             self.sent += octets
+            assert not octets or self.conn.timeout is not None
             limits = self._config.limits
             assert len(octets) <= limits.output + limits.flight + self._config.chunk_size + 4096
             if self._need is not Need.WRITE:
@@ -323,6 +325,7 @@ class Session:
     def _check_sent(self) -> None:
         """Lines and chunks, with nothing between and no bare CR or LF in a line."""
         octets = bytes(self.sent)
+        assert len(octets) == self.conn.stats.octets_sent
         at = 0
         content = b""
         while at < len(octets):

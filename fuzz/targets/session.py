@@ -125,6 +125,7 @@ class Session:
         self._server_need: Need = Need.DATA
         self._to_client = bytearray()
         self._to_server = bytearray()
+        self._client_sent = 0
         self._replies = bytearray()
         self._attacked = False
         self._disturbed = False  # a side has ended, or will, before all is said
@@ -420,7 +421,9 @@ class Session:
             if not isinstance(item, Need):
                 self.client_events.append(item)
                 continue
-            self._to_server += self.client.data_to_send()
+            sent = flushed(self.client, item)
+            self._client_sent += len(sent)
+            self._to_server += sent
             self._client_need = item
             if item is Need.CLOSE:
                 self._to_client.clear()
@@ -497,6 +500,7 @@ class Session:
         """What holds of every session, when it is over."""
         assert self.client.next_event() is Need.CLOSE
         assert self.server.next_event() is Need.CLOSE
+        assert self.client.stats.octets_sent == self._client_sent
         check_one_end(self.client_events)
         check_one_end(self.server_events)
         check_server_brackets(self.server_events)

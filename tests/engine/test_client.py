@@ -944,6 +944,130 @@ def test_time_is_counted_anew_with_every_reply() -> None:
     assert _seconds(d) is None
 
 
+def test_time_runs_behind_the_last_verdict_where_half_a_reply_has_come() -> None:
+    d = Dialogue()
+    d.greeted()
+    d.envelope()
+    d.data()
+    d.body(b"x\r\n")
+    d.flush()
+    d.receive("250 queued")
+    assert _seconds(d) is None
+    d.feed(b"2")
+    assert d.need() is Need.DATA
+    half = d.conn.timeout
+    assert half is not None
+    assert half.seconds == 300.0
+    d.feed(b"50")
+    assert d.conn.timeout == half, "half a reply is no progress"
+    d.conn.timed_out()
+    assert d.need() is Need.CLOSE
+    assert isinstance(d.events[-1], Closed)
+    assert d.events[-1].reason is CloseReason.TIMEOUT
+
+
+def test_half_a_reply_does_not_time_the_application_out() -> None:
+    d = Dialogue()
+    d.greeted()
+    d.envelope()
+    d.data()
+    d.feed(b"4")
+    assert d.need() is Need.BODY
+    assert d.conn.timeout is None
+
+
+def test_writing_a_command_is_timed_as_its_reply_is() -> None:
+    d = Dialogue()
+    d.greeted("PIPELINING")
+    for commands, seconds in (((Noop(),), 300.0), ((Mail(ALICE), Rcpt(BOB), Data()), 300.0)):
+        before = d.conn.timeout
+        for command in commands:
+            d.conn.send(command)
+        assert d.conn.data_to_send()
+        writing = d.conn.timeout
+        assert writing is not None
+        assert writing.seconds == seconds
+        assert writing != before
+        assert d.need() is Need.DATA
+        assert d.conn.timeout == writing, "the wait for the reply begins with the write"
+        d.receive(*["250 OK"] * len(commands))
+    d.receive("450 later")
+
+
+def test_the_time_of_writing_is_over_when_it_is_done() -> None:
+    d = Dialogue()
+    d.greeted()
+    d.envelope()
+    d.data()
+    d.conn.send_body(b"x\r\n")
+    assert d.conn.data_to_send()
+    assert _seconds(d) == 180.0
+    assert d.need() is Need.BODY
+    assert _seconds(d) is None
+
+
+@pytest.mark.parametrize("chunking", [False, True])
+def test_writing_a_body_is_timed_by_the_block(chunking: bool) -> None:  # §4.5.3.2.5
+    d = Dialogue()
+    d.connect(ClientConfig(chunk_size=4))
+    d.greeted("PIPELINING", "CHUNKING")
+    d.envelope()
+    if chunking:
+        d.send(Data(chunking=True))
+    else:
+        d.data()
+    assert d.need() is Need.BODY
+    seen: list[Timeout | None] = []
+    for _ in range(3):
+        d.conn.send_body(b"text\r\n")
+        assert d.conn.data_to_send()
+        seen.append(d.conn.timeout)
+        assert d.conn.data_to_send() == b""
+        assert d.conn.timeout == seen[-1], "it lasts until next_event()"
+        assert d.need() is Need.BODY
+    d.body()
+    assert d.conn.data_to_send()
+    seen.append(d.conn.timeout)
+    assert [each and each.seconds for each in seen] == [180.0] * 4
+    assert len({each.serial for each in seen if each}) == 4, "every write has its own time"
+    d.need()
+    assert _seconds(d) == (180.0 if chunking else 600.0)
+
+
+def test_no_time_runs_for_what_an_ended_connection_was_writing() -> None:
+    d = Dialogue()
+    d.greeted()
+    d.conn.send(Noop())
+    assert d.conn.data_to_send()
+    d.conn.timed_out()
+    assert d.conn.timeout is None
+    assert d.conn.data_to_send() == b""
+
+
+def test_a_busy_connection() -> None:
+    d = Dialogue()
+    seen = [d.conn.busy]
+    d.receive("220 mx")
+    d.hello()
+    seen.append(d.conn.busy)
+    d.conn.send(Mail(ALICE))
+    seen.append(d.conn.busy)
+    d.flush()
+    seen.append(d.conn.busy)
+    d.receive("250 OK")
+    seen.append(d.conn.busy)
+    d.send(Rcpt(BOB))
+    d.receive("250 OK")
+    d.data()
+    seen.append(d.conn.busy)
+    d.body()
+    d.flush()
+    seen.append(d.conn.busy)
+    d.receive("250 OK")
+    seen.append(d.conn.busy)
+    assert seen == [False, False, True, True, False, True, True, False]
+
+
 def test_time_is_counted_anew_with_every_part_of_a_body() -> None:
     d = Dialogue()
     d.greeted("PIPELINING")

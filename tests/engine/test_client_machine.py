@@ -120,6 +120,27 @@ class Anything(RuleBasedStateMachine):
     def flush(self) -> None:
         self.d.flush()
 
+    @rule()
+    def write(self) -> None:
+        """Writing has a time of its own until the next pull."""
+        before = self.d.conn.timeout
+        if self.d.conn.data_to_send():
+            writing = self.d.conn.timeout
+            assert writing is not None
+            assert writing != before
+
+    @precondition(lambda self: len(self.d.events) > 15)
+    @rule(octets=st.sampled_from([b"2", b"250", b"250-"]))
+    def say_half(self, octets: bytes) -> None:
+        """Half a reply lets no time begin anew."""
+        self.d.need()
+        before = self.d.conn.timeout
+        self.d.feed(octets)
+        if self.d.need() is Need.DATA:
+            after = self.d.conn.timeout
+            assert after is not None
+            assert before is None or after == before
+
     @rule(lines=st.lists(st.sampled_from(GOOD), max_size=4))
     def say_yes(self, lines: list[str]) -> None:
         """As many replies as are owed, at most."""
@@ -160,7 +181,10 @@ class Anything(RuleBasedStateMachine):
         if conn.reusable:
             assert self.d.need() is Need.COMMAND
             assert conn.envelope is None
-        if self.d.need() is Need.COMMAND:
+        need = self.d.need()
+        if need is Need.DATA:
+            assert conn.timeout is not None
+        if need is Need.COMMAND:
             assert conn.replies_owed == 0
             assert conn.timeout is None
             assert conn.data_to_send() == b""

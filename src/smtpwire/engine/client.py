@@ -22,7 +22,9 @@ from smtpwire.engine.events import (
 from smtpwire.engine.flight import (
     AUTH,
     DOT,
+    IN_CHUNKS,
     IN_CLOSED,
+    IN_DATA,
     IN_GREETING,
     IN_READY,
     IN_TLS,
@@ -122,13 +124,20 @@ class ClientConnection(ClientReplies):
         self._parser.receive_data(data)
 
     def next_event(self) -> ClientEvent | ClientNeed:
-        """The next event, or who must act; at a Need, calling again gives the same Need."""
+        """The next event, or who must act; at a Need, calling again gives the same Need.
+
+        At ``Need.DATA`` a time-out runs: see ``timeout``.
+        """
+        self._writing = False
         if self._events or self.trace is not None:
             return self._next_traced()
         return self._stand() if self._received == self._start else self._read()
 
     def data_to_send(self) -> bytes:
-        """Everything that may be written now, in order; it is handed out once."""
+        """Everything that may be written now, in order; it is handed out once.
+
+        From here to the next ``next_event()``, ``timeout`` is the time for writing it.
+        """
         if self._held:
             self._release()
         out = self._out
@@ -139,6 +148,8 @@ class ClientConnection(ClientReplies):
         octets = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         self._out_size = 0
+        self._writing = True
+        self._progress += 1
         self._octets_sent += len(octets)
         return octets
 
@@ -390,6 +401,14 @@ class ClientConnection(ClientReplies):
         )
 
     @property
+    def busy(self) -> bool:
+        """Whether a reply is owed, a command waits to be written, or a body is open.
+
+        Where it is False, what the server says next was not asked for.
+        """
+        return bool(self._flight or self._held) or self._body_is_open()
+
+    @property
     def eof_received(self) -> bool:
         """The peer has ended its stream; what came before may still have to be pulled."""
         return self._eof
@@ -401,17 +420,28 @@ class ClientConnection(ClientReplies):
 
     @property
     def timeout(self) -> Timeout | None:
-        """How long to wait now; None while it is the application's turn."""
+        """How long to wait now; None while it is the application's turn (RFC 5321 §4.5.3.2).
+
+        It always runs at ``Need.DATA`` and ``Need.TLS``, half a reply included; and once
+        ``data_to_send()`` has handed octets out, up to the next ``next_event()``, as the time for
+        writing them: ``Timeouts.block`` while a body is open, else that of the oldest command in
+        flight. The serial moves with every complete reply, every piece of a body and every write,
+        never with half a reply.
+        """
         timeouts = self._config.timeouts
         if self._place is IN_GREETING:
             seconds = timeouts.greeting
         elif self._place is IN_TLS:
             seconds = timeouts.handshake
-        elif self._out_size:
+        elif self._out_size or (
+            self._writing and (self._place is IN_DATA or self._place is IN_CHUNKS)
+        ):
             seconds = timeouts.block
         elif self._flight or self._held:
             kind = self._flight[0][1] if self._flight else self._held[0][1]
             seconds = kind.timeout(timeouts)
+        elif self._received != self._start and not self._body_is_open():
+            seconds = timeouts.command  # half a reply that nobody asked for
         else:
             return None
         return Timeout(seconds, self._replies + self._progress)
@@ -479,7 +509,7 @@ class ClientConnection(ClientReplies):
             return event
         if self._out_size >= self._limits.output:
             return NEED_WRITE
-        if self._encoder is not None or self._chunking:
+        if self._body_is_open():
             if self._out_size or (held and self._can_release()):
                 return NEED_WRITE
             return NEED_DATA if held else NEED_BODY

@@ -122,6 +122,7 @@ class ClientCore:
         "_trailing",
         "_transaction",
         "_untraced",
+        "_writing",
         "trace",
     )
 
@@ -152,6 +153,7 @@ class ClientCore:
         # -- what goes out
         self._out: list[bytes] = []
         self._out_size = 0  # of body octets queued
+        self._writing = False  # what was handed out may still have to be written
         self._held: deque[Held] = deque()
         self._flight: deque[Written] = deque()
         self._traced: deque[tuple[Direction, bytes]] = deque()
@@ -198,6 +200,9 @@ class ClientCore:
             self._rely_on(config.cached_offer)
 
     # -- the body
+
+    def _body_is_open(self) -> bool:
+        return self._encoder is not None or self._chunking
 
     def _close_body(self) -> None:
         self._encoder = None
@@ -284,6 +289,7 @@ class ClientCore:
         self._forget_transaction()
         self._out.clear()
         self._out_size = 0
+        self._writing = False
         self._traced.clear()
         self._place = self._planned = IN_CLOSED
         unread = self._received - self._start

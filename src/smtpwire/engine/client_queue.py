@@ -347,7 +347,6 @@ class ClientQueue(ClientCore):
             elif kind.gated and not self._is_in_turn(kind):
                 break
             else:
-                self._progress += 1
                 room = self._limits.flight
             room -= size
             flight.append((command, kind, transaction, received, size))

@@ -158,10 +158,13 @@ class _Transaction:
             raise UnsendableError(str(error)) from error
 
     def _body_is_open(self) -> Operation[bool]:
-        """Take events until the body is open; False where the transaction is over."""
+        """Take events until the body is open; False where the transaction is over.
+
+        It is over with its last verdict: what comes behind that is for whoever comes next.
+        """
         while True:
             item = self._conn.next_event()
-            if item is NEED_DATA or item is NEED_WRITE:
+            if item is NEED_WRITE or (item is NEED_DATA and self._conn.busy):
                 yield item
             elif item is NEED_BODY:
                 return True
