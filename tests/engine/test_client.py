@@ -499,7 +499,7 @@ def test_a_reply_before_the_command_was_handed_out(d: Dialogue) -> None:
     d.commands.append(noop)
     assert d.receive("250 OK")[1:] == [
         Unanswered(noop, Cause.NOT_SENT),
-        Closed(CloseReason.VIOLATION),
+        Closed(CloseReason.VIOLATION, error="a reply nobody asked for: 250 OK"),
     ]
 
 
@@ -526,23 +526,24 @@ def test_a_3yz_where_none_can_be(d: Dialogue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "kind"),
+    ("octets", "kind", "shown"),
     [
-        (b"SSH-2.0-OpenSSH_9.6\r\n", ViolationKind.MALFORMED_REPLY),
-        (b"220-mx\r\n521 blocked\r\n", ViolationKind.MIXED_CODES),
-        (b"220 mx\n", ViolationKind.BARE_LF),
-        (b"220 m\rx\r\n", ViolationKind.BARE_CR),
-        (b"220 " + b"x" * 5000, ViolationKind.LINE_TOO_LONG),
-        (b"220-" + b"x" * 60 + b"\r\n" + b"220-x\r\n" * 600, ViolationKind.REPLY_TOO_LONG),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", ViolationKind.MALFORMED_REPLY, "SSH-2.0-OpenSSH_9.6"),
+        (b"220-mx\r\n521 blocked\r\n", ViolationKind.MIXED_CODES, "521 blocked"),
+        (b"220 mx\n", ViolationKind.BARE_LF, "220 mx\\x0a"),
+        (b"220 m\rx\r\n", ViolationKind.BARE_CR, "220 m\\x0d"),
+        (b"220 " + b"x" * 5000, ViolationKind.LINE_TOO_LONG, "220 " + "x" * 76),
+        (b"220-" + b"x" * 60 + b"\r\n" + b"220-x\r\n" * 600, ViolationKind.REPLY_TOO_LONG, "220-x"),
     ],
 )
-def test_streams_that_are_broken(octets: bytes, kind: ViolationKind) -> None:
+def test_streams_that_are_broken(octets: bytes, kind: ViolationKind, shown: str) -> None:
     d = Dialogue()
     d.feed(octets)
     violation, closed = d.events
     assert isinstance(violation, ProtocolViolation)
     assert (violation.kind, violation.fatal) == (kind, True)
-    assert closed == Closed(CloseReason.VIOLATION)
+    assert closed == Closed(CloseReason.VIOLATION, error=f"{kind.value}: {shown}")
+    assert d.conn.closed is closed
     assert d.conn.stats.errors == 1
 
 
@@ -572,7 +573,58 @@ def test_a_reply_unfinished_at_the_end_of_the_stream_is_none() -> None:
     d.greeted("SIZE")
     d.send(Noop())
     d.feed(b"250 OK\r")
-    assert d.eof() == [Unanswered(Noop(), Cause.LOST), Closed(CloseReason.EOF)]
+    assert d.eof() == [
+        Unanswered(Noop(), Cause.LOST),
+        Closed(CloseReason.EOF, error=r"eof inside a reply: 250 OK\r"),
+    ]
+
+
+@pytest.mark.parametrize("end", ["eof", "timeout"])
+@pytest.mark.parametrize(
+    ("octets", "shown"),
+    [
+        (b"25", "25"),
+        (b"250-mx\r\n250-SIZE\r\n25", r"250-mx\r\n250-SIZE\r\n25"),
+        (b"2\xff\x00", r"2\xff\x00"),
+    ],
+)
+def test_half_a_reply_is_traced_and_told_at_the_end(octets: bytes, shown: str, end: str) -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    seen = bytearray()
+    d.conn.trace = lambda direction, octets: seen.extend(octets)
+    d.send(Noop())
+    d.feed(octets)
+    if end == "eof":
+        d.conn.receive_data(b"")
+    else:
+        d.conn.timed_out()
+    assert d.need() is Need.CLOSE
+    assert d.conn.closed is not None
+    assert d.conn.closed.error == f"{end} inside a reply: {shown}"
+    assert seen == b"NOOP\r\n" + octets
+
+
+@scenario
+def test_a_server_that_greets_anew_is_not_answered_by_guesswork(d: Dialogue) -> None:
+    """Each later reply would be taken for the next command's."""
+    d.receive("220 mx")
+    hello = Hello("c.example")
+    d.send(hello)
+    assert d.receive("220 mx again") == [
+        ProtocolViolation(ViolationKind.WRONG_REPLY, d.received - 14, fatal=True),
+        Unanswered(hello, Cause.LOST),
+        Closed(CloseReason.VIOLATION, error="a reply that the command cannot have: 220 mx again"),
+    ]
+
+
+def test_one_operation_at_a_time() -> None:
+    d = Dialogue()
+    d.conn.begin_operation()
+    with pytest.raises(LocalProtocolError, match="another operation is running"):
+        d.conn.begin_operation()
+    d.conn.end_operation()
+    d.conn.begin_operation()
 
 
 @scenario

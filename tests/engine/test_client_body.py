@@ -217,7 +217,12 @@ def test_after_the_dot_nonsense_leaves_it_unknown(line: str) -> None:
     d.data()
     end = d.body(b"x\r\n")
     d.flush()
-    assert d.receive(line)[1:] == [Unanswered(end, Cause.LOST), Closed(CloseReason.VIOLATION)]
+    violation, *events = d.receive(line)
+    assert isinstance(violation, ProtocolViolation)
+    assert events == [
+        Unanswered(end, Cause.LOST),
+        Closed(CloseReason.VIOLATION, error=f"{violation.kind.value}: {line}"),
+    ]
 
 
 @scenario
@@ -465,7 +470,8 @@ def test_a_reply_nobody_asked_for_as_the_body_opens(d: Dialogue) -> None:
     d.send(Rcpt(BOB), Data(chunking=True))
     _, violation, closed = d.receive("250 OK", "250 OK again")
     assert violation == ProtocolViolation(ViolationKind.WRONG_REPLY, d.received - 14, fatal=True)
-    assert closed == Closed(CloseReason.VIOLATION)
+    assert isinstance(closed, Closed)
+    assert closed.reason is CloseReason.VIOLATION
 
 
 @pytest.mark.parametrize("line", ["no reply", "999 x"])
@@ -477,7 +483,7 @@ def test_what_is_no_reply_as_the_body_opens(line: str) -> None:
         d.send(Rcpt(BOB), Data(chunking=True))
         _, violation, closed = d.receive("250 OK", line)
         assert isinstance(violation, ProtocolViolation)
-        assert closed == Closed(CloseReason.VIOLATION)
+        assert closed == Closed(CloseReason.VIOLATION, error=f"{violation.kind.value}: {line}")
 
     scenario(script)()
 
@@ -760,7 +766,7 @@ def test_prdr_has_no_second_353(d: Dialogue) -> None:
         Unanswered(end, Cause.LOST, None, first),
         Unanswered(end, Cause.LOST, None, second),
         Unanswered(end, Cause.LOST),
-        Closed(CloseReason.VIOLATION),
+        Closed(CloseReason.VIOLATION, error="a reply that the command cannot have: 353 again"),
     ]
 
 

@@ -109,7 +109,7 @@ def test_octets_behind_the_220_are_never_interpreted() -> None:
     assert d.receive("220 go", "250-evil", "250 AUTH PLAIN") == [
         ReplyReceived(StartTls(), Reply(220, "go")),
         ProtocolViolation(ViolationKind.PLAINTEXT_BEHIND_STARTTLS, at, True),
-        Closed(CloseReason.VIOLATION),
+        Closed(CloseReason.VIOLATION, error="plaintext behind STARTTLS"),
     ]
 
 
@@ -232,7 +232,10 @@ def test_another_offer_than_the_cached_one_fails_the_flight(d: Dialogue) -> None
 def test_a_refused_ehlo_fails_the_flight(d: Dialogue) -> None:
     _early(d, "X_PIPE_CONNECT")
     d.send(Hello("c.example"), Mail(ALICE))
-    assert d.receive("220 mx", "502 what")[-1] == Closed(CloseReason.VIOLATION)
+    closed = d.receive("220 mx", "502 what")[-1]
+    assert isinstance(closed, Closed)
+    assert closed.reason is CloseReason.VIOLATION
+    assert closed.error.endswith(": 502 what")
 
 
 @scenario

@@ -13,6 +13,7 @@ from smtpwire.engine.client_sasl import Exchange, encode_response
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     ClientEvent,
+    Closed,
     CloseReason,
     EndOfData,
     Envelope,
@@ -272,6 +273,26 @@ class ClientConnection(ClientReplies):
             raise LocalProtocolError("no mechanism waits for an answer")
         self._respond(exchange, exchange.answer(data))
 
+    # -- one operation at a time
+
+    def begin_operation(self) -> None:
+        """Take the connection for one operation: its replies are to be read by nobody else.
+
+        Every one of ``smtpwire.operations`` does so at its first step. Raises LocalProtocolError
+        where another is running, in any task or thread; nothing has changed then, for it too.
+        """
+        try:
+            self._turn.pop()
+        except IndexError:
+            raise LocalProtocolError(
+                "another operation is running on this connection: wait for its end,"
+                " or use a connection each"
+            ) from None
+
+    def end_operation(self) -> None:
+        """Give the connection back; only who has taken it may do so."""
+        self._turn.append(None)
+
     # -- what the adapter tells
 
     def tls_started(self, tls: TlsInfo) -> None:
@@ -401,12 +422,19 @@ class ClientConnection(ClientReplies):
         )
 
     @property
+    def closed(self) -> Closed | None:
+        """How the connection ended, as its last event tells it; None while it has not."""
+        return self._closed
+
+    @property
     def busy(self) -> bool:
-        """Whether a reply is owed, a command waits to be written, or a body is open.
+        """Whether a reply is owed, a command is not yet written, a body is open, or a handshake is
+        due.
 
         Where it is False, what the server says next was not asked for.
         """
-        return bool(self._flight or self._held) or self._body_is_open()
+        open_ = self._body_is_open() or self._place is IN_TLS or self._exchange is not None
+        return open_ or bool(self._flight or self._held)
 
     @property
     def eof_received(self) -> bool:
@@ -482,7 +510,7 @@ class ClientConnection(ClientReplies):
                 return self._service_closing(reply)
             # RFC 5321 §4.2: no such class, or a 3yz where none can be.
             if not 200 <= code < 600 or (300 <= code < 400 and not kind.intermediate):
-                return self._violation(ViolationKind.WRONG_REPLY)
+                return self._violation(ViolationKind.WRONG_REPLY, reply)
         flight.popleft()
         event = REPLIES[kind](self, command, kind, transaction, reply)
         if event is not None:
@@ -493,7 +521,7 @@ class ClientConnection(ClientReplies):
         if error is not None:
             self._at = error.offset
             self._take_turns()
-            return self._violation(_VIOLATIONS[error.kind])
+            return self._violation(_VIOLATIONS[error.kind], error.excerpt)
         return self._stand()
 
     def _stand(self) -> Item:

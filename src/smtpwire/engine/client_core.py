@@ -64,6 +64,10 @@ Trace: TypeAlias = Callable[[Direction, bytes], None]
 
 NO_OFFER: Final = Offer()
 
+_EXCERPT: Final = 80
+_INSIDE_A_REPLY: Final = (CloseReason.EOF, CloseReason.TIMEOUT)
+"""Where the octets of half a reply say why."""
+
 
 class ClientCore:
     """The state of a connection, and how it ends."""
@@ -75,6 +79,7 @@ class ClientCore:
         "_before_tls",
         "_blocked",
         "_chunking",
+        "_closed",
         "_commands",
         "_config",
         "_domains",
@@ -121,6 +126,7 @@ class ClientCore:
         "_traced",
         "_trailing",
         "_transaction",
+        "_turn",
         "_untraced",
         "_writing",
         "trace",
@@ -164,6 +170,8 @@ class ClientCore:
         self._blocked: Command | None = None
         self._refusal: Reply | None = None
         self._reversed = False
+        self._closed: Closed | None = None
+        self._turn = [None]  # taken by the operation that runs: list.pop() is atomic
         self._terms = Terms(NO_OFFER, config.registry)
         self._early = False
         self._before_tls: Offer | None = None
@@ -252,15 +260,19 @@ class ClientCore:
             self._end(CloseReason.EOF)
         return self._events.popleft()
 
-    def _violation(self, kind: ViolationKind) -> ClientEvent:
-        self._violate(kind)
+    def _violation(self, kind: ViolationKind, said: object = "") -> ClientEvent:
+        self._violate(kind, said)
         return self._events.popleft()
 
-    def _violate(self, kind: ViolationKind) -> None:
-        """A fatal one: which reply belongs to which command is no longer known."""
+    def _violate(self, kind: ViolationKind, said: object = "") -> None:
+        """A fatal one: which reply belongs to which command is no longer known.
+
+        ``said``: the reply or line that shows it.
+        """
         self._errors += 1
         self._events.append(ProtocolViolation(kind, self._at, fatal=True))
-        self._end(CloseReason.VIOLATION)
+        words = str(said)[:_EXCERPT]
+        self._end(CloseReason.VIOLATION, error=f"{kind.value}: {words}" if words else kind.value)
 
     def _end(
         self,
@@ -284,7 +296,10 @@ class ClientCore:
         self._flight.clear()
         self._end_exchange()
         self._drop_held(reply)
-        self._events.append(Closed(reason, reply, error))
+        if self._received != self._start and reason in _INSIDE_A_REPLY:
+            error = f"{reason.value} inside a reply: {_shown(self._parser.take_rest())}"
+        self._closed = Closed(reason, reply, error)
+        self._events.append(self._closed)
         self._close_body()
         self._forget_transaction()
         self._out.clear()
@@ -292,10 +307,7 @@ class ClientCore:
         self._writing = False
         self._traced.clear()
         self._place = self._planned = IN_CLOSED
-        unread = self._received - self._start
-        if unread:
-            del self._untraced[-unread:]
-            self._received = self._start
+        self._start = self._received  # nothing more is read; a trace shows what has come
 
     def _drop_held(self, reply: Reply | None, transaction: int = 0) -> None:
         """End what was never written: all of it, or what belongs to a transaction."""
@@ -386,3 +398,8 @@ class ClientCore:
         room = self._limits.trailing - len(self._trailing)
         if room > 0:
             self._trailing += bytes(data[:room])
+
+
+def _shown(octets: bytes) -> str:
+    """How they start, in printable ASCII."""
+    return octets[:_EXCERPT].decode("latin-1").encode("unicode_escape").decode()

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REPLIES", "ClientReplies"]
 
+_GREETING: Final = 220
 _PRDR_FIRST: Final = 353
 
 
@@ -83,7 +84,7 @@ class ClientReplies(ClientQueue):
 
     def _take_greeting(self, reply: Reply) -> ClientEvent:
         if reply.is_intermediate:
-            return self._violation(ViolationKind.WRONG_REPLY)
+            return self._violation(ViolationKind.WRONG_REPLY, reply)
         if reply.is_positive:
             self._place = IN_HELLO
             if self._planned is IN_GREETING:
@@ -104,6 +105,10 @@ class ClientReplies(ClientQueue):
     def _reply_hello(
         self, command: Command, kind: Kind, transaction: int, reply: Reply
     ) -> ClientEvent:
+        if reply.code == _GREETING:
+            # A server that greets anew: each reply would be taken for the next command's.
+            self._restore(command, kind, transaction)
+            return self._violation(ViolationKind.WRONG_REPLY, reply)
         self._blocked = None
         early, self._early = self._early, False
         if not reply.is_positive:
@@ -134,7 +139,7 @@ class ClientReplies(ClientQueue):
     def _offer_changed(self, command: Command, reply: Reply) -> ClientEvent:
         """The offer that was relied on is not the server's: what was built on it has failed."""
         if self._flight:
-            self._violate(ViolationKind.CHANGED_OFFER)
+            self._violate(ViolationKind.CHANGED_OFFER, reply)
         else:
             self._drop_held(None)
             self._place = self._planned = IN_READY if reply.is_positive else IN_HELLO
@@ -170,14 +175,14 @@ class ClientReplies(ClientQueue):
     ) -> ClientEvent:
         if reply.code < 300:
             self._restore(command, kind, transaction)
-            return self._violation(ViolationKind.WRONG_REPLY)
+            return self._violation(ViolationKind.WRONG_REPLY, reply)
         if reply.code >= 400:
             self._replan()
         elif self._accepted:
             self._place = IN_DATA
             self._encoder = DotEncoder()
         elif self._lmtp:  # RFC 2033 §4.2: 503 was due, and a dot would get no answer
-            self._violate(ViolationKind.WRONG_REPLY)
+            self._violate(ViolationKind.WRONG_REPLY, reply)
         else:  # RFC 2920 §3.1
             self._place = IN_DATA
             self._held.appendleft((EndOfData(), DOT, b".\r\n", transaction))
@@ -192,7 +197,7 @@ class ClientReplies(ClientQueue):
             return self._recipient_reply(command, kind, transaction, reply)
         if 300 <= reply.code < 400:
             self._restore(command, kind, transaction)
-            return self._violation(ViolationKind.WRONG_REPLY)
+            return self._violation(ViolationKind.WRONG_REPLY, reply)
         self._message_ended(kind, reply)
         return ReplyReceived(command, reply)
 
@@ -203,7 +208,7 @@ class ClientReplies(ClientQueue):
         if reply.is_intermediate:
             self._restore(command, kind, transaction)
             if self._lmtp or reply.code != _PRDR_FIRST or self._answered >= 0:
-                return self._violation(ViolationKind.WRONG_REPLY)
+                return self._violation(ViolationKind.WRONG_REPLY, reply)
             self._answered = 0
             return None
         if not self._per_recipient():  # PRDR without 353: it counts for all
@@ -289,7 +294,7 @@ class ClientReplies(ClientQueue):
     ) -> ClientEvent | None:
         exchange = self._exchange
         if exchange is None or (reply.is_intermediate and exchange.cancelled):
-            return self._violation(ViolationKind.WRONG_REPLY)
+            return self._violation(ViolationKind.WRONG_REPLY, reply)
         if reply.is_intermediate:
             self._place = IN_AUTH
             longest = max(self._limits.reply_line, self._limits.sasl_line)
@@ -323,7 +328,11 @@ class ClientReplies(ClientQueue):
             self._blocked = None
             if reply.is_positive:
                 self._reversed = True
-                self._trail(self._parser.take_rest())
+                rest = self._parser.take_rest()
+                self._trail(rest)
+                if rest:  # they are the other engine's, to trace too
+                    del self._untraced[-len(rest) :]
+                    self._received = self._start
                 self._end(CloseReason.REVERSED, reply)
         return ReplyReceived(command, reply)
 
@@ -332,13 +341,13 @@ class ClientReplies(ClientQueue):
     def _unasked(self, reply: Reply) -> ClientEvent:
         self._take_turns()
         if not 200 <= reply.code < 600:
-            return self._violation(ViolationKind.WRONG_REPLY)
+            return self._violation(ViolationKind.WRONG_REPLY, reply)
         if self._place is IN_GREETING:
             return self._take_greeting(reply)
         if self._place is IN_DATA or (self._place is IN_CHUNKS and self._body_unfinished()):
             return self._verdict(reply)
         if reply.code != 421:
-            return self._violation(ViolationKind.UNEXPECTED_REPLY)
+            return self._violation(ViolationKind.UNEXPECTED_REPLY, reply)
         self._events.append(ServiceClosing(reply))
         self._end(CloseReason.SHUTDOWN, reply, cause=Cause.CLOSING)
         return self._events.popleft()
@@ -349,7 +358,7 @@ class ClientReplies(ClientQueue):
     def _verdict(self, reply: Reply) -> ClientEvent:
         """A reply while the body is open: 4yz and 5yz refuse the message. No dot, close."""
         if not (reply.is_transient or reply.is_permanent):
-            return self._violation(ViolationKind.WRONG_REPLY)
+            return self._violation(ViolationKind.WRONG_REPLY, reply)
         end: Command = EndOfData()
         if self._flight:  # it has left, but the reply had started to come before
             end = self._flight.popleft()[0]
