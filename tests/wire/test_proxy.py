@@ -1,6 +1,5 @@
 """The PROXY protocol's header: proxy-protocol.txt, sections 2.1 and 2.2."""
 
-import ipaddress
 import struct
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.wire.splitting import CUTS, divided, every_split
 
+from smtpwire.wire.ip import canonical_ip
 from smtpwire.wire.proxy import (
     ProxyCommand,
     ProxyHeader,
@@ -96,8 +96,17 @@ def test_version_1_over_ipv6() -> None:
 
 def test_version_1_with_an_ipv4_address_mapped_to_ipv6() -> None:
     header = header_of(b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:c000:202 1 2\r\n")
-    assert header.source is not None
-    assert ipaddress.ip_address(header.source[0]) == ipaddress.ip_address("::ffff:192.0.2.1")
+    assert header.source == ("192.0.2.1", 1)
+    assert header.destination == ("192.0.2.2", 2)
+    assert format_proxy_header(header) == (b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1 2\r\n")
+
+
+def test_version_2_with_an_ipv4_address_mapped_to_ipv6() -> None:
+    addresses = bytes(10) + b"\xff\xff\xc0\0\2\1" + bytes(15) + b"\1" + b"\0\1\0\2"
+    header = header_of(v2(addresses, transport=0x21))
+    assert header.source == ("192.0.2.1", 1)
+    assert header.destination == ("::1", 2)
+    assert format_proxy_header(header) == v2(addresses, transport=0x21)
 
 
 @pytest.mark.parametrize(
@@ -461,7 +470,7 @@ def test_wanted_ends_with_a_refusal(octets: bytes) -> None:
 
 PORTS = st.integers(min_value=0, max_value=65535)
 ENDPOINTS4 = st.tuples(st.ip_addresses(v=4).map(str), PORTS)
-ENDPOINTS6 = st.tuples(st.ip_addresses(v=6).map(str), PORTS)
+ENDPOINTS6 = st.tuples(st.ip_addresses(v=6).map(str).map(canonical_ip), PORTS)
 TLVS = st.lists(
     st.tuples(st.integers(min_value=0, max_value=255).filter(lambda n: n != 3), st.binary()),
     max_size=4,
@@ -569,7 +578,7 @@ def header(
         header(1, ProxyTransport.TCP4, None),
         header(1, ProxyTransport.TCP4, ("::1", 1)),
         header(1, ProxyTransport.TCP4, ("192.0.2.1\r\n", 1)),
-        header(1, ProxyTransport.TCP6),
+        header(1, ProxyTransport.TCP6, ("mx.example", 1)),
         header(1, ProxyTransport.TCP6, ("fe80::1%x", 1), ("fe80::1", 1)),
         header(1, ProxyTransport.TCP4, ("192.0.2.1", 65536)),
         header(2, ProxyTransport.TCP4, ("192.0.2.1", -1)),

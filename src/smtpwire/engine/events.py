@@ -37,6 +37,7 @@ from smtpwire.wire.command import (
     StartTls,
     Vrfy,
 )
+from smtpwire.wire.ip import one_spelling
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, field, replace, value
 
@@ -115,7 +116,9 @@ class Closed:
 class Peer:
     """Who is at the other end, as far as the adapter, PROXY or XCLIENT told.
 
-    Empty strings and 0 are "not known". ``proxy`` is the PROXY header, if there was one.
+    Empty strings and 0 are "not known". ``proxy`` is the PROXY header, if there was one. IP
+    addresses are in their one spelling (:func:`~smtpwire.wire.ip.canonical_ip`), however the
+    socket spells them, so that texts can be compared.
     """
 
     address: str = ""
@@ -127,6 +130,10 @@ class Peer:
     destination_address: str = ""
     destination_port: int = 0
     proxy: ProxyHeader | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", one_spelling(self.address))
+        object.__setattr__(self, "destination_address", one_spelling(self.destination_address))
 
     def behind(self, header: ProxyHeader) -> Peer:
         """Whom the proxy at this address speaks for; itself, by LOCAL and UNKNOWN."""

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from smtpwire.extensions.grammar import ascii_upper
-from smtpwire.wire.address import parse_domain
+from smtpwire.wire.ip import canonical_ip, one_spelling
 from smtpwire.wire.octets import parse_number
 from smtpwire.wire.xtext import decode_xtext, encode_xtext
 
@@ -23,6 +23,7 @@ __all__ = [
     "format_attributes",
     "format_names",
     "parse_names",
+    "spelled",
     "tagged",
 ]
 
@@ -75,13 +76,15 @@ class Attributes:
         return self._values.pop(name, None)
 
     def address(self, name: str, *, only_ip: bool) -> Text:
-        """An address of IP without ``IPV6:``; else, unless ``only_ip``, as it is."""
+        """An IP address in its one spelling; else, unless ``only_ip``, the text as it is."""
         address = self._values.pop(name, None)
         if not isinstance(address, str):
             return address
-        if address[:5].upper() == _IPV6 and _is_ipv6(address[5:]):
-            return address[5:]
-        if only_ip and (":" in address or parse_domain(f"[{address}]".encode()) is None):
+        tagged = address[:5].upper() == _IPV6
+        text = address[5:] if tagged else address
+        if tagged == (":" in text) and _is_ip(text):
+            return canonical_ip(text)
+        if only_ip:
             raise ValueError(f"{name} is no address")
         return address
 
@@ -95,8 +98,17 @@ class Attributes:
         return tuple(self._values.items())
 
 
-def _is_ipv6(address: str) -> bool:
-    return parse_domain(f"[IPv6:{address}]".encode()) is not None
+def _is_ip(text: str) -> bool:
+    """Whether it is an IP address; a zone means something on one host only."""
+    try:
+        return bool(canonical_ip(text)) and "%" not in text
+    except ValueError:
+        return False
+
+
+def spelled(address: Text) -> Text:
+    """An attribute that an application gave: an IP address in its one spelling."""
+    return one_spelling(address) if isinstance(address, str) else address
 
 
 def format_attributes(*attributes: Said) -> str:
@@ -112,7 +124,7 @@ def format_attributes(*attributes: Said) -> str:
 
 def tagged(address: Text) -> Text:
     """An address as it is written: one of IPv6 with its tag."""
-    if isinstance(address, str) and _is_ipv6(address):
+    if isinstance(address, str) and ":" in address and _is_ip(address):
         return _IPV6 + address
     return address
 

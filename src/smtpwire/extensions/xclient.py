@@ -13,6 +13,7 @@ from smtpwire.extensions.client_attributes import (
     format_attributes,
     format_names,
     parse_names,
+    spelled,
     tagged,
 )
 from smtpwire.extensions.registry import Extension, When
@@ -28,8 +29,9 @@ class XClient(Request, Command):
     """From now on the client is this one; what is None stays as it is.
 
     Accepted with 220, it starts the session anew. The values are the peer's words: whoever
-    writes them into a header or a log has to look at them first. ``others`` are attributes
-    beyond Postfix's, decoded, in order.
+    writes them into a header or a log has to look at them first. IP addresses are in their one
+    spelling (:func:`~smtpwire.wire.ip.canonical_ip`). ``others`` are attributes beyond Postfix's,
+    decoded, in order.
     """
 
     name: Text = None
@@ -42,6 +44,10 @@ class XClient(Request, Command):
     destination_port: Port = None
     reverse_name: Text = None
     others: tuple[tuple[str, str | Unavailable], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", spelled(self.address))
+        object.__setattr__(self, "destination_address", spelled(self.destination_address))
 
     @property
     def attributes(self) -> tuple[str, ...]:

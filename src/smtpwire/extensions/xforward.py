@@ -14,6 +14,7 @@ from smtpwire.extensions.client_attributes import (
     format_attributes,
     format_names,
     parse_names,
+    spelled,
     tagged,
 )
 from smtpwire.extensions.registry import Extension, When
@@ -51,6 +52,9 @@ class XForward(Request, Command):
     ident: Text = None
     source: _Source = None
     others: tuple[tuple[str, str | Unavailable], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", spelled(self.address))
 
     @property
     def attributes(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Self, TypeAlias, final
 
+from smtpwire.wire.ip import canonical_ip
 from smtpwire.wire.value import field, value
 
 __all__ = [
@@ -102,6 +103,7 @@ _ESCAPE: Final = r'(["\\])'
 
 _IPV4: Final = rb"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _IPV6_GROUPS: Final = rb"[0-9A-Fa-f]{1,4}+(?::[0-9A-Fa-f]{1,4}+)*"
+_LEADING_ZEROS: Final = r"(?<![0-9a-f])0+(?=[0-9a-f])"
 _TAG: Final = rb"[A-Za-z0-9\-]*+(?<!-)"
 
 # C0, DEL, C1 and what UTF-8 cannot encode. The C1 range would pass RFC 6531's grammar; it is
@@ -203,6 +205,18 @@ class Address:
     def is_literal(self) -> bool:
         """The domain is an address literal, ``[192.0.2.1]`` (RFC 5321 §4.1.3)."""
         return self.domain.startswith("[")
+
+    @property
+    def ip(self) -> str | None:
+        """The IP address of an address literal in its one spelling; None where there is none.
+
+        See :func:`~smtpwire.wire.ip.canonical_ip`; so ``[IPv6:::ffff:192.0.2.5]`` is 192.0.2.5.
+        """
+        tag, colon, rest = self.domain[1:-1].partition(":")
+        if not self.is_literal or (colon and tag != "IPv6"):
+            return None
+        # RFC 5321 §4.1.3 allows leading zeros in both; ipaddress does not.
+        return canonical_ip(re.sub(_LEADING_ZEROS, "", rest if colon else tag))
 
     @property
     def needs_smtputf8(self) -> bool:

@@ -12,6 +12,7 @@ from enum import Enum
 from functools import cache
 from typing import Final, TypeAlias, final
 
+from smtpwire.wire.ip import canonical_ip
 from smtpwire.wire.value import field, value
 
 __all__ = [
@@ -73,6 +74,7 @@ CLIENT_CERTIFICATE: Final = 0x02 | 0x04  # in this connection, or in this TLS se
 UNIQUE_ID_LONGEST: Final = 128  # section 2.2.5
 PORT_MOST: Final = 0xFFFF
 LENGTH_MOST: Final = 0xFFFF
+IPV4_MAPPED: Final = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
 TYPE_MOST: Final = 0xFF
 FAMILY_MOST: Final = 3
 PROTOCOL_MOST: Final = 2
@@ -141,7 +143,9 @@ class ProxyHeader:
     """What a PROXY header says.
 
     ``source`` and ``destination`` are an IP address and a port. They are None where the socket's
-    own address is to be kept: LOCAL, an unknown transport, a UNIX socket's.
+    own address is to be kept: LOCAL, an unknown transport, a UNIX socket's. An address read is in
+    its one spelling (:func:`~smtpwire.wire.ip.canonical_ip`): an IPv4 address that IPv6 carries
+    is dotted.
     ``tlvs`` are type and value as they came, but for CRC32C, which has been checked.
     """
 
@@ -309,7 +313,7 @@ def parse_v1(line: bytes) -> ProxyHeader | ProxyRefused:
     _, protocol, *addresses, source_port, destination_port = line.decode("ascii").split(" ")
     transport = ProxyTransport[protocol]
     size, _ = LAYOUT[transport]
-    source, destination = (canonical_address(address, size) for address in addresses)
+    source, destination = (read_address(address, size) for address in addresses)
     ports = int(source_port), int(destination_port)
     if source is None or destination is None or max(ports) > PORT_MOST:
         return ProxyRefused("malformed PROXY header")
@@ -362,7 +366,7 @@ def parse_endpoint(address: bytes, port: bytes) -> Endpoint | None:
     """An IP address and port; None for a UNIX socket, which has no port."""
     if not port:
         return None
-    return unpacked_address(address), int.from_bytes(port, "big")
+    return canonical_ip(address), int.from_bytes(port, "big")
 
 
 def parse_tlvs(octets: bytes) -> tuple[Tlv, ...] | None:
@@ -431,7 +435,7 @@ def format_v1(header: ProxyHeader, checksum: bool) -> bytes:
         raise ValueError("version 1 has TCP only")
     block = format_endpoints(header)
     size, _ = LAYOUT[header.transport]
-    source, destination = unpacked_address(block[:size]), unpacked_address(block[size : 2 * size])
+    source, destination = written_address(block[:size]), written_address(block[size : 2 * size])
     ports = block[2 * size :]
     return (
         f"PROXY {header.transport.name} {source} {destination}"
@@ -490,26 +494,30 @@ def encoded_tlv(type_: int, value_: bytes) -> bytes:
     return bytes((type_,)) + len(value_).to_bytes(2, "big") + value_
 
 
-def canonical_address(address: str, size: int) -> str | None:
-    """The usual way to write an IP address; None if it is none of the right family."""
-    try:
-        return unpacked_address(packed_address(address, size))
-    except ValueError:
-        return None
-
-
-def unpacked_address(octets: bytes) -> str:
-    """The text of 4 or 16 octets."""
+def read_address(address: str, size: int) -> str | None:
+    """The one spelling of an IP address; None if it is none of the right family."""
     import ipaddress
 
-    return str(ipaddress.ip_address(octets))
+    try:
+        packed = ipaddress.ip_address(address).packed
+    except ValueError:
+        return None
+    return canonical_ip(packed) if len(packed) == size else None
+
+
+def written_address(octets: bytes) -> str:
+    """The text of 4 or 16 octets in the family of their number, as version 1 needs it."""
+    mapped = octets[:-4] == IPV4_MAPPED
+    return f"::ffff:{canonical_ip(octets)}" if mapped else canonical_ip(octets)
 
 
 def packed_address(address: str, size: int) -> bytes:
-    """The octets of an IP address of the right family."""
+    """The octets of an IP address; one of IPv4 is mapped where IPv6 is to carry it."""
     import ipaddress
 
-    packed = ipaddress.ip_address(address).packed
+    packed = ipaddress.ip_address(canonical_ip(address)).packed
+    if len(packed) < size:
+        packed = IPV4_MAPPED + packed
     if len(packed) != size or "%" in address:
         raise ValueError("an address of another family, or with a zone")
     return packed
