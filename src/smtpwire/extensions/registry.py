@@ -150,7 +150,8 @@ class Offer:
     """What one EHLO reply offers: typed look-up, and what commands are then read against.
 
     ``offer[extensions.SIZE]`` is an int; ``in`` takes an extension or a keyword; keywords that no
-    entry knows are kept with their parameters in ``unknown``.
+    entry knows are kept with their parameters in ``unknown``, each line of one that came twice.
+    Of an extension offered twice the last parameters count.
     """
 
     def __init__(
@@ -200,8 +201,8 @@ class Offer:
 
     @property
     def keywords(self) -> tuple[str, ...]:
-        """The keywords offered, in order."""
-        return (*self._offered, *(item.keyword for item in self.unknown))
+        """The keywords offered, each once, in order."""
+        return tuple(dict.fromkeys((*self._offered, *(item.keyword for item in self.unknown))))
 
     def line_limits(self, command_line: int = COMMAND_LINE) -> Mapping[str, int]:
         """Octets of a command line with CRLF, by verb, where not ``command_line``.

@@ -57,8 +57,8 @@ class EhloKeyword:
 class EhloResponse:
     """An EHLO reply taken apart: the server's name, its greeting, its keywords.
 
-    Each keyword stands once, where it first came. Raises ValueError for a name with blanks, a
-    greeting without a name, and controls.
+    ``keywords`` are the lines in order; one keyword may stand in several. Raises ValueError for a
+    name with blanks, a greeting without a name, and controls.
     """
 
     domain: str
@@ -75,24 +75,35 @@ class EhloResponse:
 def parse_ehlo(reply: Reply) -> EhloResponse:
     """Take an EHLO or LHLO reply apart; never raises for what the peer sent.
 
-    The first line is never a keyword. Lines that hold none are passed over. Of a keyword met
-    again the last parameters count, but all mechanisms of ``AUTH`` and ``AUTH=`` lines.
+    The first line is never a keyword. Lines that hold none are passed over. A keyword met again
+    is kept again, as ``X-EXPS GSSAPI NTLM`` and ``X-EXPS=LOGIN``: what that means is its
+    extension's to know. Only ``AUTH`` and ``AUTH=`` lines become one, with the mechanisms of all.
     """
     first, *lines = reply.lines
     domain, _, greeting = _single_blanks(first).partition(" ")
-    keywords: dict[str, EhloKeyword] = {}
-    auth: list[str] = []
-    for line in lines:
-        if found := re.fullmatch(_LINE, line.strip(" \t")):
-            item = EhloKeyword(found[1], found[2] or "", line)
-            keywords[item.keyword] = item
-            if item.keyword == "AUTH":
-                auth.append(item.parameters)
-    if len(auth) > 1:
-        # RFC 4954 §3, and a draft before it whose "AUTH=" form old clients still look for.
-        mechanisms = dict.fromkeys(" ".join(auth).split(" "))
-        keywords["AUTH"] = EhloKeyword("AUTH", " ".join(mechanisms))
-    return EhloResponse(domain, greeting, tuple(keywords.values()))
+    keywords = [
+        EhloKeyword(found[1], found[2] or "", line)
+        for line in lines
+        if (found := re.fullmatch(_LINE, line.strip(" \t")))
+    ]
+    return EhloResponse(domain, greeting, tuple(_with_one_auth(keywords)))
+
+
+def _with_one_auth(keywords: list[EhloKeyword]) -> list[EhloKeyword]:
+    """The same with one AUTH line, where the first of several stood.
+
+    RFC 4954 §3, and a draft before it whose ``AUTH=`` form old clients still look for.
+    """
+    auth = [item for item in keywords if item.keyword == "AUTH"]
+    if len(auth) < 2:
+        return keywords
+    mechanisms = dict.fromkeys(" ".join(item.parameters for item in auth).split(" "))
+    one = EhloKeyword("AUTH", " ".join(mechanisms))
+    return [
+        one if item is auth[0] else item
+        for item in keywords
+        if item is auth[0] or item.keyword != "AUTH"
+    ]
 
 
 def format_ehlo(response: EhloResponse) -> Reply:
