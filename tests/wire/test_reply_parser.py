@@ -40,7 +40,6 @@ def read_every_way(octets: bytes, **settings: int) -> list[Reply | ReplyError]:
             Reply(220, "mx.example ESMTP\nno bulk mail,\nor else"),
             id="D-REP-003",
         ),
-        (b"250\tok\r\n", Reply(250, "ok")),
         (b"250ok\r\n", Reply(250, "ok")),
         (b"250X\r\n", Reply(250, "X")),
         (b"250  two\tblanks \r\n", Reply(250, " two\tblanks ")),
@@ -281,3 +280,25 @@ def test_no_octets_raise(chunks: list[bytes]) -> None:
     whole = read(octets, max_line=32, max_lines=4)
     assert read(*chunks, max_line=32, max_lines=4) == whole
     assert read(*(octets[n : n + 1] for n in range(len(octets))), max_line=32, max_lines=4) == whole
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"250_ok",
+        b"220+mx",
+        b"250.",
+        b"250,ok",
+        b"250\tok",
+        b"2500 ok",
+        b"250/",
+        b"250\xc3\xa9",
+        b"250=-",
+    ],
+    ids=repr,
+)
+def test_behind_the_code_stands_a_blank_or_a_hyphen(line: bytes) -> None:  # RFC 5321 §4.2
+    for octets in (line + b"\r\n", b"250-a\r\n" + line + b"\r\n"):
+        *_, error = read_every_way(octets)
+        assert isinstance(error, ReplyError)
+        assert error.kind is ReplyErrorKind.MALFORMED

@@ -17,7 +17,7 @@ __all__ = ["ReplyError", "ReplyErrorKind", "ReplyParser"]
 
 _STATUS_PREFIX: Final = re.compile(rf"({STATUS})(?:[ \t]|\Z)")
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-_CODE: Final = re.compile(rb"[0-9]{3}(?![0-9])")
+_CODE: Final = re.compile(rb"[0-9]{3}(?:[ \-A-Za-z]|\Z)")
 # Replies of one line in ASCII: with a status code of the code's class, and with any text.
 _STATUS_LINE: Final = re.compile(
     rb"(([245])[0-9]{2}) (\2\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2})) ([ -~]*+)"
@@ -25,7 +25,7 @@ _STATUS_LINE: Final = re.compile(
 _TEXT_LINE: Final = re.compile(rb"([0-9]{3}) ([ -~]*+)")
 # The same where a status code may stand: none does if there is no dot behind its first digit.
 _PLAIN_LINE: Final = re.compile(rb"([0-9]{3}) (?![245]\.)([ -~]*+)")
-_MARKS: Final = " \t-"  # behind the code; the peer may also have left it out
+_MARKS: Final = " -"  # behind the code; the peer may also have left the blank out
 _BARE: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 
 _EXCERPT: Final = 80
@@ -36,7 +36,11 @@ class ReplyErrorKind(Enum):
     """How a stream of replies is broken."""
 
     MALFORMED = "malformed"
-    """A line that does not start with three digits (RFC 5321 §4.2)."""
+    """A line that is no reply: no three digits, or no blank, "-" or end behind them.
+
+    RFC 5321 §4.2. A letter is taken in the blank's place (``250ok``): servers forget it, and it
+    can be mistaken for nothing else. ``250_ok``, ``220+mx`` or a fourth digit cannot be trusted.
+    """
 
     MIXED_CODES = "mixed codes"
     """A line of a reply with another code than the first (RFC 5321 §4.2.1)."""
