@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from smtpwire.wire.address import (
     parse_domain,
     parse_path,
     proven_address,
+    written_address,
 )
 
 
@@ -42,7 +44,6 @@ from smtpwire.wire.address import (
         ),
         (b'"Joe\\,Smith"@example.com', "Joe,Smith", "example.com"),
         (b'""@example.com', "", "example.com"),
-        (b'"a>b"@example.com', "a>b", "example.com"),
         (b'"plain"@a', "plain", "a"),
         (b"b@1.2.3.4", "b", "1.2.3.4"),
         (b"b@a--b.x-1.c", "b", "a--b.x-1.c"),
@@ -114,6 +115,9 @@ def test_accepted(path: bytes, local_part: str, domain: str) -> None:
         b"a@b@example.com",
         b"Postmaster",
         b"foo@x.example> ORCPT=rfc822;a@y.example",
+        b'"a>b"@example.com',
+        b'"a\\>b"@example.com',
+        b'"victim@bank.example> NOTIFY=NEVER "@x.org',
     ],
 )
 def test_refused(path: bytes) -> None:
@@ -137,6 +141,18 @@ def test_postmaster_with_a_domain_is_postmaster_too() -> None:
     assert parse_path(b"postMASTER@example.com").is_postmaster
     assert not parse_path(b"postmaster.x@example.com").is_postmaster
     assert not Address("po\u017ftmaster", "example.com").is_postmaster
+
+
+@pytest.mark.parametrize("local_part", ["a..b", ".a", "a.", "..", "ø..b"])
+def test_dots_anywhere_only_where_lenient(local_part: str) -> None:
+    path = f"{local_part}@example.com".encode()
+    with pytest.raises(PathError):
+        parse_path(path, utf8=True)
+    address = parse_path(path, utf8=True, lenient=True)
+    assert (address.local_part, address.raw) == (local_part, path.decode())
+    assert str(address) == f'"{local_part}"@example.com'
+    assert parse_path(str(address).encode(), utf8=True) == address
+    assert Address.parse(path.decode()) == address
 
 
 def test_underscores_only_where_lenient() -> None:
@@ -366,6 +382,55 @@ def test_near_misses_raise_nothing_else(octets: bytes) -> None:
     except PathError:
         return
     assert address.raw == octets.decode()
+
+
+# -- what a client writes
+
+
+@given(
+    st.binary(max_size=40)
+    | st.from_regex(re.compile(rb'[a.\\\\" >@]{1,12}@[a-c.]{1,4}'), fullmatch=True)
+)
+@pytest.mark.parametrize("lenient", [False, True])
+def test_what_a_server_took_goes_on_as_it_is_meant(lenient: bool, octets: bytes) -> None:
+    try:
+        taken = parse_path(octets, utf8=True, postmaster=True, lenient=lenient)
+    except PathError:
+        return
+    assert Address.parse(str(taken)) == taken
+    written = written_address(taken)
+    assert b">" not in written
+    # The next server is strict.
+    strict = b"_" not in taken.domain.encode()
+    assert parse_path(written, utf8=True, postmaster=True, lenient=not strict) == taken
+
+
+HAND_MADE = [
+    ("victim@bank.example> NOTIFY=NEVER ", "x.org"),
+    ("a\r\nDATA", "x.org"),
+    ("a", "x.org\r\nDATA"),
+    ("a", "x.org> SIZE=1"),
+    ("a", "x@y.org"),
+    ("", "y,@z:a@x.org"),
+    ("a", ""),
+    ("", ""),
+    ("a", "[x]"),
+    ("a\0", "x.org"),
+    ("\ud800", "x.org"),
+    ("a\x85", "x.org"),
+]
+
+
+@pytest.mark.parametrize(("local_part", "domain"), HAND_MADE)
+def test_an_address_made_by_hand_gets_past_nobody(local_part: str, domain: str) -> None:
+    with pytest.raises(ValueError):
+        written_address(proven_address(local_part, domain, "a@x.org"))
+
+
+@pytest.mark.parametrize("thing", ["a@x.org", "a@x.org>\r\nDATA", b"a@x.org", None, 1])
+def test_what_is_no_address_is_not_written(thing: Any) -> None:
+    with pytest.raises(TypeError, match=f"is a {type(thing).__name__}: pass Address.parse"):
+        written_address(thing)
 
 
 # -- the argument of EHLO

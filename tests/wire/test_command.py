@@ -1,10 +1,14 @@
 """Commands, both ways: RFC 5321 §4.1.1, §4.3.2, RFC 3030, RFC 3207, RFC 4954."""
 
+import re
+from typing import Any, cast
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smtpwire.wire.address import Address
+from smtpwire.extensions import parameters
+from smtpwire.wire.address import Address, proven_address
 from smtpwire.wire.command import (
     PLAIN_LINE,
     PLAIN_LINE_LIMIT,
@@ -30,7 +34,7 @@ from smtpwire.wire.command import (
     parse_command,
     plain_command,
 )
-from smtpwire.wire.parameter import Parameter
+from smtpwire.wire.parameter import Given, Parameter, Parameters
 
 ADDRESS = Address("a", "b.example")
 LENIENT = Leniency(blank_after_colon=True, missing_brackets=True)
@@ -114,7 +118,11 @@ REFUSALS = [
     (b"MAIL", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b"MAIL FROM:", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b"MAIL FROM:<a@b.example", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
-    (b'MAIL FROM:<"a@b.example> X', 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
+    (b'MAIL FROM:<"a@b.example', 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
+    (b'MAIL FROM:<"a@b.example>', 501, "5.1.7", "MAIL", "not an address"),
+    (b'MAIL FROM:<"a@b.example> X', 555, "5.5.4", "MAIL", "Parameter not recognized"),
+    (b'MAIL FROM:<"a>b"@c.example>', 501, "5.5.4", "MAIL", "Expected a blank behind the path"),
+    (b'RCPT TO:<"a@b.example> "@c>', 501, "5.5.4", "RCPT", "Bad parameter: parameter"),
     (b"MAIL TO:<a@b.example>", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b"MAIL FROM:<>x", 501, "5.5.4", "MAIL", "Expected a blank behind the path"),
     (b"MAIL FROM:<a..b@c>", 501, "5.1.7", "MAIL", "not an address"),
@@ -357,3 +365,67 @@ def test_data_goes_the_short_way_too() -> None:
 )  # fmt: skip
 def test_what_is_not_plain(line: bytes) -> None:
     assert PLAIN_LINE.match(line + b"\r\n") is None
+
+
+# -- the guard stands where the line is written
+
+ALICE = Address("alice", "a.example")
+wrong: Any = "alice@a.example>\r\nRSET"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Mail(wrong),
+        Rcpt(wrong),
+        Rcpt(cast("Address", None)),
+        Mail(ALICE, wrong),
+        Rcpt(ALICE, wrong),
+        Mail(ALICE, cast("Parameters", [Given("SIZE", "1\r\nRSET", parameters.SIZE, 1)])),
+    ],
+    ids=repr,
+)
+def test_a_command_made_of_something_else_is_not_written(command: Command) -> None:
+    with pytest.raises(TypeError, match=r"pass (Address|Parameters)"):
+        bytes(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Mail(proven_address("victim@bank.example> NOTIFY=NEVER ", "x.org", "")),
+        Rcpt(proven_address("a", "x.org>\r\nRSET", "")),
+        Rcpt(proven_address("", "y:a@x.org", "@y:a@x.org")),
+        Mail(Address("Postmaster", "")),
+        Mail(ALICE, Parameters(Given("SIZE", "1\r\nRSET", parameters.SIZE, 1))),
+        Mail(ALICE, Parameters(Given("X\r\n", None, parameters.SIZE, 1))),
+        Hello("a.example", cast("Any", "EHLO x\r\nRSET")),
+        Auth("PLAIN", b"AAAA\r\nRSET"),
+        Auth("PLAIN", b""),
+        Auth("PLAIN\r\n"),
+        Bdat(-1),
+    ],
+    ids=repr,
+)
+def test_a_command_that_no_line_can_say_is_not_written(command: Command) -> None:
+    with pytest.raises(ValueError):
+        bytes(command)
+
+
+@given(
+    st.from_regex(re.compile(rb'[a.\\" >@]{1,12}@[ab._]{1,4}'), fullmatch=True),
+    st.sampled_from([b"MAIL FROM:<%b>", b"RCPT TO:<%b>"]),
+    st.booleans(),
+)
+def test_an_address_taken_is_sent_on_and_taken_again(
+    path: bytes, line: bytes, odd_addresses: bool
+) -> None:
+    grammar = Grammar(leniency=Leniency(odd_addresses=odd_addresses))
+    try:
+        command = parse_command(line % path, grammar)
+    except CommandError:
+        return
+    assert isinstance(command, Mail | Rcpt)
+    assert command.address is not None
+    again = type(command)(Address.parse(str(command.address)))
+    assert parse_command(bytes(again), grammar) == command

@@ -19,7 +19,7 @@ from smtpwire.extensions import (
     parameters,
 )
 from smtpwire.extensions.parameters import Body
-from smtpwire.wire.address import Address, parse_path
+from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
 from smtpwire.wire.parameter import Parameters
@@ -146,10 +146,6 @@ def plan(
 def _address(item: str | Address) -> Address:
     if isinstance(item, Address):
         return item
-    try:
-        return parse_path(item.encode())  # the usual form, for a third of the price
-    except ValueError:
-        pass
     try:
         return Address.parse(item)
     except ValueError as error:

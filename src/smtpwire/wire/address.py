@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, Self, TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from smtpwire.wire.ip import canonical_ip
 from smtpwire.wire.value import field, value
@@ -28,12 +28,15 @@ __all__ = [
     "parse_domain",
     "parse_path",
     "proven_address",
+    "written_address",
 ]
 
 # -- the grammar as fragments of bytes patterns; none contains a group that captures
 
 _ATEXT: Final = rb"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"  # RFC 5322 §3.2.3
-_QTEXT: Final = rb" !#-\[\]-~"  # RFC 5321 §4.1.2
+# RFC 5321 §4.1.2, less ">": see Address.
+_QTEXT: Final = rb" !#-=?-\[\]-~"
+_QPAIR: Final = rb" -=?-~"
 _LET_DIG: Final = rb"A-Za-z0-9"
 _NON_ASCII: Final = rb"\x80-\xff"  # RFC 6531 §3.3; the decoder judges the rest
 # RFC 1035 §2.3.4. A U-label's 63 octets are those of its A-label, which is not ours to compute.
@@ -44,8 +47,12 @@ def _dot_string(atext: bytes) -> bytes:
     return rb"[%b]++(?:\.[%b]++)*" % (atext, atext)
 
 
+def _lenient_dot_string(atext: bytes) -> bytes:
+    return rb"[%b.]++" % atext  # dots at the ends and in a row
+
+
 def _quoted_string(qtext: bytes) -> bytes:
-    return rb'"(?:[%b]++|\\[ -~])*"' % qtext
+    return rb'"(?:[%b]++|\\[%b])*"' % (qtext, _QPAIR)
 
 
 def _domain(let_dig: bytes) -> bytes:
@@ -57,7 +64,7 @@ DOT_STRING: Final = _dot_string(_ATEXT)
 """A local-part that needs no quotes."""
 
 QUOTED_STRING: Final = _quoted_string(_QTEXT)
-"""A local-part in quotes."""
+"""A local-part in quotes; without ``>``, which ends a path for whoever looks for it."""
 
 DOMAIN: Final = _domain(_LET_DIG)
 """A domain of letters, digits and hyphens, each label at most 63 octets; no underscore."""
@@ -92,9 +99,11 @@ _PLAIN: Final = re.compile(b"(%b)@(%b)" % (DOT_STRING, DOMAIN))
 _PATHS: Final = {
     # (utf8, lenient)
     (False, False): _path(DOT_STRING, QUOTED_STRING, DOMAIN),
-    (False, True): _path(DOT_STRING, QUOTED_STRING, _LENIENT_DOMAIN),
+    (False, True): _path(_lenient_dot_string(_ATEXT), QUOTED_STRING, _LENIENT_DOMAIN),
     (True, False): _path(_UTF8_DOT, _UTF8_QUOTED, _UTF8_DOMAIN),
-    (True, True): _path(_UTF8_DOT, _UTF8_QUOTED, _UTF8_LENIENT_DOMAIN),
+    (True, True): _path(
+        _lenient_dot_string(_ATEXT + _NON_ASCII), _UTF8_QUOTED, _UTF8_LENIENT_DOMAIN
+    ),
 }
 
 _LENIENT_NAME: Final = rb"[!-~]++"
@@ -149,7 +158,12 @@ class Address:
     equal (RFC 5321 §4.1.2). ``domain`` is in lower case (ASCII letters only: a U-label is handed
     through), an address literal with its brackets, or "" for the bare ``Postmaster``. ``raw`` is
     the path as it came, without angle brackets but with its source route, and takes no part in
-    comparisons. ``str()`` gives the form with the least quoting.
+    comparisons. ``str()`` gives the form with the least quoting; :meth:`parse` takes it back.
+
+    No address has a ``>``, whichever way it is made. RFC 5321 §4.1.2 lets it stand in quotes,
+    where software that takes the first one for the end of the path reads another recipient and
+    parameters of its own. A server refuses such a path with 501, a client never writes one, and
+    as no mailbox should need quotes at all (§4.1.2), no mail is lost by that.
 
     Raises ValueError for what cannot stand in a path: controls, ``>``, a domain that is none.
     """
@@ -164,8 +178,8 @@ class Address:
                 f"local_part has a control character at {found.start()} (RFC 5321 §4.1.2)"
             )
         if ">" in self.local_part:
-            # Legal in quotes, yet a peer that looks for the first > would end the path there.
-            raise ValueError(f"local_part has a '>' at {self.local_part.index('>')}")
+            at = self.local_part.index(">")
+            raise ValueError(f"local_part has a '>' at {at}, which would end the path")
         if self.domain == "" and self.is_postmaster:
             domain = ""  # RFC 5321 §4.5.1
         else:
@@ -173,28 +187,19 @@ class Address:
         object.__setattr__(self, "domain", domain)
         object.__setattr__(self, "raw", self.raw or str(self))
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
+    @staticmethod
+    def parse(text: str) -> Address:
         """Read ``local-part@domain``, quoted forms, literals and the bare ``Postmaster``.
 
         For applications: no source route, no display name, no angle brackets. Underscores in
-        the domain and non-ASCII characters are accepted. Raises ValueError.
+        the domain, dots at the ends and in a row of the local-part (``str()`` then has quotes)
+        and non-ASCII characters are accepted. Raises ValueError.
         """
         if text.startswith("@"):
             raise ValueError("an address has no source route (RFC 5321 Appendix C)")
         if found := re.search(_CONTROL, text):
             raise ValueError(f"control character at {found.start()} (RFC 5321 §4.1.2)")
-        whole = len(text) * 4  # no limit but the text's own
-        parsed = parse_path(
-            text.encode(),
-            utf8=True,
-            postmaster=True,
-            lenient=True,
-            max_local_part=whole,
-            max_domain=whole,
-            max_path=whole + 2,
-        )
-        return cls(parsed.local_part, parsed.domain, text)
+        return _parse_whole(text.encode())
 
     @property
     def is_postmaster(self) -> bool:
@@ -231,6 +236,25 @@ class Address:
         return f"{local}@{self.domain}" if self.domain else local
 
 
+def written_address(address: Address) -> bytes:
+    """What stands between the angle brackets of a command, whoever made the address.
+
+    Raises TypeError for anything else than an Address, ValueError for one that would not be read
+    as it is meant.
+    """
+    if address.__class__ is not Address:
+        raise TypeError(f"the address is a {type(address).__name__}: pass Address.parse(…)")
+    octets = f"{address.local_part}@{address.domain}".encode()
+    return octets if _PLAIN.fullmatch(octets) else _written_unusual(address)
+
+
+def _written_unusual(address: Address) -> bytes:
+    octets = str(address).encode()
+    if _parse_whole(octets) != address:
+        raise PathError("the address would be read as another one (RFC 5321 §4.1.2)")
+    return octets
+
+
 def proven_address(local_part: str, domain: str, raw: str) -> Address:
     """Make an Address from parts which a grammar has already proved; nothing is checked.
 
@@ -265,7 +289,8 @@ def parse_path(
     """Parse the inside of angle brackets: a mailbox, with or without a source route.
 
     ``utf8``: SMTPUTF8 is in use. ``postmaster``: a bare ``Postmaster`` is legal, as in RCPT.
-    ``lenient``: underscores in the domain. The limits are in octets as they came, the path's
+    ``lenient``: underscores in the domain, dots at the ends and in a row of the local-part. The
+    limits are in octets as they came, the path's
     with its two brackets (RFC 5321 §4.5.3.1.1-3). Raises :class:`PathError`.
     """
     if len(octets) + 2 > max_path:
@@ -281,6 +306,20 @@ def parse_path(
         raw = octets.decode()
         return proven_address(raw, "", raw)
     return _parse_unusual(octets, utf8, lenient, max_local_part, max_domain)
+
+
+def _parse_whole(octets: bytes) -> Address:
+    """The same for applications: everything is taken, and there is no limit."""
+    whole = len(octets) + 2
+    return parse_path(
+        octets,
+        utf8=True,
+        postmaster=True,
+        lenient=True,
+        max_local_part=whole,
+        max_domain=whole,
+        max_path=whole,
+    )
 
 
 def _parse_unusual(

@@ -20,6 +20,7 @@ from smtpwire.wire.address import (
     parse_domain,
     parse_path,
     proven_address,
+    written_address,
 )
 from smtpwire.wire.octets import CONTROLS, parse_number
 from smtpwire.wire.parameter import (
@@ -114,6 +115,8 @@ class Hello(Request, Command):
     verb: Literal["EHLO", "HELO", "LHLO"] = "EHLO"
 
     def __bytes__(self) -> bytes:
+        if self.verb not in ("EHLO", "HELO", "LHLO"):
+            raise ValueError(f"{self.verb!r} is not EHLO, HELO or LHLO (RFC 5321 §4.1.1.1)")
         argument = _text("the EHLO name", self.name)
         if not self.name or b" " in argument or not argument.isascii():
             raise ValueError(f"{self.name!r} is no domain or address literal (RFC 5321 §4.1.1.1)")
@@ -123,16 +126,22 @@ class Hello(Request, Command):
 @final
 @value
 class Mail(Request, Command):
-    """MAIL: opens a transaction with the reverse-path; None is the null one, ``<>`` (§4.1.1.2)."""
+    """MAIL: opens a transaction with the reverse-path; None is the null one, ``<>`` (§4.1.1.2).
+
+    A bare ``Postmaster`` is none: a reverse-path has a domain.
+    """
 
     address: Address | None
     parameters: Parameters = NO_PARAMETERS
 
     def __bytes__(self) -> bytes:
-        path = "" if self.address is None else self.address.__str__()
+        address = self.address
+        path = b"" if address is None else written_address(address)
+        if address is not None and not address.domain:
+            raise ValueError("a reverse-path has a domain (RFC 5321 §4.1.2)")
         parameters = self.parameters
-        tail = "" if parameters is NO_PARAMETERS else _tail(parameters)
-        return f"MAIL FROM:<{path}>{tail}".encode()
+        tail = b"" if parameters is NO_PARAMETERS else _tail(parameters)
+        return b"MAIL FROM:<%b>%b" % (path, tail)
 
 
 @final
@@ -145,13 +154,15 @@ class Rcpt(Request, Command):
 
     def __bytes__(self) -> bytes:
         parameters = self.parameters
-        tail = "" if parameters is NO_PARAMETERS else _tail(parameters)
-        return f"RCPT TO:<{self.address.__str__()}>{tail}".encode()
+        tail = b"" if parameters is NO_PARAMETERS else _tail(parameters)
+        return b"RCPT TO:<%b>%b" % (written_address(self.address), tail)
 
 
-def _tail(parameters: Parameters) -> str:
-    """What stands behind the path. Like an Address it cannot hold a control."""
-    return f" {format_parameters(parameters)}" if parameters else ""
+def _tail(parameters: Parameters) -> bytes:
+    """What stands behind the path."""
+    if parameters.__class__ is not Parameters:
+        raise TypeError(f"the parameters are a {type(parameters).__name__}: pass Parameters(…)")
+    return b" " + format_parameters(parameters).encode() if parameters else b""
 
 
 @final
@@ -178,6 +189,8 @@ class Bdat(Command):
     last: bool = False
 
     def __bytes__(self) -> bytes:
+        if self.size < 0:
+            raise ValueError(f"a chunk has no {self.size} octets (RFC 3030 §2)")
         return b"BDAT %d LAST" % self.size if self.last else b"BDAT %d" % self.size
 
 
@@ -277,7 +290,12 @@ class Auth(Command):
         if re.fullmatch(r"[A-Z0-9_-]{1,20}", self.mechanism) is None:
             raise ValueError(f"{self.mechanism!r} is no mechanism name (RFC 4422 §3.1)")
         line = b"AUTH " + self.mechanism.encode()
-        return line if self.initial_response is None else line + b" " + self.initial_response
+        response = self.initial_response
+        if response is None:
+            return line
+        if re.fullmatch(rb"[!-~]+", response) is None:
+            raise ValueError("the initial response is not base64 (RFC 4954 §4)")
+        return line + b" " + response
 
 
 class AnyVerb:
@@ -479,26 +497,20 @@ def _hello(
     return parse
 
 
-_QUOTED_PATH: Final = rb'<(?:[^">]++|"(?:[^"\\]++|\\.)*")*>'
-
-
 def _split_path(
     verb: str, start: bytes, argument: bytes, leniency: Leniency
 ) -> tuple[bytes, bytes]:
     """The octets between the angle brackets, and what stands behind them."""
     size = len(start)
     if argument[: size + 1].upper() == start + b"<" and argument.find(b">") == len(argument) - 1:
-        return argument[size + 1 : -1], b""  # the common case: no parameters, no quoted bracket
+        return argument[size + 1 : -1], b""  # the common case: no parameters
     if argument[:size].upper() != start:
         raise _bad_argument(verb, f"Expected {verb} {start.decode()}<path>")
     rest = argument[size:]
     if leniency.blank_after_colon and rest[:1] == b" ":
         rest = rest.lstrip(b" ")
     if rest[:1] == b"<":
-        end = rest.find(b">") + 1
-        if b'"' in rest:  # a quoted local-part may hold a bracket
-            match = re.match(_QUOTED_PATH, rest)
-            end = match.end() if match is not None else 0
+        end = rest.find(b">") + 1  # no path has one inside: see Address
         path, rest = rest[1 : end - 1], rest[end:]
     elif leniency.missing_brackets and rest:
         path, _, rest = rest.partition(b" ")

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from smtpwire.wire.address import Address, parse_domain
+from smtpwire.wire.address import Address, parse_domain, written_address
 
 __all__ = ["CIPHER_SUITES", "WITH_PROTOCOLS", "received_header", "with_protocol"]
 
@@ -191,7 +191,7 @@ def _for(recipients: Sequence[Address], utf8: bool) -> list[str]:
     # Without the SMTPUTF8 parameter trace fields are ASCII (RFC 6531 §3.7.3); a path has a domain.
     if not address.domain or (address.needs_smtputf8 and not utf8):
         return []
-    return [f"for <{address}>"]
+    return [f"for <{written_address(address).decode()}>"]
 
 
 def _tls(cipher: str) -> list[str]:
