@@ -94,3 +94,12 @@ def test_a_network_of_proxies() -> None:
     made = Session(ServerConnection(config, peer=Peer("10.0.1.1")))
     made.run()
     assert made.closed is not None
+
+
+def test_lists_of_the_same_peers_are_equal() -> None:
+    lists = [TrustList(["192.0.2.1", "10.0.0.0/8"]), TrustList(["10.0.0.0/8", "::ffff:192.0.2.1"])]
+    assert lists[0] == lists[1]
+    assert len(set(lists)) == 1
+    assert lists[0].entries == {"192.0.2.1", "10.0.0.0/8"}
+    assert lists[0] != NOBODY
+    assert NOBODY != ()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from types import MappingProxyType
 from typing import Final
 
 from smtpwire.engine.violation import ViolationKind
+from smtpwire.wire.table import Table
 
 __all__ = ["DEFAULT_POLICIES", "POSSIBLE_POLICIES", "Policy"]
 
@@ -23,7 +23,7 @@ class Policy(Enum):
     """421 or 554, and the connection ends."""
 
 
-DEFAULT_POLICIES: Final[Mapping[ViolationKind, Policy]] = MappingProxyType(
+DEFAULT_POLICIES: Final[Mapping[ViolationKind, Policy]] = Table(
     {
         ViolationKind.EARLY_TALK: Policy.NOTE,
         ViolationKind.PLAINTEXT_BEHIND_STARTTLS: Policy.CLOSE,
@@ -42,7 +42,7 @@ _NOTE_OR_CLOSE: Final = frozenset({Policy.NOTE, Policy.CLOSE})
 _ANSWER_OR_CLOSE: Final = frozenset({Policy.ANSWER, Policy.CLOSE})
 _CLOSE: Final = frozenset({Policy.CLOSE})
 
-POSSIBLE_POLICIES: Final[Mapping[ViolationKind, frozenset[Policy]]] = MappingProxyType(
+POSSIBLE_POLICIES: Final[Mapping[ViolationKind, frozenset[Policy]]] = Table(
     {
         ViolationKind.EARLY_TALK: _NOTE_OR_CLOSE,
         ViolationKind.PLAINTEXT_BEHIND_STARTTLS: _CLOSE,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from types import MappingProxyType
 from typing import Final
 
 from smtpwire.wire.reply import Reply
+from smtpwire.wire.table import Table
 
 __all__ = ["DEFAULT_REPLIES", "FIXED_CODES", "ReplyKind"]
 
@@ -77,7 +77,7 @@ FIXED_CODES: Final = frozenset(
 )
 """Those whose code is the protocol's; so is every 421. Of the others the class is kept."""
 
-DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = MappingProxyType(
+DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = Table(
     {
         ReplyKind.GREETING: Reply(220, "ESMTP"),
         ReplyKind.HELLO: Reply(250, ""),

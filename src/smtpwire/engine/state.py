@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from types import MappingProxyType
 from typing import Final
+
+from smtpwire.wire.table import Table
 
 __all__ = ["TRANSITIONS", "State", "mermaid"]
 
@@ -47,7 +48,7 @@ def _stay(state: State) -> dict[str, State]:
 
 _HELLO: Final = dict.fromkeys(("EHLO", "HELO", "LHLO"), State.READY)  # RFC 5321 §4.1.4
 
-TRANSITIONS: Final[Mapping[State, Mapping[str, State]]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[State, Mapping[str, State]]] = Table(
     {
         State.GREETING: {"(greeting)": State.HELLO},
         State.HELLO: _stay(State.HELLO) | _HELLO | {"RSET": State.HELLO, "STARTTLS": State.TLS},

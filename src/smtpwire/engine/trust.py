@@ -43,6 +43,20 @@ class TrustList:
             network for network in networks if network.prefixlen < network.max_prefixlen
         )
 
+    @property
+    def entries(self) -> frozenset[str]:
+        """The addresses and networks in it, each in its one spelling."""
+        return frozenset(map(str, (*self._addresses, *self._networks)))
+
+    def __eq__(self, other: object) -> bool:
+        return self.entries == other.entries if isinstance(other, TrustList) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.entries)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return TrustList, (tuple(self.entries),)
+
     def __bool__(self) -> bool:
         return bool(self._addresses or self._networks)
 

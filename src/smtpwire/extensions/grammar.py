@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TypeVar
+from typing import Generic, TypeVar, final
 
 from smtpwire.wire.parameter import Parameter
+from smtpwire.wire.value import value
 
 __all__ = ["ascii_upper", "one_of", "valueless"]
 
@@ -36,18 +37,26 @@ def valueless(keyword: str) -> Parameter[bool]:
     return Parameter(keyword, _parse_valueless, _format_valueless)
 
 
+@final
+@value
+class _Choice(Generic[E]):
+    """Reads a word of an enum in either case; a value, so that parameters can be pickled."""
+
+    choices: type[E]
+
+    def __call__(self, raw: str | None) -> E:
+        try:
+            return self.choices(ascii_upper(raw or ""))
+        except ValueError:
+            words = ", ".join(choice.value for choice in self.choices)
+            raise ValueError(f"not one of {words}") from None
+
+
+def _word(choice: Enum) -> str:
+    text: str = choice.value
+    return text
+
+
 def one_of(keyword: str, choices: type[E]) -> Parameter[E]:
     """A parameter whose value is one of an enum's, in either case."""
-    by_value: dict[str, E] = {choice.value: choice for choice in choices}
-
-    def parse(raw: str | None) -> E:
-        choice = by_value.get(ascii_upper(raw or ""))
-        if choice is None:
-            raise ValueError(f"not one of {', '.join(by_value)}")
-        return choice
-
-    def write(choice: E) -> str:
-        text: str = choice.value
-        return text
-
-    return Parameter(keyword, parse, write)
+    return Parameter(keyword, _Choice(choices), _word)

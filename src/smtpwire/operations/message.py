@@ -22,6 +22,7 @@ from smtpwire.extensions.parameters import Body
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
+from smtpwire.wire.error import reduced
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.value import value
 
@@ -62,6 +63,9 @@ class UnsendableError(ValueError):
     def __init__(self, reason: str, extension: str = "") -> None:
         super().__init__(reason)
         self.extension = extension
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return reduced(self)
 
 
 @final

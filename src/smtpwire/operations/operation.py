@@ -17,6 +17,7 @@ from smtpwire.engine.events import (
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
 from smtpwire.engine.state import State
 from smtpwire.wire.command import Command
+from smtpwire.wire.error import reduced
 from smtpwire.wire.reply import Reply
 
 __all__ = [
@@ -69,6 +70,9 @@ class SessionError(Exception):
         self.reply = reply
         self.stage = stage
         self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return reduced(self)
 
 
 @final

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, TypeAlias, final
 
+from smtpwire.wire.error import reduced
 from smtpwire.wire.ip import canonical_ip
 from smtpwire.wire.value import field, value
 
@@ -147,6 +148,9 @@ class PathError(ValueError):
         super().__init__(reason)
         self.reason = reason
         self.kind = kind
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return reduced(self)
 
 
 @final

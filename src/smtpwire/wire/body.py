@@ -74,6 +74,9 @@ class BareLineEnding(ValueError):
         self.offset = offset
         self.octet = octet
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return BareLineEnding, (self.offset, self.octet), self.__dict__
+
 
 def is_canonical(octets: bytes) -> bool:
     """Whether every CR and LF is part of a CRLF. A CR at the end is not."""

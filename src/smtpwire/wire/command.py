@@ -22,6 +22,7 @@ from smtpwire.wire.address import (
     proven_address,
     written_address,
 )
+from smtpwire.wire.error import reduced
 from smtpwire.wire.octets import CONTROLS, parse_number
 from smtpwire.wire.parameter import (
     AnyParameter,
@@ -416,6 +417,9 @@ class CommandError(ValueError):
         self.enhanced = enhanced
         self.reason = reason
         self.verb = verb
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return reduced(self)
 
 
 def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Command:

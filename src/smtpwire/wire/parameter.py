@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
 
+from smtpwire.wire.error import reduced
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -149,6 +150,9 @@ class Parameters:
                 return item
         return None
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Parameters, self._given
+
     def __iter__(self) -> Iterator[Given]:
         return iter(self._given)
 
@@ -194,6 +198,9 @@ class ParameterError(ValueError):
         self.keyword = keyword
         self.reason = reason
         self.unknown = unknown
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return reduced(self)
 
 
 def parse_parameters(text: str, known: Known) -> Parameters:

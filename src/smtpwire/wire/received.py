@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final
 
 from smtpwire.wire.address import Address, parse_domain, written_address
+from smtpwire.wire.table import Table
 
 __all__ = ["CIPHER_SUITES", "WITH_PROTOCOLS", "received_header", "with_protocol"]
 
-WITH_PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
+WITH_PROTOCOLS: Final[Mapping[str, str]] = Table(
     {
         "SMTP": "RFC 5321",
         "ESMTP": "RFC 5321",
@@ -52,7 +52,7 @@ _CIPHERS: Final = (
     ("AES128-SHA", "AES_128_CBC_SHA"),
 )
 
-CIPHER_SUITES: Final[Mapping[str, str]] = MappingProxyType(
+CIPHER_SUITES: Final[Mapping[str, str]] = Table(
     {
         f"{openssl}{cipher}": f"TLS_{exchange}_WITH_{suite}"
         for openssl, exchange in _KEY_EXCHANGES

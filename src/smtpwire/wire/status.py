@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from types import MappingProxyType
 from typing import Final, final
 
 from smtpwire.wire.reply import Reply
+from smtpwire.wire.table import Table
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -99,7 +99,7 @@ _BASIC: Final = (
     BasicCode(556, "domain takes no mail", "RFC 7504 §4"),
 )
 
-BASIC_CODES: Final[Mapping[int, BasicCode]] = MappingProxyType({row.code: row for row in _BASIC})
+BASIC_CODES: Final[Mapping[int, BasicCode]] = Table({row.code: row for row in _BASIC})
 """The basic codes by number."""
 
 
@@ -121,7 +121,7 @@ class EnhancedCode:
         return f"X.{self.subject}.{self.detail}"
 
 
-SUBJECTS: Final[Mapping[int, str]] = MappingProxyType(
+SUBJECTS: Final[Mapping[int, str]] = Table(
     {
         0: "other or undefined status",
         1: "addressing",
@@ -251,7 +251,7 @@ _ENHANCED: Final = (
     EnhancedCode(7, 30, "REQUIRETLS support required", (550,), "RFC 8689 §7"),
 )
 
-ENHANCED_CODES: Final[Mapping[tuple[int, int], EnhancedCode]] = MappingProxyType(
+ENHANCED_CODES: Final[Mapping[tuple[int, int], EnhancedCode]] = Table(
     {(row.subject, row.detail): row for row in _ENHANCED}
 )
 """The registered codes by subject and detail; basic codes from RFC 5248 table 1 and later rows."""
@@ -274,7 +274,7 @@ class CommandReplies:
 ANY_COMMAND: Final = (421, 500, 501)
 """What any command may be answered with (RFC 5321 §4.3.2)."""
 
-COMMAND_REPLIES: Final[Mapping[str, CommandReplies]] = MappingProxyType(
+COMMAND_REPLIES: Final[Mapping[str, CommandReplies]] = Table(
     {
         GREETING: CommandReplies((220,), (521, 554), source=f"{SMTP} §4.3.2, RFC 7504 §3"),
         "EHLO": CommandReplies((250,), (502, 504, 550)),
@@ -328,7 +328,7 @@ class Disposition(Enum):
     """No reply this command can have: the connection is out of step and to be closed."""
 
 
-_BY_SEVERITY: Final[Mapping[int, Disposition]] = MappingProxyType(
+_BY_SEVERITY: Final[Mapping[int, Disposition]] = Table(
     {
         2: Disposition.DONE,
         3: Disposition.CONTINUE,
@@ -362,7 +362,7 @@ def classify(command: str, reply: Reply | None) -> Disposition:
 
 
 # Lost before the dot counts as 451 (RFC 5321 §3.8, §4.5.3.2); after QUIT nothing is lost.
-_WITHOUT_REPLY: Final[Mapping[str, Disposition]] = MappingProxyType(
+_WITHOUT_REPLY: Final[Mapping[str, Disposition]] = Table(
     {END_OF_DATA: Disposition.UNKNOWN, "QUIT": Disposition.DONE}
 )
 
