@@ -18,6 +18,19 @@ from typing import Any, Final
 import pytest
 
 import smtpwire
+from smtpwire.extensions.checkpoint import TRANSID_PARAMETER
+from smtpwire.sasl import (
+    BadChallengeError,
+    ClientMechanismConfig,
+    Failed,
+    Password,
+    ServerMechanismConfig,
+    client_mechanism,
+    server_mechanism,
+)
+from smtpwire.wire.address import PathError, parse_path
+from smtpwire.wire.command import PLAIN_LINE, CommandError, Grammar, parse_command
+from smtpwire.wire.xtext import decode_utf8_address, decode_xtext
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # prose is parsed too
 
@@ -138,3 +151,98 @@ def test_the_patterns_are_found() -> None:
     found = {source for module in (scram, address, command) for source, _ in sources_of(module)}
     assert {address.DOMAIN, address.QUOTED_STRING, command.PLAIN_LINE.pattern} <= found
     assert any(isinstance(source, bytes) and b"=3D" in source for source in found)
+
+
+# -- linear: each of these would take hours, or for ever, if a match could go two ways
+
+PUMPS = 100_000
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"a." * PUMPS + b"@",
+        b"a" * PUMPS + b"\x00",
+        b"a@" + b"b-" * PUMPS + b".",
+        b"a@" + b"b." * PUMPS + b"-",
+        b'"' + b"\\a" * PUMPS,
+        b'"' + b"a" * PUMPS + b'"x@',
+        b'"' + b'\\"' * PUMPS + b'"@-',
+        b"@a," * PUMPS + b"@a:",
+        b"@" + b"a." * PUMPS + b"a:a@",
+        b"a@[" + b"x" * PUMPS,
+        b"a@[IPv6:" + b"1:" * PUMPS + b"]",
+        b"a@[IPv6:" + b"1111" * PUMPS + b"]",
+        b"a@[x" + b"-" * PUMPS + b":y]",
+        b"." * PUMPS + b"@",
+    ],
+    ids=lambda path: repr(path[:12]),
+)
+@pytest.mark.parametrize("lenient", [False, True])
+def test_hostile_paths(path: bytes, lenient: bool) -> None:
+    size = len(path) + 2
+    for utf8 in (False, True):
+        with pytest.raises(PathError):
+            parse_path(
+                path,
+                utf8=utf8,
+                lenient=lenient,
+                max_local_part=size,
+                max_domain=size,
+                max_path=size,
+            )
+
+
+@pytest.mark.parametrize("start", [b"MAIL FROM:<", b"RCPT TO:<"])
+@pytest.mark.parametrize(
+    "rest",
+    [b"a." * PUMPS, b'"' * PUMPS, b'"a"' * PUMPS, b'"\\"' * PUMPS, b"a@" + b"b-c." * PUMPS, b"<" * PUMPS, b" A=B" * PUMPS],
+    ids=lambda rest: repr(rest[:6]),
+)  # fmt: skip
+def test_hostile_lines(start: bytes, rest: bytes) -> None:
+    for line in (start + rest, start + rest + b">x", start + b"a@b>" + rest):
+        assert PLAIN_LINE.match(line + b"\r\n") is None
+        with pytest.raises(CommandError):
+            parse_command(line, Grammar(command_line=len(line) + 2))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * PUMPS + "=", "+20" * PUMPS + "=", "a+20" * PUMPS + "+", r"\x{20}" * PUMPS + "\\="],
+)
+def test_hostile_xtext(text: str) -> None:
+    for decode in (decode_xtext, decode_utf8_address):
+        with pytest.raises(ValueError):
+            decode(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("SCRAM-SHA-256", b"n,,n=" + b"=2C" * PUMPS),
+        ("SCRAM-SHA-256", b"n,,n=" + b"u=3D" * PUMPS + b"="),
+        ("SCRAM-SHA-256", b"n,a=" + b"u=3D" * PUMPS + b"=,n=u,r=x"),
+        ("SCRAM-SHA-256", b"n,,n=u,r=x" + b",z=y" * PUMPS + b","),
+        ("SCRAM-SHA-256", b"n,,n=u,r=" + b"x" * PUMPS + b",m=x"),
+        ("OAUTHBEARER", b"n,a=" + b"u=2C" * PUMPS + b"=,\x01\x01"),
+        ("OAUTHBEARER", b"n,,\x01" + b"a=b\x01" * PUMPS),
+        ("XOAUTH2", b"user=u\x01" + b"a=\x01" * PUMPS + b"="),
+        ("XOAUTH2", b"user=" + b"u" * PUMPS),
+    ],
+    ids=lambda value: value if isinstance(value, str) else repr(value[:12]),
+)
+def test_hostile_messages_of_sasl(name: str, message: bytes) -> None:
+    config = ServerMechanismConfig(scram_secret=b"x" * 32)
+    step = server_mechanism(name, config).start(message)
+    assert isinstance(step, Failed)
+    assert step.malformed
+    client = client_mechanism("DIGEST-MD5", Password("u", "p"), ClientMechanismConfig(host="a"))
+    for challenge in (b'a="' + b"\\a" * 900, b'a="' + b"a" * 1900, b"a=b," * 400 + b'"'):
+        with pytest.raises(BadChallengeError, match="malformed"):
+            client.step(challenge)
+
+
+def test_hostile_transaction_identifiers() -> None:
+    for raw in ("<" + "a." * PUMPS + "@", "<a@" + "b." * PUMPS + ">", "<" + "a" * PUMPS):
+        with pytest.raises(ValueError):
+            TRANSID_PARAMETER.read(raw)
