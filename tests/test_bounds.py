@@ -108,6 +108,12 @@ def test_recipients() -> None:
     assert len(made.conn.envelope.recipients) == 3
 
 
+def test_excess_recipients() -> None:
+    made = server(recipients=1, excess_recipients=2)
+    assert codes(made.feed(MAIL + RCPT * 5)) == [250, 250, 452, 452, 421]
+    assert made.need is Need.CLOSE
+
+
 def test_refused_recipients() -> None:
     made = server(refuse, refused_recipients=3)
     assert codes(made.feed(MAIL + RCPT * 5)) == [250, 550, 550, 550, 550, 421]
@@ -387,6 +393,7 @@ BOUNDS: Final[dict[str, tuple[Callable[[], None], ...]]] = {
     "sasl_line": (test_sasl_line_of_a_server, test_sasl_line_of_a_client),
     "message": (test_message,),
     "recipients": (test_recipients,),
+    "excess_recipients": (test_excess_recipients,),
     "refused_recipients": (test_refused_recipients,),
     "errors": (test_errors,),
     "junk": (test_junk,),

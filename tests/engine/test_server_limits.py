@@ -58,6 +58,7 @@ def test_the_bounds_where_none_are_named() -> None:
         sasl_line=12_288,
         message=52_428_800,
         recipients=1000,
+        excess_recipients=10_000,
         refused_recipients=200,
         errors=20,
         junk=100,
@@ -150,11 +151,10 @@ def test_junk(line: str) -> None:
     assert made.closed.reason is CloseReason.ERRORS
 
 
-def test_a_reset_of_a_transaction_is_no_junk_and_a_message_forgives() -> None:
+def test_a_message_forgives() -> None:
     made = session(limited(junk=2))
-    for _ in range(5):
-        assert made.feed(b"MAIL FROM:<>\r\nRSET\r\n").endswith(b"250 2.0.0 OK\r\n")
-    made.feed(b"NOOP\r\n" + ENVELOPE + b"DATA\r\n.\r\n")
+    assert made.feed(b"MAIL FROM:<>\r\nRSET\r\n").endswith(b"250 2.0.0 OK\r\n")
+    made.feed(ENVELOPE + b"DATA\r\n.\r\n")
     assert made.feed(b"NOOP\r\nNOOP\r\n") == b"250 2.0.0 OK\r\n" * 2
     assert made.feed(b"NOOP\r\n") == TOO_MANY
 
@@ -428,8 +428,8 @@ def test_timed_out() -> None:
     made.conn.timed_out()
     assert made.run() == b"421 4.4.2 Timeout\r\n"
     assert made.closed == Closed(CloseReason.TIMEOUT, Reply(421, "Timeout", "4.4.2"))
-    with pytest.raises(LocalProtocolError):
-        made.conn.timed_out()
+    made.conn.timed_out()
+    assert made.run() == b""
 
 
 def test_before_the_greeting_no_enhanced_codes() -> None:  # RFC 2034 §4
@@ -492,7 +492,7 @@ def test_a_hundred_thousand_pipelined_commands() -> None:
 
 
 def test_a_hundred_thousand_empty_chunks() -> None:
-    made = session()
+    made = session(limited(junk=10**6))
     made.feed(ENVELOPE)
     assert steps(made, b"BDAT 0\r\n" * 10**5, 65536) == 1, "Data"
     assert made.conn.stats.commands == 10**5 + 3

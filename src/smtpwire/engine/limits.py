@@ -27,12 +27,18 @@ class Limits:
     """A message's content; offered as SIZE; 0 is no limit; beyond: 552 (RFC 1870)."""
     recipients: int = 1000
     """Accepted recipients of one transaction; beyond: 452 (RFC 5321 §4.5.3.1.8: at least 100)."""
+    excess_recipients: int = 10_000
+    """Recipients answered 452 because they were too many, since the last accepted message; beyond:
+    421 (a long list is sent on in further transactions, RFC 5321 §4.5.3.1.10)."""
     refused_recipients: int = 200
-    """Recipients refused in a connection: address harvesting; beyond: 421."""
+    """Recipients refused since the last accepted message: address harvesting; beyond: 421."""
     errors: int = 20
-    """Commands answered with an error of the client's making; beyond: 421."""
+    """Commands answered with an error of the client's making since the last accepted message;
+    beyond: 421."""
     junk: int = 100
-    """EHLO, HELP, VRFY, NOOP and RSET since the last accepted message; beyond: 421."""
+    """Commands that moved no mail since the last accepted message: EHLO, HELP, VRFY, EXPN, NOOP,
+    RSET, those of extensions, empty chunks, and MAIL, DATA, STARTTLS and messages that the
+    application refused; beyond: 421."""
     authentications: int = 3
     """Failed, cancelled and malformed AUTH exchanges in a connection; the last is answered, then
     421 (RFC 4954 §9: not before 3)."""

@@ -191,14 +191,16 @@ class ServerConnection(ServerCommands):
         """The time ``timeout`` named has passed: 421 4.4.2 and the end.
 
         Where only a write can have been too slow (a question is pending, the session has ended)
-        nothing more is queued. Write nothing more to a stream whose write was too slow.
-        Raises LocalProtocolError where no time was running.
+        nothing more is queued. Write nothing more to a stream whose write was too slow. After the
+        end it changes nothing: a timer may be over after ``shutdown()`` was called from outside.
+        Raises LocalProtocolError where a question is pending and nothing is being written.
         """
+        if self._state is CLOSED:
+            self._writing = False
+            return
         if self.timeout is None:
             raise LocalProtocolError("no time-out is running: look at timeout first")
         self._writing = False
-        if self._state is CLOSED:
-            return
         if self._pending is not None:
             self._output.clear()
             self._output_size = 0
@@ -209,8 +211,22 @@ class ServerConnection(ServerCommands):
             self._write(self._octets(ReplyKind.TIMEOUT))
         self._close(CloseReason.TIMEOUT, reply)
 
+    def session_timed_out(self) -> None:
+        """The time ``session_timeout`` named has passed: 421 4.4.2 and the end, as ``shutdown()``.
+
+        A pending question stays answerable, and the 421 follows its reply. After the end it changes
+        nothing. Raises LocalProtocolError where the configuration has no such time.
+        """
+        if self._config.timeouts.session is None:
+            raise LocalProtocolError("there is no Timeouts.session that could be over")
+        self._end_when_answered(self._text(ReplyKind.TIMEOUT), CloseReason.TIMEOUT)
+
     def abort(self, error: str = "") -> None:
-        """End at once, sending nothing more: the transport is lost or the handler cancelled."""
+        """End at once, sending nothing more: the transport is lost or the handler cancelled.
+
+        It may be called at any time, as ``shutdown()``: ``next_event()`` then gives what is to be
+        told (``MessageAborted``) and ``Closed``. After the end it changes nothing.
+        """
         if self._state is CLOSED:
             return
         self._output.clear()
@@ -380,6 +396,15 @@ class ServerConnection(ServerCommands):
             seconds = timeouts.command
         progress = self._commands + self._replies + self._body_octets // PROGRESS + self._serial
         return Timeout(seconds, progress)
+
+    @property
+    def session_timeout(self) -> float | None:
+        """Seconds that the whole session may take (``Timeouts.session``); None: any time.
+
+        Start a timer with it once, when the engine is made, beside that of ``timeout``; on expiry
+        call ``session_timed_out()`` and then ``next_event()``.
+        """
+        return self._config.timeouts.session
 
     @property
     def stats(self) -> Stats:

@@ -53,6 +53,8 @@ class ServerBody(ServerCore):
         """Frame the chunk whatever becomes of it: a body is never read as commands."""
         refusal = self._chunk_refusal(command)
         body = self._body
+        if not command.size and not command.last and refusal is None and self._is_junk():
+            return None
         if refusal is not None:
             self._stray_left, self._stray_reply = command.size, refusal
             self._stray_replies = self._replies_to_refused(command)
@@ -126,6 +128,7 @@ class ServerBody(ServerCore):
         else:
             body.refused = True
             self._write(self._serialised(body.refusal))
+            self._wasted()
         return None
 
     def _on_burl(self, command: Burl) -> Data | Burl | None:
@@ -139,6 +142,8 @@ class ServerBody(ServerCore):
             return Data(chunking=True)
         if body.refused:
             self._refuse_kind(ReplyKind.BODY_FAILED)
+            return None
+        if self._is_junk():
             return None
         body.chunk_left, body.last = 0, command.last
         if body.refusal is not None:
@@ -233,6 +238,7 @@ class ServerBody(ServerCore):
             for _ in range(len(self._recipients) if self._lmtp else 1):
                 self._write(octets)
             self._end_transaction()
+            self._wasted()
             return None
         body.open = False
         mail: Mail = self._mail  # type: ignore[assignment]  # a body belongs to a transaction
@@ -254,6 +260,7 @@ class ServerBody(ServerCore):
         elif reply is not None and not reply.is_intermediate:
             self._must_flush = True
             self._say(reply)
+            self._wasted()
         else:
             self._state = self._state.commands["DATA"]
             self._step = READ_DATA
@@ -303,6 +310,8 @@ class ServerBody(ServerCore):
                 self._end_transaction()
         self._step = READ_COMMAND
         self._say(reply)
+        if not reply.is_positive:
+            self._wasted()
 
     def _answer_end(self, _: EndOfMessage, replies: Replies) -> None:
         if self._lmtp or self._prdr:
@@ -312,12 +321,13 @@ class ServerBody(ServerCore):
         utf8 = self._utf8
         self._end_transaction()
         if reply is None or reply.is_positive:
-            self._messages += 1
-            self._junk = 0
+            self._message_accepted()
         if reply is None:
             self._say_kind(MESSAGE_OK)
-        else:
-            self._say(reply, utf8=utf8)
+            return
+        self._say(reply, utf8=utf8)
+        if not reply.is_positive:
+            self._wasted()
 
     def _answer_recipients(self, replies: Replies) -> None:
         """LMTP and PRDR: a reply a recipient, in order (RFC 2033 §4.2)."""
@@ -345,9 +355,10 @@ class ServerBody(ServerCore):
         self._owed = 0
         self._end_transaction()
         if accepted:
-            self._messages += 1
-            self._junk = 0
+            self._message_accepted()
         self._settle(closing)
+        if not accepted:
+            self._wasted()
 
     def _overall(self, given: Iterable[Reply]) -> Reply:
         """PRDR's final reply: good where any recipient's was, else the least lasting refusal."""

@@ -87,7 +87,8 @@ class ServerCommands(ServerAuth):
             if self._forbidden(command, "MAIL", last=False):
                 return None
             if self._quota is not None and not self._quota.allows(command):
-                self._refuse(self._config.texts[ReplyKind.TOO_MANY_MESSAGES], counts=False)
+                if not self._is_junk():
+                    self._refuse(self._config.texts[ReplyKind.TOO_MANY_MESSAGES], counts=False)
                 return None
         if command.parameters is not NO_PARAMETERS and self._has_bad_parameters(command):
             return None
@@ -101,6 +102,10 @@ class ServerCommands(ServerAuth):
             if self._quota is not None and not self._quota.allows(command):
                 over = True
         if over:
+            self._excess_recipients += 1
+            if self._excess_recipients > self._config.limits.excess_recipients:
+                self._too_many()
+                return None
             reply = self._config.texts[ReplyKind.TOO_MANY_RECIPIENTS]
             self._refuse(reply, counts=False)  # the accepted ones stay (RFC 5321 §4.5.3.1.10)
             return None
@@ -133,8 +138,7 @@ class ServerCommands(ServerAuth):
         return command
 
     def _on_rset(self, command: Rset) -> ServerRequest | None:
-        idle = self._mail is None
-        if self._forbidden(command, "RSET", last=False) or (idle and self._is_junk()):
+        if self._forbidden(command, "RSET", last=False) or self._is_junk():
             return None
         self._write(self._octets(ReplyKind.RESET))
         self._state = self._state.commands["RSET"]
@@ -268,8 +272,10 @@ class ServerCommands(ServerAuth):
             self._binary = not plain and parameters.get(p.BODY) is Body.BINARYMIME
         if reply is None:
             self._say_kind(SENDER_OK)
-        else:
-            self._say(reply, utf8=utf8)
+            return
+        self._say(reply, utf8=utf8)
+        if not reply.is_positive:
+            self._wasted()
 
     def _answer_rcpt(self, rcpt: Rcpt, replies: Replies) -> None:
         reply = self._one(replies, None, utf8=self._utf8) if replies else None
@@ -285,10 +291,8 @@ class ServerCommands(ServerAuth):
 
     def _count_refused_recipient(self) -> None:
         self._refused_recipients += 1
-        limit = self._config.limits.refused_recipients
-        if self._refused_recipients > limit and self._state is not CLOSED:
-            self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
-            self._close(CloseReason.ERRORS, self._text(ReplyKind.TOO_MANY_ERRORS))
+        if self._refused_recipients > self._config.limits.refused_recipients:
+            self._over_budget()
 
     def _answer_starttls(self, _: StartTls, replies: Replies) -> None:
         reply = self._one(replies, 220) if replies else None
@@ -297,6 +301,7 @@ class ServerCommands(ServerAuth):
                 raise LocalProtocolError("STARTTLS is refused with 454 or 5yz (RFC 3207 §4)")
             self._must_flush = True
             self._say(reply)
+            self._wasted()
             return
         if self._input.waiting:  # came in plaintext, would be taken as encrypted: R89
             kind = ViolationKind.PLAINTEXT_BEHIND_STARTTLS

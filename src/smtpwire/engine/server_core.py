@@ -114,7 +114,9 @@ class ServerCore:
         "_dropped",
         "_eof",
         "_errors",
+        "_errors_forgiven",
         "_events",
+        "_excess_recipients",
         "_exchange",
         "_full",
         "_given",
@@ -150,6 +152,7 @@ class ServerCore:
         "_reversed",
         "_serial",
         "_shutdown",
+        "_shutdown_reason",
         "_socket_peer",
         "_state",
         "_step",
@@ -207,6 +210,7 @@ class ServerCore:
         self._events: list[ServerEvent] = []
         self._pending: ServerRequest | None = None
         self._shutdown: Reply | None = None
+        self._shutdown_reason = CloseReason.SHUTDOWN
         self._refused: Reply | None = None
         self._hello: Hello | None = None
         self._identity: Identity | None = None
@@ -238,7 +242,9 @@ class ServerCore:
         self._commands = 0
         self._replies = 0
         self._errors = 0
+        self._errors_forgiven = 0  # those before the last accepted message
         self._junk = 0
+        self._excess_recipients = 0
         self._messages = 0
         self._refused_recipients = 0
         self._auth_failures = 0
@@ -302,21 +308,27 @@ class ServerCore:
         """End the session with 421 as soon as no reply is owed (RFC 5321 §3.8).
 
         A pending question stays answerable, and the 421 follows its reply. A body that comes is
-        aborted at once. Raises LocalProtocolError for a reply other than 421.
+        aborted at once. It may be called at any time, also before the first ``next_event()`` and
+        from outside a handler: then whoever pulls the events has to be told to call
+        ``next_event()`` again, which gives what is to be told and ``Closed``. A second call, or one
+        after the end, changes nothing. Raises LocalProtocolError for a reply other than 421.
         """
         reply = self._text(ReplyKind.SHUTDOWN) if reply is None else reply
         if reply.code != 421:
             raise LocalProtocolError("a server shuts down with 421 (RFC 5321 §3.8)")
-        reply = complete(reply)
+        self._end_when_answered(complete(reply), CloseReason.SHUTDOWN)
+
+    def _end_when_answered(self, reply: Reply, reason: CloseReason) -> None:
+        """Say 421 and end: now, or behind the reply that is owed."""
         octets = self._serialised(reply)
         if self._state is CLOSED or self._shutdown is not None:
             return
         if self._pending is not None:
-            self._shutdown = reply
+            self._shutdown, self._shutdown_reason = reply, reason
             return
         if self._state is not State.TLS:
             self._write(octets)
-        self._close(CloseReason.SHUTDOWN, reply)
+        self._close(reason, reply)
 
     def _close(self, reason: CloseReason, reply: Reply | None = None, error: str = "") -> None:
         if self._body is not None and self._body.open:
@@ -586,7 +598,7 @@ class ServerCore:
         line = self._line
         self._redact = self._redact or looks_like_auth(line)
         self._errors += counts
-        if self._errors > self._config.limits.errors:
+        if self._errors - self._errors_forgiven > self._config.limits.errors:
             self._too_many()
             return
         if line[:4].upper() not in GROUPED:
@@ -656,6 +668,26 @@ class ServerCore:
         self._too_many()
         return True
 
+    def _wasted(self) -> None:
+        """Count a refusal of the application's as junk; over the budget, close behind it."""
+        self._junk += 1
+        if self._junk > self._config.limits.junk:
+            self._over_budget()
+
+    def _over_budget(self) -> None:
+        """421 behind the reply that was one too many."""
+        if self._state is not CLOSED:
+            self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
+            self._close(CloseReason.ERRORS, self._text(ReplyKind.TOO_MANY_ERRORS))
+
+    def _message_accepted(self) -> None:
+        """Mail has moved: what a client may waste is counted anew."""
+        self._messages += 1
+        self._junk = 0
+        self._excess_recipients = 0
+        self._refused_recipients = 0
+        self._errors_forgiven = self._errors
+
     def _on_extension(self, command: Command) -> ServerRequest | None:
         """A verb that an offered extension brings; without a line in the table, by its entry."""
         verb = self._line.rstrip(b" \t").partition(b" ")[0]
@@ -670,6 +702,8 @@ class ServerCore:
             return None
         if kind is not None:
             self._refuse_kind(kind)
+            return None
+        if self._is_junk():
             return None
         question: ServerRequest = command  # type: ignore[assignment]  # every verb's command is one
         return question
@@ -740,9 +774,9 @@ class ServerCore:
             self._close(CloseReason.SHUTDOWN, reply)
         elif self._shutdown is not None and self._state is not State.TLS:
             self._write(self._serialised(self._shutdown))
-            self._close(CloseReason.SHUTDOWN, self._shutdown)
+            self._close(self._shutdown_reason, self._shutdown)
         elif self._shutdown is not None:
-            self._close(CloseReason.SHUTDOWN, self._shutdown)
+            self._close(self._shutdown_reason, self._shutdown)
 
     def _enter(self, command: str) -> None:
         self._state = self._state.commands[command]

@@ -33,6 +33,11 @@ class Timeouts:
     """Client: the 221; nothing depends on it. Both: writing the last words."""
     handshake: float = 60.0
     """The TLS handshake."""
+    session: float | None = None
+    """Server: a whole session, whatever is done in it (``session_timeout``); None: any time. The
+    other figures bound how long a peer may do nothing, and one that dribbles commands or blocks of
+    a body can stay for ever. RFC 5321 has no figure; a large message over a slow line takes an hour
+    or more."""
 
 
 @final
