@@ -335,9 +335,54 @@ def test_clear_text_needs_a_named_switch() -> None:
 
 def test_a_server_that_does_not_prove_itself_ends_it() -> None:
     driver = authenticating(b"235 trust me\r\n", mechanisms=b"SCRAM-SHA-256 PLAIN")
-    with pytest.raises(AuthenticationFailed, match="not proven"):
+    with pytest.raises(AuthenticationFailed, match="without having proved itself") as raised:
         driver.run(open_session(driver.conn, Password("user", "secret")))
+    assert raised.value.reply is None, "its success is no success"
+    assert driver.conn.state is State.CLOSED
     assert b"PLAIN" not in driver.said
+
+
+def test_what_the_client_objected_to_is_not_told_as_the_servers_refusal() -> None:
+    driver = authenticating(b"334 !\r\n", b"501 5.7.0 cancelled\r\n", mechanisms=b"CRAM-MD5")
+    with pytest.raises(AuthenticationFailed) as raised:
+        driver.run(open_session(driver.conn, Password("user", "secret")))
+    assert str(raised.value) == "AUTH: the challenge is no base64"
+    assert raised.value.reply is None
+
+
+def test_success_behind_a_cancellation_ends_the_session() -> None:
+    driver = authenticating(b"334 !\r\n", b"235 ok\r\n", mechanisms=b"CRAM-MD5 PLAIN")
+    with pytest.raises(AuthenticationFailed, match="no base64"):
+        driver.run(open_session(driver.conn, Password("user", "secret")))
+    assert driver.conn.state is State.CLOSED
+    assert b"PLAIN" not in driver.said
+
+
+def test_the_error_of_oauth_is_told() -> None:
+    """RFC 7628 §3.2.2: the JSON says more than the reply."""
+    driver = authenticating(
+        b"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n", b"535 5.7.8 no\r\n", mechanisms=b"XOAUTH2"
+    )
+    with pytest.raises(AuthenticationFailed, match=r'\{"status":"401"\}.*535') as raised:
+        driver.run(open_session(driver.conn, BearerToken("user", "token")))
+    assert raised.value.reply == Reply(535, "no", "5.7.8")
+
+
+@pytest.mark.parametrize("code", [502, 503, 530])
+def test_a_server_that_takes_no_auth_says_nothing_of_the_password(code: int) -> None:
+    driver = authenticating(b"%d not now\r\n" % code)
+    with pytest.raises(AuthenticationFailed, match="unavailable"):
+        driver.run(open_session(driver.conn, Password("user", "secret")))
+    assert b"LOGIN" not in driver.said
+
+
+@pytest.mark.parametrize("last", [b"", b"421 4.3.2 going down\r\n", b"junk\r\n"])
+def test_a_connection_lost_in_auth_says_nothing_of_the_password(last: bytes) -> None:
+    driver = authenticating(last, mechanisms=b"PLAIN")
+    with pytest.raises(ConnectionLost) as raised:
+        driver.run(open_session(driver.conn, Password("user", "secret")))
+    assert raised.value.stage is Stage.AUTHENTICATION
+    assert (raised.value.reply is not None) is last.startswith(b"421")
 
 
 def test_scram_against_our_own_server() -> None:

@@ -311,11 +311,11 @@ OUTCOMES: Final[Mapping[str, Check]] = {
     ),
     "response_sent": _all(_needs(Need.DATA), _response_sent),
     "auth_cancelled_other_mechanism_may_follow": _all(
-        _auth_ended(AuthenticationOutcome.MECHANISM_REFUSED), NOT_AUTHENTICATED, IDLE
+        _auth_ended(AuthenticationOutcome.OBJECTED), NOT_AUTHENTICATED, IDLE
     ),
     "token_sent_after_334": _token_after_challenge,
     "auth_failed_temporary": _all(
-        _auth_ended(AuthenticationOutcome.TEMPORARY), NOT_AUTHENTICATED, _needs(Need.CLOSE)
+        _auth_ended(AuthenticationOutcome.UNANSWERED), NOT_AUTHENTICATED, _needs(Need.CLOSE)
     ),
     "mechanisms": SOUND,
     # replies

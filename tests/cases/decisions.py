@@ -69,8 +69,9 @@ DECISIONS: Final[Mapping[str, Decision]] = MappingProxyType(
             "is larger (Limits.junk)."
         ),
         "D-AUT-031": Decision(
-            why="RFC 4954 §4: a client that cannot decode a challenge cancels with *.",
-            alternative=1,
+            why="The words of LOGIN's prompts mean nothing (draft-murchison-sasl-login §2.1): so "
+            "there is nothing in them that must be decoded.",
+            alternative=0,
         ),
         "D-REP-010": Decision(
             why="RFC 5321 §2.3.8: a bare LF ends no line; liberal about text, strict about framing.",

@@ -23,10 +23,11 @@ from smtpwire.engine.events import (
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
-from smtpwire.engine.violation import ProtocolViolation
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions.xclient import XClient
 from smtpwire.sasl import (
     PENDING,
+    Anonymous,
     BadChallengeError,
     BearerToken,
     ClientMechanism,
@@ -106,7 +107,8 @@ def test_a_prompt_too_many_is_cancelled(d: Dialogue) -> None:
         d.receive("334 ")
         assert d.flush() == line
     d.receive("501 5.7.0 cancelled")
-    assert _ended(d).outcome is Outcome.MECHANISM_REFUSED
+    assert _ended(d).outcome is Outcome.OBJECTED
+    assert _ended(d).reason == "LOGIN has two prompts only"
     assert d.need() is Need.COMMAND
 
 
@@ -117,8 +119,9 @@ def test_a_challenge_that_is_no_base64_is_cancelled(d: Dialogue) -> None:
     d.receive("334 !!!not-base64!!!")
     assert d.flush() == b"*\r\n"
     reply = Reply(501, "cancelled", "5.7.0")
+    objection = "the challenge is no base64"
     assert d.receive("501 5.7.0 cancelled") == [
-        AuthenticationEnded(Auth("CRAM-MD5"), reply, Outcome.MECHANISM_REFUSED)
+        AuthenticationEnded(Auth("CRAM-MD5"), reply, Outcome.OBJECTED, objection=objection)
     ]
     assert _authenticate(d, _mechanism("CRAM-MD5")) == b"AUTH CRAM-MD5\r\n", "another may follow"
     d.receive("334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UuZXhhbXBsZS5uZXQ+")
@@ -151,14 +154,24 @@ def test_a_challenge_after_the_cancellation_is_a_violation(d: Dialogue) -> None:
 
 
 @scenario
-def test_success_after_the_cancellation_is_none(d: Dialogue) -> None:
+def test_success_after_the_cancellation_ends_the_connection(d: Dialogue) -> None:
+    """RFC 4954 §4: 501 was due; this server holds the client logged in, who thinks it is not."""
     _ready(d, "CRAM-MD5")
     _authenticate(d, _mechanism("CRAM-MD5"))
     d.receive("334 =")
     d.flush()
-    d.receive("235 welcome")
-    assert _ended(d).outcome is Outcome.MECHANISM_REFUSED
+    [ended, violation, closed] = d.receive("235 welcome")
+    assert ended == _ended(d)
+    assert (_ended(d).outcome, _ended(d).objection) == (
+        Outcome.OBJECTED,
+        "the challenge is no base64",
+    )
+    assert isinstance(violation, ProtocolViolation)
+    assert (violation.kind, violation.fatal) == (ViolationKind.WRONG_REPLY, True)
+    assert isinstance(closed, Closed)
+    assert closed.reason is CloseReason.VIOLATION
     assert d.conn.identity is None
+    assert d.need() is Need.CLOSE
 
 
 @scenario
@@ -169,6 +182,67 @@ def test_a_long_initial_response_waits_for_a_challenge(d: Dialogue) -> None:
     assert line == b"AUTH XOAUTH2\r\n"
     d.receive("334")
     assert token.encode() in b64decode(d.flush())
+    d.receive("235 ok")
+    assert _ended(d).outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("challenge", ["334", "334 ", "334 VXNlcm5hbWU6", "334 Go on, please"])
+@pytest.mark.parametrize(
+    ("name", "credentials", "line"),
+    [
+        ("PLAIN", Password("user", "pass"), b"AHVzZXIAcGFzcw=="),
+        ("EXTERNAL", ExternalIdentity("user"), b"dXNlcg=="),
+        ("ANONYMOUS", Anonymous("user"), b"dXNlcg=="),
+    ],
+)
+def test_an_initial_response_that_was_not_read_is_given_again_once(
+    name: str, credentials: Credentials, line: bytes, challenge: str
+) -> None:
+    """RFC 4954 §4: a challenge asks for it; what it says has no meaning in these mechanisms."""
+    d = Dialogue()
+    _ready(d, name)
+    assert _authenticate(d, _mechanism(name, credentials)) == b"AUTH %b %b\r\n" % (
+        name.encode(),
+        line,
+    )
+    d.receive(challenge)
+    assert d.flush() == line + b"\r\n"
+    d.receive(challenge)
+    assert d.flush() == b"*\r\n"
+    d.receive("501 cancelled")
+    assert _ended(d).outcome is Outcome.OBJECTED
+
+
+@pytest.mark.parametrize("name", ["SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2"])
+def test_an_empty_challenge_asks_for_the_initial_response_in_any_mechanism(name: str) -> None:
+    d = Dialogue()
+    _ready(d, name)
+    token = None if name.startswith("SCRAM") else BearerToken("user", "token")
+    line = _authenticate(d, _mechanism(name, token))
+    d.receive("334 ")
+    assert d.flush() == line.removeprefix(f"AUTH {name} ".encode())
+
+
+@scenario
+def test_prompts_of_login_in_plain_text(d: Dialogue) -> None:
+    _ready(d, "LOGIN")
+    _authenticate(d, _mechanism("LOGIN"))
+    for challenge, line in (("Username:", b"dXNlcg==\r\n"), ("P\xe4ssword:", b"cGFzcw==\r\n")):
+        d.receive(f"334 {challenge}")
+        assert d.flush() == line
+    d.receive("235 ok")
+    assert _ended(d).outcome is Outcome.SUCCEEDED
+
+
+@scenario
+def test_the_first_challenge_may_be_as_long_as_any(d: Dialogue) -> None:
+    """RFC 4954 §4: 12,288 octets are held to be enough for a line of an exchange."""
+    _ready(d, "X-WAIT")
+    _authenticate(d, _Waiting())
+    d.receive("334 " + "A" * (12288 - 6 - 2))
+    assert d.need() is Need.COMMAND
+    d.conn.answer(b"ticket")
+    assert d.flush() == b"dGlja2V0\r\n"
     d.receive("235 ok")
     assert _ended(d).outcome is Outcome.SUCCEEDED
 
@@ -225,8 +299,10 @@ def test_scram_success_without_a_proof_is_none(d: Dialogue) -> None:
     assert _authenticate(d, _mechanism("SCRAM-SHA-256")).startswith(b"AUTH SCRAM-SHA-256 ")
     d.receive(f"334 {_base64('r=cnsn,s=c2FsdA==,i=4096')}")
     d.flush()
-    d.receive("235 welcome")
+    events = d.receive("235 welcome")
+    assert [type(event) for event in events] == [AuthenticationEnded, ProtocolViolation, Closed]
     assert _ended(d).outcome is Outcome.SERVER_NOT_PROVEN
+    assert _ended(d).reason == "the server says success without having proved itself"
     assert d.conn.identity is None
 
 
@@ -238,6 +314,8 @@ def test_scram_iterations_out_of_bounds_are_cancelled(d: Dialogue) -> None:
     assert d.flush() == b"*\r\n"
     d.receive("501 cancelled")
     assert _ended(d).outcome is Outcome.SERVER_NOT_PROVEN, "no other mechanism with this password"
+    assert _ended(d).reason == "the server asks for 1 iterations"
+    assert d.need() is Need.COMMAND
 
 
 @pytest.mark.parametrize(
@@ -249,12 +327,13 @@ def test_scram_iterations_out_of_bounds_are_cancelled(d: Dialogue) -> None:
         ("432 4.7.12 transition", Outcome.TEMPORARY),
         ("500 5.5.6 too long", Outcome.MECHANISM_REFUSED),
         ("501 5.5.2 no base64", Outcome.MECHANISM_REFUSED),
-        ("502 5.5.1 never heard of it", Outcome.MECHANISM_REFUSED),
-        ("503 5.5.1 not now", Outcome.FAILED),
+        ("502 5.5.1 never heard of it", Outcome.UNAVAILABLE),
+        ("503 5.5.1 not now", Outcome.UNAVAILABLE),
         ("504 5.5.4 unknown", Outcome.MECHANISM_REFUSED),
         ("523 5.7.10 encrypt", Outcome.MECHANISM_REFUSED),  # RFC 5248 §3
         ("524 5.7.11 encrypt", Outcome.MECHANISM_REFUSED),
         ("525 5.7.13 disabled", Outcome.FAILED),
+        ("530 5.7.0 must issue STARTTLS", Outcome.UNAVAILABLE),  # RFC 3207 §4
         ("534 5.7.9 too weak", Outcome.MECHANISM_REFUSED),
         ("538 5.7.11 encrypt", Outcome.MECHANISM_REFUSED),
     ],
@@ -278,7 +357,7 @@ def test_421_in_an_exchange(d: Dialogue) -> None:
     d.flush()
     reply = Reply(421, "try later", "4.7.0")
     assert d.receive("421 4.7.0 try later") == [
-        AuthenticationEnded(Auth("LOGIN"), reply, Outcome.TEMPORARY),
+        AuthenticationEnded(Auth("LOGIN"), reply, Outcome.UNANSWERED),
         ServiceClosing(reply),
         Closed(CloseReason.SHUTDOWN, reply),
     ]
@@ -291,7 +370,7 @@ def test_421_before_the_exchange_in_the_same_flight(d: Dialogue) -> None:
     d.commands.append(rset)
     assert _authenticate(d, _mechanism("LOGIN")) == b"RSET\r\nAUTH LOGIN\r\n"
     events = d.receive("421 bye")
-    assert AuthenticationEnded(Auth("LOGIN"), None, Outcome.TEMPORARY) in events
+    assert AuthenticationEnded(Auth("LOGIN"), None, Outcome.UNANSWERED) in events
 
 
 @scenario
@@ -299,7 +378,7 @@ def test_the_stream_ends_in_an_exchange(d: Dialogue) -> None:
     _ready(d, "LOGIN")
     _authenticate(d, _mechanism("LOGIN"))
     assert d.eof() == [
-        AuthenticationEnded(Auth("LOGIN"), None, Outcome.TEMPORARY),
+        AuthenticationEnded(Auth("LOGIN"), None, Outcome.UNANSWERED),
         Closed(CloseReason.EOF),
     ]
 
@@ -440,7 +519,7 @@ def test_a_mechanism_that_waited_in_vain(d: Dialogue) -> None:
     d.conn.answer(b"")
     assert d.flush() == b"*\r\n"
     d.receive("501 cancelled")
-    assert _ended(d).outcome is Outcome.MECHANISM_REFUSED
+    assert (_ended(d).outcome, _ended(d).reason) == (Outcome.OBJECTED, "nothing came")
 
 
 @scenario
@@ -453,6 +532,120 @@ def test_the_server_closes_while_a_mechanism_waits(d: Dialogue) -> None:
         AuthenticationEnded,
         Closed,
     ]
+
+
+class _Broken(_Waiting):
+    """A mechanism with a bug, somewhere."""
+
+    client_first = True
+
+    def __init__(self, bug: str, error: Exception) -> None:
+        self.bug = bug
+        self.raised = error
+
+    def break_at(self, place: str) -> None:
+        if self.bug == place:
+            raise self.raised
+
+    def initial(self) -> bytes | None:
+        self.break_at("initial")
+        return b"begin"
+
+    def step(self, challenge: bytes) -> bytes | Literal[Pending.PENDING]:
+        self.break_at("step")
+        return PENDING if self.bug == "answer" else b"response"
+
+    def answer(self, data: bytes) -> bytes:
+        self.break_at("answer")
+        return data
+
+    @property
+    def mutual(self) -> bool:  # type: ignore[override]  # a plain attribute there
+        self.break_at("mutual")
+        return False
+
+    @property
+    def error(self) -> str:  # type: ignore[override]  # a plain attribute there
+        self.break_at("error")
+        return ""
+
+
+class _Odd(_Waiting):
+    """A mechanism whose response is no octets."""
+
+    def step(self, challenge: bytes) -> bytes | Literal[Pending.PENDING]:
+        return "response"  # type: ignore[return-value]  # that is the bug
+
+
+@pytest.mark.parametrize("bug", ["step", "answer"])
+@pytest.mark.parametrize("error", [ValueError("my secret"), KeyError("x"), UnicodeError("no")])
+def test_a_mechanism_that_fails_is_cancelled_and_told(bug: str, error: Exception) -> None:
+    d = Dialogue()
+    _ready(d, "X-WAIT")
+    _authenticate(d, _Broken(bug, error))
+    d.receive("334 eA==")
+    if bug == "answer":
+        d.conn.answer(b"ticket")
+    assert d.flush() == b"*\r\n"
+    d.receive("501 cancelled")
+    assert (_ended(d).outcome, _ended(d).exception) == (Outcome.OBJECTED, error)
+    assert _ended(d).reason == f"X-WAIT failed: {type(error).__name__}"
+    assert "my secret" not in repr(d.events)
+    d.send(Quit())
+    assert d.receive("221 bye")[-1] == Closed(CloseReason.QUIT, Reply(221, "bye"))
+
+
+@scenario
+def test_a_response_that_is_no_octets_is_cancelled(d: Dialogue) -> None:
+    _ready(d, "X-WAIT")
+    _authenticate(d, _Odd())
+    d.receive("334 ")
+    assert d.flush() == b"*\r\n"
+    d.receive("501 cancelled")
+    assert isinstance(_ended(d).exception, TypeError)
+
+
+def test_a_mechanism_that_cannot_say_whether_the_server_is_proven_has_not_proven_it() -> None:
+    d = Dialogue()
+    error = RuntimeError("?")
+    _ready(d, "X-WAIT")
+    _authenticate(d, _Broken("mutual", error))
+    events = d.receive("235 welcome")
+    assert [type(event) for event in events] == [AuthenticationEnded, ProtocolViolation, Closed]
+    assert (_ended(d).outcome, _ended(d).exception) == (Outcome.OBJECTED, error)
+    assert d.conn.identity is None
+
+
+def test_a_mechanism_that_cannot_say_what_was_wrong() -> None:
+    error = RuntimeError("?")
+    for end in (lambda d: d.receive("535 no"), Dialogue.eof, lambda d: d.conn.abort()):
+        d = Dialogue()
+        _ready(d, "X-WAIT")
+        _authenticate(d, _Broken("error", error))
+        end(d)
+        d.need()
+        assert (_ended(d).error, _ended(d).exception) == ("", error)
+
+
+def test_a_mechanism_that_fails_before_anything_is_sent() -> None:
+    """The application has called: the exception is its own, and nothing has changed."""
+    d = Dialogue()
+    _ready(d, "X-WAIT", "PLAIN")
+    error = RuntimeError("?")
+    with pytest.raises(RuntimeError) as raised:
+        d.conn.authenticate(_Broken("initial", error))
+    assert raised.value is error
+    assert _authenticate(d, _mechanism("PLAIN")).startswith(b"AUTH PLAIN ")
+
+
+@scenario
+def test_the_connection_ends_behind_a_cancellation(d: Dialogue) -> None:
+    _ready(d, "CRAM-MD5")
+    _authenticate(d, _mechanism("CRAM-MD5"))
+    d.receive("334 =")
+    d.flush()
+    d.eof()
+    assert (_ended(d).outcome, _ended(d).reply) == (Outcome.OBJECTED, None)
 
 
 class _Unable(_Waiting):
@@ -526,7 +719,7 @@ def test_auth_behind_a_refused_chunk_ends_unsent(d: Dialogue) -> None:
     d.body(b"abcdef")
     assert _authenticate(d, _mechanism("CRAM-MD5")) == b"BDAT 3\r\nabc"
     d.receive("452 full")
-    assert _ended(d) == AuthenticationEnded(Auth("CRAM-MD5"), None, Outcome.TEMPORARY)
+    assert _ended(d) == AuthenticationEnded(Auth("CRAM-MD5"), None, Outcome.UNANSWERED)
     assert d.send(Rset()) == b"RSET\r\n", "nothing waits for its reply"
     d.receive("250 OK")
     assert _authenticate(d, _mechanism("CRAM-MD5")) == b"AUTH CRAM-MD5\r\n"

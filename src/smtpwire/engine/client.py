@@ -252,14 +252,14 @@ class ClientConnection(ClientReplies):
             initial = mechanism.initial() if mechanism.client_first else None
         except SaslError as error:
             raise LocalProtocolError(str(error)) from error
-        auth = Auth(name)
+        auth, is_sent = Auth(name), False
         if initial is not None:
             # RFC 4954 §4: an empty one is "=", and a long one waits for an empty challenge.
             with_response = Auth(name, encode_response(initial) or b"=")
             if len(bytes(with_response)) + 2 <= COMMAND_LINE:
-                auth, initial = with_response, None
-        self._initial = initial
-        self._exchange = Exchange(auth, mechanism, Identity(authcid, authzid or authcid, name))
+                auth, is_sent = with_response, True
+        identity = Identity(authcid, authzid or authcid, name)
+        self._enter_exchange(Exchange(auth, mechanism, identity, initial, is_sent))
         self._queue(auth, AUTH, self._line(auth), target)
         return auth
 

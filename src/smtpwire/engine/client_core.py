@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.client_sasl import Exchange
 from smtpwire.engine.events import (
-    AuthenticationEnded,
-    AuthenticationOutcome,
     Cause,
     ClientEvent,
     Closed,
@@ -95,7 +93,6 @@ class ClientCore:
         "_held",
         "_hopeful",
         "_identity",
-        "_initial",
         "_limits",
         "_lmtp",
         "_mail",
@@ -176,7 +173,6 @@ class ClientCore:
         self._early = False
         self._before_tls: Offer | None = None
         self._exchange: Exchange | None = None
-        self._initial: bytes | None = None
         self._identity: Identity | None = None
         # -- the transaction
         self._mail: Mail | None = None
@@ -331,11 +327,20 @@ class ClientCore:
 
     def _end_exchange(self) -> None:
         """End the exchange, if there is one, without a reply of its own."""
-        exchange, self._exchange = self._exchange, None
-        self._initial = None
+        exchange = self._exchange
         if exchange is not None:
-            outcome = AuthenticationOutcome.TEMPORARY
-            self._events.append(AuthenticationEnded(exchange.auth, None, outcome, exchange.error))
+            self._leave_exchange()
+            self._events.append(exchange.unanswered())
+
+    def _enter_exchange(self, exchange: Exchange) -> None:
+        """The very first challenge may be as long as RFC 4954 §4 lets any line be."""
+        self._exchange = exchange
+        longest = max(self._limits.reply_line, self._limits.sasl_line)
+        self._parser.max_line = min(longest, self._limits.backlog)
+
+    def _leave_exchange(self) -> None:
+        self._exchange = None
+        self._parser.max_line = min(self._limits.reply_line, self._limits.backlog)
 
     # -- what is known and planned
 

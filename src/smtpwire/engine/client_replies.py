@@ -10,7 +10,6 @@ from smtpwire.engine.client_core import NO_OFFER
 from smtpwire.engine.client_queue import ClientQueue
 from smtpwire.engine.client_sasl import Exchange
 from smtpwire.engine.events import (
-    AuthenticationEnded,
     AuthenticationOutcome,
     Cause,
     ClientEvent,
@@ -297,22 +296,21 @@ class ClientReplies(ClientQueue):
             return self._violation(ViolationKind.WRONG_REPLY, reply)
         if reply.is_intermediate:
             self._place = IN_AUTH
-            longest = max(self._limits.reply_line, self._limits.sasl_line)
-            self._parser.max_line = min(longest, self._limits.backlog)
-            initial, self._initial = self._initial, None
-            response = exchange.respond(initial, reply.text)
+            response = exchange.respond(reply.text)
             if response is not None:
                 self._respond(exchange, response)
             return None
-        outcome = exchange.outcome(reply)
-        if outcome is AuthenticationOutcome.SUCCEEDED:
+        ended = exchange.ended(reply)
+        self._leave_exchange()
+        self._blocked = None
+        self._place = self._planned = IN_READY
+        if ended.outcome is AuthenticationOutcome.SUCCEEDED:
             self._identity = exchange.identity
         else:
             self._failed_authentications += 1
-        self._exchange = self._initial = self._blocked = None
-        self._parser.max_line = min(self._limits.reply_line, self._limits.backlog)
-        self._place = self._planned = IN_READY
-        return AuthenticationEnded(exchange.auth, reply, outcome, exchange.error)
+            if reply.is_positive:  # it holds us logged in, and we do not hold it to be the server
+                self._violate(ViolationKind.WRONG_REPLY)
+        return ended
 
     def _respond(self, exchange: Exchange, line: bytes) -> None:
         self._held.append((exchange.auth, RESPONSE, line + b"\r\n", 0))
@@ -378,9 +376,8 @@ class ClientReplies(ClientQueue):
         command = self._flight[0][0]
         exchange = self._exchange
         if exchange is not None and exchange.auth is command:
-            self._exchange = None
-            outcome = AuthenticationOutcome.TEMPORARY
-            self._events.append(AuthenticationEnded(exchange.auth, reply, outcome, exchange.error))
+            self._leave_exchange()
+            self._events.append(exchange.unanswered(reply))
         elif reply.code == 421:
             self._events.append(ReplyReceived(command, reply, self._take_recipient()))
         self._events.append(ServiceClosing(reply))

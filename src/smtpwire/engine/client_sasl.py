@@ -5,8 +5,8 @@ from __future__ import annotations
 from binascii import b2a_base64
 from typing import Final, final
 
-from smtpwire.engine.events import AuthenticationOutcome, Identity
-from smtpwire.sasl import PENDING, ClientMechanism, SaslError
+from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, Identity
+from smtpwire.sasl import PENDING, PROMPTED, ClientMechanism, SaslError
 from smtpwire.wire.command import Auth
 from smtpwire.wire.octets import decode_base64
 from smtpwire.wire.reply import Reply
@@ -15,8 +15,12 @@ __all__ = ["CANCEL", "Exchange", "encode_response"]
 
 CANCEL: Final = b"*"
 
-# RFC 4954 §6 and, for 523 and 524, RFC 5248: nothing is said against the credentials.
-_MECHANISM_REFUSED: Final = frozenset({500, 501, 502, 504, 523, 524, 534, 538})
+# RFC 4954 §6 and, for 523 and 524, RFC 5248. Every other 5yz is taken as 535 is: to try the same
+# password again could lock the account.
+_VERDICTS: Final = {
+    **dict.fromkeys((500, 501, 504, 523, 524, 534, 538), AuthenticationOutcome.MECHANISM_REFUSED),
+    **dict.fromkeys((502, 503, 530), AuthenticationOutcome.UNAVAILABLE),
+}
 
 
 def encode_response(response: bytes) -> bytes:
@@ -26,81 +30,139 @@ def encode_response(response: bytes) -> bytes:
 
 @final
 class Exchange:
-    """One AUTH command, its mechanism, and whether it has been cancelled."""
+    """One AUTH command and its mechanism, from the first octet to the event that ends it.
 
-    __slots__ = ("_cancelled", "_identity", "_mechanism", "auth", "waiting")
+    ``initial`` is the mechanism's initial response, if it has one; ``is_sent`` says whether it
+    stands in the AUTH line.
 
-    def __init__(self, auth: Auth, mechanism: ClientMechanism, identity: Identity) -> None:
+    A mechanism may be the user's own. Whatever it raises cancels the exchange and is told by the
+    event: what a peer sent never raises, and the connection goes on.
+    """
+
+    __slots__ = (
+        "_cancelled",
+        "_exception",
+        "_identity",
+        "_initial",
+        "_is_sent",
+        "_mechanism",
+        "_objection",
+        "auth",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        auth: Auth,
+        mechanism: ClientMechanism,
+        identity: Identity,
+        initial: bytes | None,
+        is_sent: bool,
+    ) -> None:
         self.auth = auth
         self.waiting = False
         """The mechanism waits for the application."""
         self._mechanism = mechanism
         self._identity = identity
+        self._initial = initial
+        self._is_sent = is_sent
         self._cancelled: AuthenticationOutcome | None = None
+        self._objection = ""
+        self._exception: Exception | None = None
 
     @property
     def cancelled(self) -> bool:
         """``*`` has been sent: only the end may follow."""
         return self._cancelled is not None
 
-    def respond(self, initial: bytes | None, challenge: str) -> bytes | None:
-        """The line that answers a 334; None where the mechanism waits for the application.
+    @property
+    def identity(self) -> Identity:
+        """Who is authenticated by success."""
+        return self._identity
 
-        ``initial`` is the initial response where it was too long for the AUTH line: it answers
-        the first, empty challenge.
-        """
-        if initial is not None:
-            return encode_response(initial)
+    def respond(self, challenge: str) -> bytes | None:
+        """The line that answers a 334; None where the mechanism waits for the application."""
         data = decode_base64(challenge.strip(" \t").encode())  # blanks around it are met
-        if data is None:  # RFC 4954 §4: a client cancels
-            return self._cancel(AuthenticationOutcome.MECHANISM_REFUSED)
+        if data is None and self._identity.mechanism in PROMPTED:
+            data = b""
+        initial, self._initial = self._initial, None
         try:
+            if initial is not None and (not self._is_sent or self._is_asked_again(data)):
+                return encode_response(initial)
+            if data is None:  # RFC 4954 §4: a client cancels
+                return self._cancel("the challenge is no base64")
             response = self._mechanism.step(data)
-        except SaslError as error:
+            if response is not PENDING:
+                return encode_response(response)
+        except Exception as error:
             return self._fail(error)
-        if response is PENDING:
-            self.waiting = True
-            return None
-        return encode_response(response)
+        self.waiting = True
+        return None
+
+    def _is_asked_again(self, data: bytes | None) -> bool:
+        """Whether the first challenge says that the initial response has not been read.
+
+        RFC 4954 §4: an empty one asks for it. So does any prompt where all has been said.
+        """
+        if self._identity.mechanism in PROMPTED:
+            return self._mechanism.complete
+        return data == b""
 
     def answer(self, data: bytes) -> bytes:
         """The line that goes on after the application has given what was waited for."""
         self.waiting = False
         try:
             return encode_response(self._mechanism.answer(data))
-        except SaslError as error:
+        except Exception as error:
             return self._fail(error)
 
-    def outcome(self, reply: Reply) -> AuthenticationOutcome:
-        """What the reply that ends the exchange means."""
-        if reply.is_positive:
-            mechanism = self._mechanism
-            if mechanism.mutual and not mechanism.server_proven:
-                return AuthenticationOutcome.SERVER_NOT_PROVEN
-            return self._cancelled or AuthenticationOutcome.SUCCEEDED
-        if self._cancelled is not None:
-            return self._cancelled
-        if reply.is_transient:
-            return AuthenticationOutcome.TEMPORARY
-        if reply.code in _MECHANISM_REFUSED:
-            return AuthenticationOutcome.MECHANISM_REFUSED
-        return AuthenticationOutcome.FAILED
+    def ended(self, reply: Reply) -> AuthenticationEnded:
+        """The server's reply has ended the exchange."""
+        if reply.is_positive and self._cancelled is None:
+            self._check_proof()
+        return self._event(reply, self._cancelled or _verdict(reply))
 
-    @property
-    def identity(self) -> Identity:
-        """Who is authenticated by success."""
-        return self._identity
+    def unanswered(self, reply: Reply | None = None) -> AuthenticationEnded:
+        """No verdict will come. ``reply`` is the one that closes the service, if one came."""
+        return self._event(reply, self._cancelled or AuthenticationOutcome.UNANSWERED)
 
-    @property
-    def error(self) -> str:
-        """What the server said of a failure inside the exchange."""
-        return self._mechanism.error
+    def _event(self, reply: Reply | None, outcome: AuthenticationOutcome) -> AuthenticationEnded:
+        try:
+            error = self._mechanism.error
+        except Exception as exception:
+            error, self._exception = "", self._exception or exception
+        return AuthenticationEnded(
+            self.auth, reply, outcome, error, self._objection, self._exception
+        )
 
-    def _fail(self, error: SaslError) -> bytes:
-        if error.terminal:
-            return self._cancel(AuthenticationOutcome.SERVER_NOT_PROVEN)
-        return self._cancel(AuthenticationOutcome.MECHANISM_REFUSED)
+    def _check_proof(self) -> None:
+        """RFC 5802 §5: success without the server's proof is no success."""
+        try:
+            if self._mechanism.mutual and not self._mechanism.server_proven:
+                self._objection = "the server says success without having proved itself"
+                self._cancelled = AuthenticationOutcome.SERVER_NOT_PROVEN
+        except Exception as error:
+            self._fail(error)
 
-    def _cancel(self, outcome: AuthenticationOutcome) -> bytes:
-        self._cancelled = outcome
+    def _fail(self, error: Exception) -> bytes:
+        """Cancel for what the mechanism raised."""
+        if isinstance(error, SaslError):
+            proven = not error.terminal
+            return self._cancel(str(error), proven=proven)
+        self._exception = error  # its text may hold anything, a secret too
+        return self._cancel(f"{self._identity.mechanism} failed: {type(error).__name__}")
+
+    def _cancel(self, objection: str, *, proven: bool = True) -> bytes:
+        outcome = AuthenticationOutcome
+        self._cancelled = outcome.OBJECTED if proven else outcome.SERVER_NOT_PROVEN
+        self._objection = objection
         return CANCEL
+
+
+def _verdict(reply: Reply) -> AuthenticationOutcome:
+    """What a reply says that answers no cancellation."""
+    if reply.is_positive:
+        return AuthenticationOutcome.SUCCEEDED
+    if reply.is_transient:
+        return AuthenticationOutcome.TEMPORARY
+    return _VERDICTS.get(reply.code, AuthenticationOutcome.FAILED)

@@ -266,10 +266,17 @@ class Authenticated:
 @final
 @value
 class AuthenticationFailed:
-    """An AUTH exchange failed, was cancelled or malformed; it has been answered."""
+    """An AUTH exchange failed, was cancelled or malformed; it has been answered.
+
+    ``reason`` is for a log: why, in words that have no octet of the peer. It tells as well what
+    the peer must not learn: that the secret stored for this user is of no use to the mechanism.
+    ``exception``: what a mechanism of your own raised.
+    """
 
     mechanism: str
     reply: Reply
+    reason: str = ""
+    exception: Exception | None = field(default=None, repr=False, compare=False)
 
 
 ServerRequest = (
@@ -373,17 +380,29 @@ class Unanswered:
 
 
 class AuthenticationOutcome(Enum):
-    """How an AUTH exchange ended, by what the client may do next (RFC 4954 §6)."""
+    """How an AUTH exchange ended, by whose doing, and by what the client may do next.
+
+    The server's verdict (RFC 4954 §6): SUCCEEDED, FAILED, TEMPORARY, MECHANISM_REFUSED,
+    UNAVAILABLE. The client's own: OBJECTED, SERVER_NOT_PROVEN. Nobody's: UNANSWERED.
+    """
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     """535 and the like: these credentials are not accepted."""
     TEMPORARY = "temporary"
-    """454, 421 or a lost connection: nothing is said of the credentials."""
+    """454 and the like: nothing is said of the credentials; try later."""
     MECHANISM_REFUSED = "mechanism refused"
-    """504, 534, 538, or cancelled: another mechanism may do."""
+    """504, 534, 538 and the like: another mechanism may do."""
+    UNAVAILABLE = "unavailable"
+    """502, 503, 530: AUTH is not taken, whatever the mechanism; nothing is said of the
+    credentials."""
+    OBJECTED = "objected"
+    """The client cancelled: a bad challenge, or a mechanism that failed; another one may do."""
     SERVER_NOT_PROVEN = "server not proven"
     """The server could not prove that it knows the password: trust nothing it says."""
+    UNANSWERED = "unanswered"
+    """No verdict: the connection ended first, with 421 or without a word (`Closed` tells why),
+    or AUTH was never written."""
 
 
 @final
@@ -391,14 +410,27 @@ class AuthenticationOutcome(Enum):
 class AuthenticationEnded:
     """The exchange that ``authenticate()`` began has ended. ``reply`` is None where none came.
 
-    ``error``: what the server said of a failure inside the exchange: OAuth's JSON (RFC 7628
-    §3.2.2), SCRAM's ``e=``; the peer's words.
+    error: what the server said of a failure inside the exchange: OAuth's JSON (RFC 7628
+        §3.2.2), SCRAM's ``e=``; the peer's words.
+    objection: why the client cancelled or does not believe; its own words. Then ``reply`` is
+        only the answer to the cancellation.
+    exception: what a mechanism of the user's own raised that was no `SaslError`.
+
+    A server that says 235 to a cancellation, or without its proof, holds the client logged in:
+    a fatal violation follows, and the end of the connection.
     """
 
     auth: Auth
     reply: Reply | None
     outcome: AuthenticationOutcome
     error: str = ""
+    objection: str = ""
+    exception: Exception | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def reason(self) -> str:
+        """The words for a failure beyond the reply's: the objection, or the server's error."""
+        return self.objection or self.error
 
 
 @final

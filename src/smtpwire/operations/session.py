@@ -9,6 +9,7 @@ from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, Closed, Greeting
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
+from smtpwire.engine.state import State
 from smtpwire.extensions import AUTH, SMTPUTF8, STARTTLS
 from smtpwire.operations.operation import (
     AuthenticationFailed,
@@ -40,6 +41,7 @@ from smtpwire.wire.reply import Reply
 
 __all__ = ["open_session", "quit", "reset", "verify"]
 
+_ANOTHER_MAY_DO: Final = (AuthenticationOutcome.MECHANISM_REFUSED, AuthenticationOutcome.OBJECTED)
 _NO_EHLO: Final = (500, 502)  # RFC 5321 §4.1.4: try HELO
 
 
@@ -115,7 +117,7 @@ def _authenticate(
     if policy is None and conn.config.cleartext_authentication_without_verified_tls:
         policy = ChoicePolicy(cleartext_without_tls=True, cleartext_without_verification=True)
     refused: list[str] = []
-    last: Reply | None = None
+    last: AuthenticationEnded | None = None
     while True:
         offered = conn.extensions.get(AUTH) or ()
         bindings = {} if conn.tls is None else conn.tls.bindings
@@ -128,7 +130,7 @@ def _authenticate(
             policy=policy,
         )
         if isinstance(choice, NoMechanism):
-            raise AuthenticationFailed(last, Stage.AUTHENTICATION, choice.reason)
+            raise _authentication_failed(last, choice.reason)
         config = ClientMechanismConfig(
             host=conn.config.host,
             port=conn.config.port,
@@ -143,10 +145,31 @@ def _authenticate(
         end = yield from _exchange(conn, mechanism, credentials)
         if end.outcome is AuthenticationOutcome.SUCCEEDED:
             return
-        if end.outcome is not AuthenticationOutcome.MECHANISM_REFUSED:
-            raise AuthenticationFailed(end.reply, Stage.AUTHENTICATION, end.outcome.value)
+        if end.outcome is AuthenticationOutcome.UNANSWERED:
+            raise (yield from _lost(conn))
+        last = end
+        if end.outcome not in _ANOTHER_MAY_DO or conn.state is State.CLOSED:
+            raise _authentication_failed(end, end.outcome.value)
         refused.append(choice.name)
-        last = end.reply
+
+
+def _authentication_failed(end: AuthenticationEnded | None, otherwise: str) -> AuthenticationFailed:
+    """What ended the last exchange, if there was one, and whose words say why."""
+    if end is None:
+        return AuthenticationFailed(None, Stage.AUTHENTICATION, otherwise)
+    # The reply to a cancellation is no verdict of the server's.
+    reply = None if end.objection else end.reply
+    failed = AuthenticationFailed(reply, Stage.AUTHENTICATION, end.reason or otherwise)
+    failed.__cause__ = end.exception
+    return failed
+
+
+def _lost(conn: ClientConnection) -> Operation[SessionError]:
+    """The connection ended before the server's verdict: nothing is said of the credentials."""
+    while True:
+        match (yield from advance(conn, Stage.AUTHENTICATION)):
+            case Closed() as closed:
+                return ended(closed, Stage.AUTHENTICATION)
 
 
 def _exchange(

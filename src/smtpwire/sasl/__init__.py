@@ -51,7 +51,13 @@ from smtpwire.sasl.questions import (
     SecretRequest,
     TokenLogin,
 )
-from smtpwire.sasl.registry import CLEARTEXT, MECHANISMS, client_mechanism, server_mechanism
+from smtpwire.sasl.registry import (
+    CLEARTEXT,
+    MECHANISMS,
+    PROMPTED,
+    client_mechanism,
+    server_mechanism,
+)
 from smtpwire.sasl.saslprep import Preparation, SaslprepError, saslprep
 from smtpwire.sasl.stored import (
     DigestMD5Secret,
@@ -66,6 +72,7 @@ __all__ = [
     "CLEARTEXT",
     "MECHANISMS",
     "PENDING",
+    "PROMPTED",
     "Anonymous",
     "AnonymousLogin",
     "Ask",

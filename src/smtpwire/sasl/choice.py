@@ -110,7 +110,8 @@ def choose_mechanism(
 
     tls: None on an unencrypted connection.
     bindings: the channel bindings at hand, octets by type.
-    refused: mechanisms the server would not do (504, 534, 538): they are left out.
+    refused: mechanisms the server would not do (504, 534, 538), or that were cancelled: they
+        are left out.
     failed: mechanisms which ended in 535: the same credentials are not tried again.
 
     A -PLUS mechanism needs the binding type that is the default of the TLS version

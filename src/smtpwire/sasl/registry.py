@@ -22,7 +22,7 @@ from smtpwire.sasl.mechanism import (
     UnusableCredentialsError,
 )
 
-__all__ = ["CLEARTEXT", "MECHANISMS", "client_mechanism", "server_mechanism"]
+__all__ = ["CLEARTEXT", "MECHANISMS", "PROMPTED", "client_mechanism", "server_mechanism"]
 
 MECHANISMS: Final = (
     "SCRAM-SHA-512-PLUS",
@@ -44,6 +44,9 @@ MECHANISMS: Final = (
 
 CLEARTEXT: Final = frozenset({"PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2"})
 """Those which hand the secret itself over: only inside TLS."""
+
+PROMPTED: Final = frozenset({"PLAIN", "LOGIN", "EXTERNAL", "ANONYMOUS"})
+"""Those where a challenge is but a prompt, whose words mean nothing: it need not be base64."""
 
 
 SCRAM: Final = frozenset(name for name in MECHANISMS if name.startswith("SCRAM-"))
