@@ -38,6 +38,7 @@ from smtpwire.engine.tls import PeerCertificate, TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.sasl import (
     AnonymousLogin,
+    Ask,
     AuthorizationRequest,
     Challenge,
     ClientMechanismConfig,
@@ -49,6 +50,7 @@ from smtpwire.sasl import (
     SecretRequest,
     ServerMechanismConfig,
     ServerStep,
+    StoredSecret,
     TokenLogin,
     client_mechanism,
 )
@@ -462,7 +464,8 @@ def test_the_application_words_its_refusal() -> None:
         made = authenticating(answers({PasswordLogin: refusal}))
         reply = made.feed(b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n")
         assert reply == f"{refusal.code} {refusal.enhanced} {refusal.text}\r\n".encode()
-        assert AuthenticationFailed("PLAIN", refusal) in made.events
+        reason = "credentials refused"
+        assert AuthenticationFailed("PLAIN", refusal, reason) in made.events
 
 
 def test_421_to_a_login() -> None:
@@ -576,6 +579,95 @@ def test_a_mechanism_has_the_last_word() -> None:
         """,
     )
     assert made.conn.identity is None
+
+
+class Broken(PlainServer):
+    """A mechanism with a bug."""
+
+    def __init__(self, bug: str, config: ServerMechanismConfig) -> None:
+        super().__init__("X-BROKEN", config)
+        self.bug = bug
+
+    def start(self, initial: bytes | None) -> ServerStep:
+        match self.bug:
+            case "start":
+                raise KeyError("my secret")
+            case "no step":
+                return "go on"  # type: ignore[return-value]  # that is the bug
+            case "no octets":
+                return Challenge("go on")  # type: ignore[arg-type]  # that is the bug
+            case "supply":
+                return Ask(SecretRequest("X-BROKEN", "user", "", (PlainPassword,)))
+            case "answer":
+                return Ask(PasswordLogin("user", "pass"))
+        return Challenge(b"")
+
+    def step(self, response: bytes) -> ServerStep:
+        raise ValueError("my secret")
+
+    def answer(self, accepted: bool) -> ServerStep:
+        raise ValueError("my secret")
+
+    def supply(self, secret: StoredSecret | None) -> ServerStep:
+        raise ValueError("my secret")
+
+
+def unable(config: ServerMechanismConfig) -> Broken:
+    raise OSError("my secret")
+
+
+@pytest.mark.parametrize(
+    ("bug", "error"),
+    [
+        ("factory", OSError),
+        ("start", KeyError),
+        ("no step", TypeError),
+        ("no octets", TypeError),
+        ("step", ValueError),
+        ("answer", ValueError),
+        ("supply", ValueError),
+    ],
+)
+def test_a_mechanism_that_fails_ends_the_exchange_and_nothing_else(
+    bug: str, error: type[Exception]
+) -> None:
+    factory = unable if bug == "factory" else lambda config: Broken(bug, config)
+    config = replace(SERVICE, mechanisms=("X-BROKEN",), custom_mechanisms={"X-BROKEN": factory})
+    made = authenticating(config=config)
+    reply = made.feed(b"AUTH X-BROKEN\r\n")
+    if bug == "step":
+        assert reply == b"334 \r\n"
+        reply = made.feed(b"YWJj\r\n")
+    assert reply == b"454 4.7.0 Temporary authentication failure\r\n"
+    [told] = [event for event in made.events if isinstance(event, AuthenticationFailed)]
+    assert type(told.exception) is error
+    assert told.reason == f"X-BROKEN failed: {error.__name__}"
+    assert "my secret" not in repr(made.events)
+    assert made.feed(b"NOOP\r\n") == b"250 2.0.0 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["AUTH PLAIN", "*"], "the client cancelled"),
+        (["AUTH PLAIN", "!"], "the response is no base64"),
+        (["AUTH PLAIN !"], "the initial response is no base64"),
+        (["AUTH CRAM-MD5 YWJj"], "an initial response where the server speaks first"),
+        (["AUTH PLAIN YWJj"], "PLAIN wants exactly two NULs"),
+        (["AUTH PLAIN AHVzZXIAd3Jvbmc="], "credentials refused"),
+        (["AUTH PLAIN", "YW\rJj"], "CR without LF"),
+        (
+            [f"AUTH PLAIN {base64('boss' + chr(0) + 'user' + chr(0) + 'pass')}"],
+            "to act as another identity was refused",
+        ),
+    ],
+)
+def test_why_it_failed_is_told_for_a_log(lines: list[str], reason: str) -> None:
+    made = authenticating()
+    for line in lines:
+        made.feed(line.encode() + b"\r\n")
+    [told] = [event for event in made.events if isinstance(event, AuthenticationFailed)]
+    assert (told.reason, told.exception) == (reason, None)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """DIGEST-MD5, RFC 2831."""
 
+import hashlib
 import re
 
 import pytest
@@ -30,6 +31,7 @@ from smtpwire.sasl import (
     UnusableCredentialsError,
     client_mechanism,
     derive_digest_md5,
+    digest_md5,
     server_mechanism,
 )
 from smtpwire.wire.value import replace
@@ -95,14 +97,43 @@ def test_an_unknown_user_and_a_wrong_password_are_one_failure(
         ScramSecret("SCRAM-SHA-1", b"salt", 4096, bytes(20), bytes(20)),
     ],
 )
-def test_a_secret_of_another_kind_is_the_applications_mistake(
+def test_a_secret_of_no_use_fails_as_an_unknown_user_does(
     secret: DigestMD5Secret | ScramSecret,
 ) -> None:
     server = _server()
     server.step(_response())
-    with pytest.raises(ValueError, match="realm"):
-        server.supply(secret)
-    assert isinstance(server.supply(PlainPassword("pass")), Challenge)
+    step = server.supply(secret)
+    assert isinstance(step, Failed)
+    assert step.reason == f"DIGEST-MD5 cannot use what is stored for the user: {secret!r}"
+    assert not step.malformed
+
+
+@pytest.mark.parametrize("word", ["p\xe4ss", "p\xe4ss\u0436", "pass"])
+@pytest.mark.parametrize("name", ["user", "us\xe9r"])
+@pytest.mark.parametrize("converted", ["", "password", "name and password"])
+def test_a_stored_password_is_tried_in_every_encoding(converted: str, name: str, word: str) -> None:
+    """Clients differ in what they convert to ISO 8859-1 (RFC 2831 §2.1.2.1)."""
+
+    def encoded(text: str, kind: str) -> bytes:
+        try:
+            return text.encode("latin-1" if kind in converted else "utf-8")
+        except UnicodeEncodeError:
+            return text.encode()
+
+    def hashed(username: str, realm: bytes, password: str) -> bytes:
+        octets = (encoded(username, "name"), realm, encoded(password, "password"))
+        return hashlib.md5(b":".join(octets)).digest()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest_md5, "ha1", hashed)
+        response = _client(name, word).step(CHALLENGE)
+    assert isinstance(response, bytes)
+    server = _server()
+    server.step(response)
+    assert isinstance(server.supply(PlainPassword(word)), Challenge)
+    server = _server()
+    server.step(response)
+    assert server.supply(PlainPassword("other")) == Failed("credentials refused")
 
 
 def test_an_authorization_identity() -> None:

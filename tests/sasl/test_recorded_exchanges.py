@@ -111,10 +111,11 @@ PREPARATION = {"gsasl": Preparation.LENIENT, "cyrus": Preparation.RAW}
 
 
 def _other_hash(entry: Recording, program: str) -> bool:
-    """RFC 2831 §2.1.2.1: what can be ISO 8859-1 is hashed as such. GNU SASL hashes UTF-8.
+    """RFC 2831 §2.1.2.1: what can be ISO 8859-1 is hashed as such. GNU SASL leaves names in UTF-8.
 
-    So a DIGEST-MD5 name or password beyond ASCII but within ISO 8859-1 works between two
-    programs of one kind only. We are of the RFC's and Cyrus SASL's kind.
+    So a DIGEST-MD5 name beyond ASCII but within ISO 8859-1 works between two programs of one
+    kind only: Cyrus SASL's server tries ISO 8859-1 and then UTF-8, for name and password alike.
+    Our client is of the RFC's kind, and our server takes either kind.
     """
     latin1 = entry.user in ("us\xe9r", "I\xadX")
     return entry.mechanism == "DIGEST-MD5" and latin1 and program == "gsasl"
@@ -122,8 +123,8 @@ def _other_hash(entry: Recording, program: str) -> bool:
 
 def _succeeds_with_us(entry: Recording) -> bool:
     """What our server decides in the recorded one's place; nearly always the same."""
-    if _other_hash(entry, "gsasl") and entry.server == "gsasl":
-        return entry.client == "cyrus"
+    if _other_hash(entry, "gsasl") and "wrong" not in entry.note:
+        return True
     if entry.mechanism == "PLAIN" and entry.user == "I\xadX" and entry.server == "gsasl":
         # RFC 4616 §2: what is stored is prepared as well as what is received
         return True

@@ -167,18 +167,20 @@ def test_messages_of_exceptions(mechanism: str) -> None:
 
 @pytest.mark.parametrize("mechanism", ["CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1"])
 def test_a_wrong_kind_of_secret(mechanism: str) -> None:
-    client = client_mechanism(mechanism, Password("user", PASSWORD), client_config())
-    server = server_mechanism(mechanism, server_config(realm="other.example"))
-    step = server.start(client.initial())
-    if isinstance(step, Challenge):
-        response = client.step(step.data)
-        assert isinstance(response, bytes)
-        step = server.step(response)
-    assert isinstance(step, Ask)
     for secret in (STORED, HA1):
-        with pytest.raises(ValueError, match="need") as caught:
-            server.supply(secret)
-        _assert_hidden(caught.value)
+        client = client_mechanism(mechanism, Password("user", PASSWORD), client_config())
+        server = server_mechanism(mechanism, server_config(realm="other.example"))
+        step = server.start(client.initial())
+        while not isinstance(step, Failed):
+            if isinstance(step, Ask):
+                step = server.supply(secret)
+                continue
+            assert isinstance(step, Challenge)
+            response = client.step(step.data)
+            assert isinstance(response, bytes)
+            step = server.step(response)
+        assert step.reason.startswith(f"{mechanism} cannot use what is stored")
+        _assert_hidden(step)
 
 
 def test_questions_without_secrets_show_themselves() -> None:

@@ -26,12 +26,12 @@ from smtpwire.sasl import (
     Ask,
     AuthorizationRequest,
     Challenge,
+    Failed,
     SecretRequest,
     ServerMechanismConfig,
     ServerStep,
     StoredSecret,
     Succeeded,
-    server_mechanism,
 )
 from smtpwire.wire.command import (
     Auth,
@@ -42,6 +42,7 @@ from smtpwire.wire.value import Request
 
 __all__ = ["ServerAuth"]
 
+REFUSED: Final = "the application refused"
 # RFC 4954 §4: with these AUTH need not be the last of its group.
 ONE_ROUND_TRIP: Final = frozenset({"PLAIN", "EXTERNAL"})
 
@@ -69,25 +70,16 @@ class ServerAuth(ServerBody):
             self._begin_exchange(command)
 
     def _begin_exchange(self, command: Auth) -> None:
-        mechanism = server_mechanism(
-            command.mechanism,
-            self._mechanism_config(),
-            mechanisms=self._config.custom_mechanisms,
-        )
-        self._exchange = ServerExchange(mechanism)
+        exchange = self._exchange = ServerExchange(command.mechanism)
         self._state = self._state.commands["AUTH"]
         self._step = ServerAuth._read_response
-        given = command.initial_response
-        if given is None:
-            self._exchange_step(mechanism.start(None))
-        elif not mechanism.client_first:
-            self._end_exchange(self._text(ReplyKind.AUTH_NO_INITIAL_RESPONSE))
+        factories = self._config.custom_mechanisms
+        step = exchange.start(self._mechanism_config, factories, command.initial_response)
+        if step is None:
+            reason = "an initial response where the server speaks first"
+            self._end_exchange(self._text(ReplyKind.AUTH_NO_INITIAL_RESPONSE), reason)
         else:
-            initial = b"" if given == b"=" else decode_base64(given)
-            if initial is None:
-                self._end_exchange(self._text(ReplyKind.AUTH_MALFORMED))
-            else:
-                self._exchange_step(mechanism.start(initial))
+            self._exchange_step(step)
 
     def _mechanism_config(self) -> ServerMechanismConfig:
         config, tls = self._config, self._tls
@@ -126,13 +118,13 @@ class ServerAuth(ServerBody):
             self._traced.append(("received", REDACTED + b"\r\n"))
         line = raw[:-1]
         if line == b"*":  # RFC 4954 §4
-            self._end_exchange(self._text(ReplyKind.AUTH_CANCELLED))
+            self._end_exchange(self._text(ReplyKind.AUTH_CANCELLED), "the client cancelled")
             return None
         response = decode_base64(line)
         if response is None:
-            self._end_exchange(self._text(ReplyKind.AUTH_MALFORMED))
+            self._end_exchange(self._text(ReplyKind.AUTH_MALFORMED), "the response is no base64")
         else:
-            self._exchange_step(self._running_exchange().mechanism.step(response))
+            self._exchange_step(self._running_exchange().step(response))
         return None
 
     def _break_exchange(self, violation: ViolationKind, offset: int) -> Item | None:
@@ -141,7 +133,7 @@ class ServerAuth(ServerBody):
             self._dropped = 0
             too_long = violation is ViolationKind.LINE_TOO_LONG
             kind = ReplyKind.AUTH_TOO_LONG if too_long else ReplyKind.AUTH_MALFORMED
-            self._end_exchange(self._text(kind))
+            self._end_exchange(self._text(kind), violation.value)
         if self._state is not CLOSED:
             self._step = ServerCore._drop_line
         return None
@@ -162,18 +154,26 @@ class ServerAuth(ServerBody):
             case Succeeded(authcid, authzid) if authzid in ("", authcid):
                 self._authenticated(authcid, authcid)
             case Succeeded(authcid, authzid):
-                name = self._running_exchange().mechanism.name
+                name = self._running_exchange().name
                 self._ask_later(AuthorizationRequest(authcid, authzid, name))
             case _:  # Failed
-                kind = ReplyKind.AUTH_MALFORMED if step.malformed else ReplyKind.AUTH_FAILED
-                verdict = self._running_exchange().verdict
-                refused = verdict is not None and not verdict.is_positive
-                self._end_exchange(verdict if verdict is not None and refused else self._text(kind))
+                self._end_exchange(self._refusal(step), step.reason)
+
+    def _refusal(self, failed: Failed) -> Reply:
+        """The application's own words, if it has refused; else the engine's."""
+        exchange = self._running_exchange()
+        verdict = exchange.verdict
+        if verdict is not None and not verdict.is_positive:
+            return verdict
+        if exchange.exception is not None:
+            return self._text(ReplyKind.AUTH_TROUBLE)
+        malformed = failed.malformed
+        return self._text(ReplyKind.AUTH_MALFORMED if malformed else ReplyKind.AUTH_FAILED)
 
     def _authenticated(self, authcid: str, authzid: str) -> None:
         exchange = self._running_exchange()
         reply = exchange.verdict or self._text(ReplyKind.AUTH_OK)
-        self._identity = Identity(authcid, authzid, exchange.mechanism.name)
+        self._identity = Identity(authcid, authzid, exchange.name)
         self._redact = False
         self._weigh_requirements()
         self._leave_exchange("(success)")
@@ -182,14 +182,14 @@ class ServerAuth(ServerBody):
         self._tell(Authenticated(self._identity))
         self._settle(None)
 
-    def _end_exchange(self, reply: Reply) -> None:
+    def _end_exchange(self, reply: Reply, reason: str) -> None:
         """Failed, cancelled or malformed: an attempt, however it ended (RFC 4954 §9)."""
-        mechanism = self._running_exchange().mechanism.name
+        exchange = self._running_exchange()
         self._auth_failures += 1
         self._leave_exchange("(failure)")
         self._write(self._serialised(reply))
         self._must_flush = True
-        self._tell(AuthenticationFailed(mechanism, reply))
+        self._tell(AuthenticationFailed(exchange.name, reply, reason, exchange.exception))
         self._settle(reply)
         if self._auth_failures >= self._config.limits.authentications and self._state is not CLOSED:
             self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
@@ -207,7 +207,7 @@ class ServerAuth(ServerBody):
         reply = self._one(replies, 235) if replies else self._text(ReplyKind.AUTH_FAILED)
         exchange.verdict = complete(reply)
         self._answered()
-        self._exchange_step(exchange.mechanism.answer(reply.is_positive))
+        self._exchange_step(exchange.answer(reply.is_positive))
 
     def _answer_secret(self, _: SecretRequest, replies: Replies) -> None:
         if not replies:
@@ -217,7 +217,7 @@ class ServerAuth(ServerBody):
         if reply.is_positive:
             raise LocalProtocolError("a SecretRequest is answered with supply(), 4yz or 5yz")
         self._answered()
-        self._end_exchange(complete(reply))
+        self._end_exchange(complete(reply), REFUSED)
 
     def _answer_authorization(self, request: AuthorizationRequest, replies: Replies) -> None:
         exchange = self._running_exchange()
@@ -227,24 +227,28 @@ class ServerAuth(ServerBody):
         if reply.is_positive:
             self._authenticated(request.authcid, request.authzid)
         else:
-            self._end_exchange(exchange.verdict)
+            self._end_exchange(exchange.verdict, "to act as another identity was refused")
 
     def supply(self, secret: StoredSecret | None, *, to: Request | None = None) -> None:
         """Answer a SecretRequest with what is stored for the user; None: there is no such user.
 
-        Raises LocalProtocolError where no SecretRequest is pending, another one is, or the
-        mechanism cannot use this kind of secret; nothing has changed then.
+        A secret that the mechanism cannot use is taken as None, for the client chooses the
+        mechanism: by any other answer it would learn who exists. AuthenticationFailed tells it.
+        Raises LocalProtocolError where no SecretRequest is pending, another one is, or this is no
+        stored secret at all; nothing has changed then.
         """
         pending = self._pending
         if not isinstance(pending, SecretRequest) or (to is not None and to is not pending):
             raise LocalProtocolError("no such SecretRequest is pending")
-        exchange = self._running_exchange()
-        try:
-            step = exchange.mechanism.supply(secret)
-        except ValueError as error:
-            raise LocalProtocolError(str(error)) from error
+        given: object = secret
+        if not isinstance(given, StoredSecret | None):
+            kind = type(given).__name__
+            raise LocalProtocolError(
+                f"a {kind} is no stored secret: supply a PlainPassword, ScramSecret, "
+                "DigestMD5Secret or None"
+            )
         self._answered()
-        self._exchange_step(step)
+        self._exchange_step(self._running_exchange().supply(secret))
 
 
 def _certified_name(tls: TlsInfo | None) -> str:

@@ -61,14 +61,14 @@ class CramMD5Server(ServerExchange):
         return Ask(SecretRequest(self.name, authcid, "", (PlainPassword,)))
 
     def supply(self, secret: StoredSecret | None) -> ServerStep:
-        if not isinstance(secret, PlainPassword | None):
-            raise ValueError("CRAM-MD5 needs a PlainPassword")
         password = None
-        if secret is not None:
+        if isinstance(secret, PlainPassword):
             password = prepared_password(secret.password, self._config.preparation, stored=True)
+        else:
+            self._of_no_use = secret
         digest = _digest((password or self._config.nonce()).encode(), self._challenge)
         if not (hmac.compare_digest(digest, self._digest) and password):
-            return Failed("credentials refused")
+            return self._refuse()
         return Succeeded(self._authcid)
 
 

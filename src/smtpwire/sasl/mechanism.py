@@ -114,7 +114,8 @@ class Succeeded:
 class Failed:
     """The exchange has failed. ``malformed``: the message itself was wrong, not the credentials.
 
-    ``reason`` is for a log. It never tells whether the user exists and has no octet of the peer.
+    ``reason`` is for a log, not for the peer: it may tell that what is stored for the user is of
+    no use to the mechanism. It has no octet of the peer.
     """
 
     reason: str
@@ -141,10 +142,13 @@ class ServerMechanismConfig:
 
     scram_secret: octets which all processes of a service share and keep: they make the salts
         of users whose password is stored, and of users who do not exist.
-    iterations: SCRAM's count for those users; at least 4,096 (RFC 7677 §4).
-    stores_passwords: True if the application answers with `PlainPassword`: an unknown user
-        then costs SCRAM the same derivation. Set it False where the application answers
-        with `ScramSecret`: then neither costs one.
+    iterations: SCRAM's count for those users; at least 4,096 (RFC 7677 §4). Let it be the
+        count of the `ScramSecret`s that are stored: the client sees it, and by another one it
+        could tell users who exist from those who do not.
+    stores_passwords: True if the application answers with `PlainPassword`, if only for some
+        users: SCRAM then makes one derivation for every user, whatever is stored, and for those
+        who do not exist. Set it False where every user has a `ScramSecret`: then SCRAM makes
+        none for anybody, and cannot use a `PlainPassword`.
     service, hosts: DIGEST-MD5's digest-uri must be ``service/host`` with one of ``hosts``
         (none: not checked); the first one also stands in CRAM-MD5's challenge.
     realm: DIGEST-MD5's realm.
@@ -219,7 +223,8 @@ class ServerMechanism(Protocol):
     def supply(self, secret: StoredSecret | None) -> ServerStep:
         """Take the secret asked for by a `SecretRequest`; None for an unknown user.
 
-        Raises ValueError for a secret which this mechanism cannot use; nothing has changed.
+        One that this mechanism cannot use is taken as None, at the same cost: the client chooses
+        the mechanism, and must not learn from it who exists. `Failed.reason` tells the log.
         """
 
 
@@ -282,6 +287,8 @@ class ServerExchange(ABC):
     def __init__(self, name: str, config: ServerMechanismConfig) -> None:
         self.name = name
         self._config = config
+        self._of_no_use: StoredSecret | None = None
+        """What is stored, where this mechanism cannot use it."""
 
     def start(self, initial: bytes | None) -> ServerStep:
         if initial is None:
@@ -297,6 +304,12 @@ class ServerExchange(ABC):
 
     def supply(self, secret: StoredSecret | None) -> ServerStep:
         raise RuntimeError(f"{self.name} asks for no secret")
+
+    def _refuse(self) -> Failed:
+        """A wrong password, an unknown user, a secret of no use: one failure to the client."""
+        if self._of_no_use is None:
+            return Failed("credentials refused")
+        return Failed(f"{self.name} cannot use what is stored for the user: {self._of_no_use!r}")
 
 
 class ClientExchange:

@@ -146,7 +146,8 @@ class ScramServer(ServerExchange):
         self._binding = _base64(header + binding)
         self._nonce = match["nonce"] + self._config.nonce().encode()
         self._message = match["bare"]
-        return Ask(SecretRequest(self.name, authcid, "", (ScramSecret, PlainPassword)))
+        passwords = (PlainPassword,) if self._config.stores_passwords else ()
+        return Ask(SecretRequest(self.name, authcid, "", (ScramSecret, *passwords)))
 
     def _channel_binding(self, flag: bytes | None, binding_type: bytes | None) -> bytes | None:
         """The channel's octets, b"" where the client does not bind; None: must fail (§6)."""
@@ -159,25 +160,22 @@ class ScramServer(ServerExchange):
         return None  # p= wants the -PLUS name; y after we offered -PLUS is a downgrade
 
     def supply(self, secret: StoredSecret | None) -> ServerStep:
-        salt, iterations = b"", self._config.iterations
+        config = self._config
+        # Users who do not exist have a salt for ever, as those whose password is stored.
+        user = f"{self._base}\0{self._authcid}".encode()
+        salt = self._salt = hmac.digest(config.scram_secret, user, "sha256")[:16]
+        iterations = config.iterations
         match secret:
             case ScramSecret() if secret.mechanism == self._base:
                 self._secret = secret
                 self._known = True
                 salt, iterations = secret.salt, secret.iterations
-            case PlainPassword():
-                prepared = prepared_password(secret.password, self._config.preparation, stored=True)
+            case PlainPassword() if config.stores_passwords:
+                prepared = prepared_password(secret.password, config.preparation, stored=True)
                 self._password = (prepared or "").encode()
                 self._known = bool(prepared)
-            case None:
-                pass
             case _:
-                raise ValueError(f"{self.name} needs a ScramSecret of {self._base} or a password")
-        if not salt:
-            # Users who do not exist have a salt for ever, as those whose password is stored.
-            user = f"{self._base}\0{self._authcid}".encode()
-            salt = hmac.digest(self._config.scram_secret, user, "sha256")[:16]
-            self._salt = salt
+                self._of_no_use = secret
         server_first = b"r=%b,s=%b,i=%d" % (self._nonce, _base64(salt), iterations)
         self._message += b"," + server_first
         self._state = self._client_final
@@ -187,7 +185,8 @@ class ScramServer(ServerExchange):
         match = _CLIENT_FINAL.fullmatch(response)
         if match is None:
             return Failed("malformed client-final-message", malformed=True)
-        secret = self._secret or self._derived()
+        derived = self._derived()  # for everybody: the time it takes must tell nothing
+        secret = self._secret or derived
         hash_name = HASHES[self._base]
         message = self._message + b"," + match["bare"]
         signature = hmac.digest(secret.stored_key, message, hash_name)
@@ -200,16 +199,16 @@ class ScramServer(ServerExchange):
         bound = hmac.compare_digest(match["binding"], self._binding)
         fresh = hmac.compare_digest(match["nonce"], self._nonce)
         if not (proven and bound and fresh and self._known):
-            return Failed("credentials refused")
+            return self._refuse()
         verifier = _base64(hmac.digest(secret.server_key, message, hash_name))
         self._state = self._acknowledged
         return Challenge(b"v=" + verifier)
 
     def _derived(self) -> ScramSecret:
         """The secret of a stored password, or at the same cost one which nobody can prove."""
-        if self._known or self._config.stores_passwords:
-            iterations = self._config.iterations
-            return secret_from_password(self._base, self._password, self._salt, iterations)
+        config = self._config
+        if config.stores_passwords:
+            return secret_from_password(self._base, self._password, self._salt, config.iterations)
         size = hashlib.new(HASHES[self._base]).digest_size
         return ScramSecret(self._base, self._salt, 1, bytes(size), bytes(size))
 
