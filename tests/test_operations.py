@@ -1,5 +1,6 @@
 """Operations against scripts: what the client says, and what it makes of the answers."""
 
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -40,6 +41,7 @@ from smtpwire.sasl import (
     ExternalIdentity,
     Password,
     PlainPassword,
+    Preparation,
     SecretRequest,
 )
 from smtpwire.testing import SIMULATED_TLS
@@ -340,6 +342,23 @@ def test_a_server_that_does_not_prove_itself_ends_it() -> None:
     assert raised.value.reply is None, "its success is no success"
     assert driver.conn.state is State.CLOSED
     assert b"PLAIN" not in driver.said
+
+
+def test_passwords_are_hashed_as_the_configuration_spells_them() -> None:
+    said = []
+    for preparation in Preparation:
+        driver = authenticating(b"334 eA==\r\n", b"535 no\r\n", mechanisms=b"CRAM-MD5")
+        conn = ClientConnection(
+            replace(driver.conn.config, preparation=preparation), tls=SIMULATED_TLS
+        )
+        driver.conn = conn
+        with pytest.raises(AuthenticationFailed):
+            driver.run(open_session(conn, Password("\u2168", "\u2168")))
+        said.append(b64decode(driver.said.split(b"\r\n")[2]))
+    raw, lenient, strict = said
+    assert raw.startswith("\u2168 ".encode())
+    assert lenient == strict
+    assert lenient.startswith(b"IX ")
 
 
 def test_what_the_client_objected_to_is_not_told_as_the_servers_refusal() -> None:

@@ -47,6 +47,7 @@ from smtpwire.sasl import (
     Password,
     PasswordLogin,
     PlainPassword,
+    Preparation,
     SecretRequest,
     ServerMechanismConfig,
     ServerStep,
@@ -231,13 +232,20 @@ def test_nothing_may_follow_where_more_is_to_come(line: str) -> None:  # RFC 495
     )
 
 
-def exchange(made: Session, mechanism: str, password: str, username: str = "user") -> bytes:
+def exchange(
+    made: Session,
+    mechanism: str,
+    password: str,
+    username: str = "user",
+    preparation: Preparation = Preparation.RAW,
+) -> bytes:
     """Play a client to the end; give the last reply."""
     tls = made.conn.tls
     config = ClientMechanismConfig(
         host="mx.example",
         bindings={} if tls is None else tls.bindings,
         binding_type="tls-exporter" if mechanism.endswith("-PLUS") else "",
+        preparation=preparation,
     )
     client = client_mechanism(mechanism, Password(username, password), config)
     initial = client.initial()
@@ -712,6 +720,37 @@ def test_a_factory_is_told_of_the_connection() -> None:
     assert config.bindings == {"tls-exporter": b"binding"}
     assert config.plus_offered
     assert config.external_identity == "c.example"
+
+
+# -- how names and passwords are prepared (RFC 4013)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"])
+@pytest.mark.parametrize("preparation", Preparation)
+def test_one_setting_says_how_passwords_are_spelled(
+    preparation: Preparation, mechanism: str
+) -> None:
+    """The client types what NFKC makes another string of; the service has that one."""
+    stored = "pa\u2168ss" if preparation is Preparation.RAW else "paIXss"
+
+    def check(conn: ServerConnection, login: Request) -> None:
+        assert isinstance(login, PasswordLogin)
+        conn.reply(Reply(235 if login.password == stored else 535))
+
+    answer = answers(
+        {PasswordLogin: check, SecretRequest: lambda conn, _: conn.supply(PlainPassword(stored))}
+    )
+    made = authenticating(answer, replace(SERVICE, preparation=preparation))
+    reply = exchange(made, mechanism, "pa\u2168ss", preparation=preparation)
+    assert reply.startswith(b"235 ")
+
+
+def test_passwords_are_not_prepared_unless_that_is_asked_for() -> None:
+    made = authenticating(wait)
+    made.feed(b"AUTH PLAIN " + b64encode("\0us\u2168er\0pa\u2168ss".encode()) + b"\r\n")
+    login = made.conn.pending
+    assert isinstance(login, PasswordLogin)
+    assert (login.authcid, login.password) == ("us\u2168er", "pa\u2168ss")
 
 
 # -- lines of the exchange

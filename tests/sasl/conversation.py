@@ -15,6 +15,7 @@ from smtpwire.sasl import (
     PasswordLogin,
     Pending,
     PlainPassword,
+    Preparation,
     Question,
     SecretRequest,
     ServerMechanism,
@@ -38,6 +39,7 @@ def server_config(
     bindings: Mapping[str, bytes] | None = None,
     plus_offered: bool = False,
     nonce: str = "",
+    preparation: Preparation = Preparation.LENIENT,
 ) -> ServerMechanismConfig:
     config = ServerMechanismConfig(
         scram_secret=SCRAM_SECRET,
@@ -47,6 +49,7 @@ def server_config(
         realm=realm,
         bindings=bindings or {},
         plus_offered=plus_offered,
+        preparation=preparation,
     )
     return replace(config, nonce=lambda: nonce) if nonce else config
 
@@ -59,6 +62,7 @@ def client_config(
     binding_type: str = "",
     plus_offered: bool = False,
     nonce: str = "",
+    preparation: Preparation = Preparation.LENIENT,
 ) -> ClientMechanismConfig:
     config = ClientMechanismConfig(
         host=host,
@@ -66,6 +70,7 @@ def client_config(
         bindings=bindings or {},
         binding_type=binding_type,
         plus_offered=plus_offered,
+        preparation=preparation,
     )
     return replace(config, nonce=lambda: nonce) if nonce else config
 

@@ -119,7 +119,7 @@ def test_what_is_not_said() -> None:
         plus_offered=False,
         external_identity="",
         oauth_error={},
-        preparation=Preparation.LENIENT,
+        preparation=Preparation.RAW,
         nonce=server.nonce,
     )
     client = ClientMechanismConfig()
@@ -132,7 +132,7 @@ def test_what_is_not_said() -> None:
         plus_offered=False,
         minimum_iterations=4096,
         maximum_iterations=1_000_000,
-        preparation=Preparation.LENIENT,
+        preparation=Preparation.RAW,
         nonce=client.nonce,
     )
 

@@ -7,6 +7,7 @@ import pytest
 from smtpwire.sasl import (
     DigestMD5Secret,
     Preparation,
+    ScramSecret,
     derive_digest_md5,
     derive_scram,
 )
@@ -28,12 +29,14 @@ def test_the_keys_are_as_long_as_the_hash(mechanism: str, size: int) -> None:
     assert secret.iterations == 5000
 
 
-def test_the_password_is_prepared() -> None:
-    assert derive_scram("I\u00adX", salt=b"salt") == derive_scram("\u2168", salt=b"salt")
-    raw = Preparation.RAW
-    assert derive_scram("I\u00adX", salt=b"salt", preparation=raw) != derive_scram(
-        "IX", salt=b"salt"
-    )
+def test_the_password_is_prepared_where_that_is_asked_for() -> None:
+    def derived(password: str, preparation: Preparation) -> ScramSecret:
+        return derive_scram(password, salt=b"salt", preparation=preparation)
+
+    for preparation in (Preparation.LENIENT, Preparation.STRICT):
+        assert derived("I\u00adX", preparation) == derived("\u2168", preparation)
+    assert derived("I\u00adX", Preparation.RAW) != derived("IX", Preparation.RAW)
+    assert derived("I\u00adX", Preparation.RAW) == derive_scram("I\u00adX", salt=b"salt")
 
 
 def test_what_is_stored_has_no_character_that_is_not_assigned() -> None:  # RFC 4013 §2.5
@@ -44,7 +47,7 @@ def test_what_is_stored_has_no_character_that_is_not_assigned() -> None:  # RFC 
 @pytest.mark.parametrize("password", ["", "\u00ad"])
 def test_nothing_is_no_password(password: str) -> None:
     with pytest.raises(ValueError, match="empty"):
-        derive_scram(password)
+        derive_scram(password, preparation=Preparation.LENIENT)
 
 
 def test_a_password_which_is_refused_is_not_shown() -> None:

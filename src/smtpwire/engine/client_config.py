@@ -8,6 +8,7 @@ from smtpwire.engine.limits import Limits
 from smtpwire.engine.security import Security
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.extensions import REGISTRY, Offer, Registry
+from smtpwire.sasl import Preparation
 from smtpwire.wire.value import field, value
 
 __all__ = ["ClientConfig"]
@@ -36,6 +37,8 @@ class ClientConfig:
     """What this server offered an earlier connection, with PIPECONNECT in it: relying on it, EHLO
     and what follows are written before the greeting has come. An offer that turns out to be another
     fails the flight (draft-harris-early-pipe)."""
+    preparation: Preparation = Preparation.RAW
+    """How names and passwords are spelled before they are hashed (SASLprep, RFC 4013)."""
     cleartext_authentication_without_verified_tls: bool = False
     """Let PLAIN, LOGIN and bearer tokens go where anybody may read or receive them."""
     requiretls_without_verified_tls: bool = False

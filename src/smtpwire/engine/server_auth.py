@@ -89,6 +89,7 @@ class ServerAuth(ServerBody):
             stores_passwords=config.stores_passwords,
             hosts=(config.host, *config.aliases),
             realm=config.realm,
+            preparation=config.preparation,
             bindings={} if tls is None else tls.bindings,
             plus_offered=any(name.endswith("-PLUS") for name in self._plan.mechanisms),
             external_identity=_certified_name(tls),

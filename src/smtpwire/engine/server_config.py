@@ -34,7 +34,7 @@ from smtpwire.extensions import (
     Profile,
     Registry,
 )
-from smtpwire.sasl import MECHANISMS, ServerFactory
+from smtpwire.sasl import MECHANISMS, Preparation, ServerFactory
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import VERBS, Auth, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
@@ -73,6 +73,7 @@ class ServerConfig:
     cleartext_without_tls: PLAIN, LOGIN and bearer tokens are offered outside TLS, too.
     custom_mechanisms: factories of mechanisms of your own, by name.
     scram_secret, scram_iterations, stores_passwords, realm: see ``sasl.ServerMechanismConfig``.
+    preparation: how names and passwords are spelled before they are compared (SASLprep).
     policies: what to do about violations, where other than ``DEFAULT_POLICIES``.
     replies: engine-made replies, where other than ``DEFAULT_REPLIES``.
     pipeconnect: clients that may talk before the greeting (Exim's PIPECONNECT).
@@ -112,6 +113,7 @@ class ServerConfig:
     scram_iterations: int = 4096
     stores_passwords: bool = True
     realm: str = ""
+    preparation: Preparation = Preparation.RAW
     policies: Mapping[ViolationKind, Policy] = field(default_factory=dict)
     replies: Mapping[ReplyKind, Reply] = field(default_factory=dict)
     pipeconnect: frozenset[str] = frozenset()

@@ -137,6 +137,7 @@ def _authenticate(
             bindings=bindings,
             binding_type=choice.binding_type,
             plus_offered=offers_plus(offered),
+            preparation=conn.config.preparation,
         )
         try:
             mechanism = client_mechanism(choice.name, credentials, config)

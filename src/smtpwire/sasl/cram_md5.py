@@ -17,11 +17,10 @@ from smtpwire.sasl.mechanism import (
     ServerMechanismConfig,
     ServerStep,
     Succeeded,
-    UnusableCredentialsError,
 )
-from smtpwire.sasl.names import received_name, sendable
+from smtpwire.sasl.names import prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
-from smtpwire.sasl.saslprep import prepared_name, prepared_password
+from smtpwire.sasl.saslprep import prepared_password
 from smtpwire.sasl.stored import PlainPassword, StoredSecret
 
 __all__ = ["CramMD5Client", "CramMD5Server"]
@@ -79,13 +78,7 @@ class CramMD5Client(ClientExchange):
 
     def __init__(self, name: str, credentials: Password, config: ClientMechanismConfig) -> None:
         super().__init__(name)
-        sendable(name, credentials, authzid=False)
-        username = prepared_name(credentials.username, config.preparation)
-        password = prepared_password(credentials.password, config.preparation)
-        if not username or not password:
-            raise UnusableCredentialsError("CRAM-MD5: the name or the password is not acceptable")
-        self._username = username.encode()
-        self._password = password.encode()
+        self._credentials = prepared(name, credentials, config.preparation, authzid=False)
 
     def initial(self) -> None:
         return None
@@ -94,4 +87,4 @@ class CramMD5Client(ClientExchange):
         if self.complete or not challenge:
             raise BadChallengeError("CRAM-MD5 has one challenge, not an empty one")
         self.complete = True
-        return self._username + b" " + _digest(self._password, challenge)
+        return self._credentials.username + b" " + _digest(self._credentials.password, challenge)

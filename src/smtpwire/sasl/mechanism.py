@@ -156,6 +156,7 @@ class ServerMechanismConfig:
     plus_offered: the offer the client saw last had a -PLUS mechanism.
     external_identity: whom the client's certificate names, for EXTERNAL; empty: not known.
     oauth_error: more members for the JSON error of OAUTHBEARER and XOAUTH2, as ``scope``.
+    preparation: how names and passwords are spelled before they are hashed or compared.
     nonce: gives a fresh string of printable ASCII without comma, quote and backslash.
     """
 
@@ -169,7 +170,7 @@ class ServerMechanismConfig:
     plus_offered: bool = False
     external_identity: str = ""
     oauth_error: Mapping[str, str] = field(default_factory=dict)
-    preparation: Preparation = Preparation.LENIENT
+    preparation: Preparation = Preparation.RAW
     nonce: Callable[[], str] = field(default=random_nonce, repr=False)
 
 
@@ -183,6 +184,7 @@ class ClientMechanismConfig:
     binding_type: the one to use; empty: this client cannot bind.
     plus_offered: the server's latest list has a -PLUS mechanism.
     minimum_iterations, maximum_iterations: SCRAM's bounds (RFC 7677 §4, RFC 5802 §9).
+    preparation: how the name and the password are spelled before they are hashed.
     """
 
     host: str = ""
@@ -193,7 +195,7 @@ class ClientMechanismConfig:
     plus_offered: bool = False
     minimum_iterations: int = 4096
     maximum_iterations: int = 1_000_000
-    preparation: Preparation = Preparation.LENIENT
+    preparation: Preparation = Preparation.RAW
     nonce: Callable[[], str] = field(default=random_nonce, repr=False)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
 from smtpwire.sasl.credentials import Password
 from smtpwire.sasl.mechanism import UnusableCredentialsError
-from smtpwire.sasl.saslprep import Preparation, prepared_name
+from smtpwire.sasl.saslprep import Preparation, prepared_name, prepared_password
+from smtpwire.wire.value import field, value
 
-__all__ = ["claimed_identity", "decoded", "encoded", "received_name", "sendable"]
+__all__ = ["claimed_identity", "decoded", "encoded", "prepared", "received_name", "sendable"]
 
 
 # RFC 4616 §2 wants 255 octets, RFC 4505 §2 255 characters, each of them up to 4 octets. It
@@ -32,6 +33,36 @@ def encoded(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise UnusableCredentialsError("a credential is no Unicode text") from None
+
+
+@final
+@value
+class Prepared:
+    """Credentials as octets that can be sent or hashed."""
+
+    username: bytes
+    password: bytes = field(repr=False)
+    authzid: bytes
+
+
+def prepared(
+    mechanism: str, credentials: Password, preparation: Preparation, *, authzid: bool = True
+) -> Prepared:
+    """What a client makes of its credentials before it sends or hashes them.
+
+    Raises `UnusableCredentialsError` as `sendable` does, and for what cannot be prepared.
+    """
+    sendable(mechanism, credentials, authzid=authzid)
+    username = prepared_name(credentials.username, preparation)
+    password = prepared_password(credentials.password, preparation)
+    identity = prepared_name(credentials.authzid, preparation)
+    if not username or not password or identity is None:
+        raise UnusableCredentialsError(f"{mechanism}: a name or the password cannot be prepared")
+    if credentials.authzid and not identity:
+        raise UnusableCredentialsError(
+            f"{mechanism}: nothing of the authorization identity is left"
+        )
+    return Prepared(username.encode(), password.encode(), identity.encode())
 
 
 def sendable(mechanism: str, credentials: Password, *, authzid: bool = True) -> None:

@@ -17,17 +17,22 @@ class SaslprepError(ValueError):
 
 
 class Preparation(Enum):
-    """How names and passwords are prepared.
+    """How names and passwords are prepared: one setting for every mechanism, in both roles.
 
-    LENIENT (the default): SASLprep; a password which it refuses is used as it stands.
-    STRICT: SASLprep; what it refuses fails.
-    RAW: no preparation, octets are compared, as many deployed servers do.
-    A name with control characters fails in all of them.
+    Who hashes or compares a password prepares it: a server always, a client in SCRAM and
+    CRAM-MD5. In PLAIN and LOGIN the client sends what was typed, and leaves it to the server
+    (RFC 4616 §2). DIGEST-MD5's password is never prepared: RFC 2831 knows no preparation, and
+    what is stored of it is shared with HTTP. A server takes no name with control characters,
+    whatever the setting.
     """
 
-    LENIENT = "lenient"
-    STRICT = "strict"
     RAW = "raw"
+    """The default: no preparation. Most deployed servers compare octets."""
+    LENIENT = "lenient"
+    """SASLprep (RFC 4013, as RFC 4616 §2 and RFC 5802 §2.2 have it); a password that it refuses is
+    used as it stands."""
+    STRICT = "strict"
+    """SASLprep; what it refuses fails."""
 
 
 def saslprep(text: str, *, stored: bool = False) -> str:

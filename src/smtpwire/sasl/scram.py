@@ -28,9 +28,9 @@ from smtpwire.sasl.mechanism import (
     Succeeded,
     UnusableCredentialsError,
 )
-from smtpwire.sasl.names import claimed_identity, received_name, sendable
+from smtpwire.sasl.names import claimed_identity, prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
-from smtpwire.sasl.saslprep import prepared_name, prepared_password
+from smtpwire.sasl.saslprep import prepared_password
 from smtpwire.sasl.stored import PlainPassword, ScramSecret, StoredSecret
 
 __all__ = ["HASHES", "ScramClient", "ScramServer", "escaped", "secret_from_password", "unescaped"]
@@ -171,9 +171,9 @@ class ScramServer(ServerExchange):
                 self._known = True
                 salt, iterations = secret.salt, secret.iterations
             case PlainPassword() if config.stores_passwords:
-                prepared = prepared_password(secret.password, config.preparation, stored=True)
-                self._password = (prepared or "").encode()
-                self._known = bool(prepared)
+                password = prepared_password(secret.password, config.preparation, stored=True)
+                self._password = (password or "").encode()
+                self._known = bool(password)
             case _:
                 self._of_no_use = secret
         server_first = b"r=%b,s=%b,i=%d" % (self._nonce, _base64(salt), iterations)
@@ -225,22 +225,15 @@ class ScramClient(ClientExchange):
 
     def __init__(self, name: str, credentials: Password, config: ClientMechanismConfig) -> None:
         super().__init__(name)
-        sendable(name, credentials)
         self._config = config
         self._hash = HASHES[name.removesuffix("-PLUS")]
-        username = prepared_name(credentials.username, config.preparation)
-        authzid = prepared_name(credentials.authzid, config.preparation)
-        password = prepared_password(credentials.password, config.preparation)
-        if not username or not password or authzid is None:
-            raise UnusableCredentialsError(f"{name}: a name or the password cannot be prepared")
-        if not authzid and credentials.authzid:
-            raise UnusableCredentialsError(f"{name}: nothing of the authorization identity is left")
-        self._password = password.encode()
+        told = prepared(name, credentials, config.preparation)
+        self._password = told.password
         self._nonce = config.nonce().encode()
         self._flag, self._channel = self._channel_binding()
-        authorization = b"a=" + escaped(authzid.encode()) if authzid else b""
+        authorization = b"a=" + escaped(told.authzid) if told.authzid else b""
         self._header = self._flag + b"," + authorization + b","
-        self._bare = b"n=" + escaped(username.encode()) + b",r=" + self._nonce
+        self._bare = b"n=" + escaped(told.username) + b",r=" + self._nonce
         self._signature = b""  # what the server must prove
         self._state = self._server_first
 

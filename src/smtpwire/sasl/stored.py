@@ -76,13 +76,13 @@ def derive_scram(
     *,
     salt: bytes | None = None,
     iterations: int = 4096,
-    preparation: Preparation = Preparation.LENIENT,
+    preparation: Preparation = Preparation.RAW,
 ) -> ScramSecret:
     """Derive from a password what a SCRAM server stores (RFC 5802 §3).
 
-    ``salt`` defaults to 16 octets from `secrets`. Raises ValueError for an unknown mechanism,
-    for fewer than 4,096 iterations (RFC 7677 §4) and for a password which ``preparation``
-    refuses.
+    ``salt`` defaults to 16 octets from `secrets`; ``preparation`` must be the server's. Raises
+    ValueError for an unknown mechanism, for fewer than 4,096 iterations (RFC 7677 §4) and for a
+    password which ``preparation`` refuses.
     """
     from smtpwire.sasl.scram import HASHES, secret_from_password
 
