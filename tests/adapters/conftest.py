@@ -6,7 +6,7 @@ import pytest
 import trustme
 from tests.adapters.servers import SERVERS
 
-from smtpwire.adapters.session import TlsConfig
+from smtpwire.adapters.tls import TlsConfig
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ import trio
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
 from smtpwire.adapters import trio as trio_adapter
-from smtpwire.adapters.session import SessionFactory, TlsConfig
+from smtpwire.adapters.session import SessionFactory
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.server_config import ServerConfig
 
 __all__ = ["SERVERS", "Dialogue", "Running", "serving"]

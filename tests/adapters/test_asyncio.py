@@ -10,7 +10,8 @@ from tests.adapters.handlers import Mailbox, answer
 
 from smtpwire.adapters import asyncio as adapter
 from smtpwire.adapters.asyncio import ServerProtocol, connect, start_server
-from smtpwire.adapters.session import Handler, Session, TlsConfig
+from smtpwire.adapters.session import Handler, Session
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import CloseReason, Connected, EndOfMessage, ServerEvent
 from smtpwire.engine.security import Security

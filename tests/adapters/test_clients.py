@@ -10,7 +10,7 @@ from tests.adapters.clients import CLIENTS, Go, Letter, Script, scripted
 from tests.adapters.handlers import Mailbox
 from tests.adapters.servers import serving
 
-from smtpwire.adapters.session import TlsConfig
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import BodyChunk, CloseReason, MessageAborted
 from smtpwire.engine.limits import Limits

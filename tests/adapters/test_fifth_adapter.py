@@ -11,7 +11,7 @@ from tests.adapters.handlers import Mailbox
 from tests.adapters.servers import Dialogue
 
 from smtpwire.adapters.memory_tls import MemoryTls
-from smtpwire.adapters.session import TlsConfig
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import CloseReason
 from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection

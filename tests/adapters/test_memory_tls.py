@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from smtpwire.adapters.memory_tls import MemoryTls
-from smtpwire.adapters.session import TlsConfig
+from smtpwire.adapters.tls import TlsConfig
 
 
 class Pair:

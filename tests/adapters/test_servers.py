@@ -15,7 +15,8 @@ from tests.adapters.servers import SERVERS, Dialogue, serving
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
 from smtpwire.adapters import trio as trio_adapter
-from smtpwire.adapters.session import Session, TlsConfig
+from smtpwire.adapters.session import Session
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import (
     BodyChunk,
     CloseReason,

@@ -5,7 +5,8 @@ import ssl
 import pytest
 
 from smtpwire.adapters.client import dialled
-from smtpwire.adapters.session import Deadline, TlsConfig, check_tls, client_tls, peer_of
+from smtpwire.adapters.session import Deadline, peer_of
+from smtpwire.adapters.tls import TlsConfig, check_tls, client_tls
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.security import Security

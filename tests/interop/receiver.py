@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from tests.adapters.servers import serving
 from tests.interop.peers.server import PASSWORD
 
-from smtpwire.adapters.session import Handler, Session, TlsConfig
+from smtpwire.adapters.session import Handler, Session
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import (
     Authenticated,
     BodyChunk,

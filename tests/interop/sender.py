@@ -8,7 +8,7 @@ from typing import Final
 from tests.interop.peers.server import PASSWORD, ServerPeer
 
 from smtpwire.adapters import blocking
-from smtpwire.adapters.session import TlsConfig
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.security import Security

@@ -17,7 +17,8 @@ from tests.interop.peers.clients import CLIENTS, EXTRAS, Order, Tls, Variant, ru
 from tests.interop.receiver import LOOPBACK, Receiver, offer, receiving
 from tests.test_command_line import serve
 
-from smtpwire.adapters.session import Session, TlsConfig
+from smtpwire.adapters.session import Session
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import (
     Authenticated,
     AuthenticationFailed,

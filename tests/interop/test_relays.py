@@ -12,7 +12,7 @@ from tests.interop.peers.registry import RELAYS
 from tests.interop.peers.server import Delivered, Envelope, Relay, ServerPeer
 from tests.interop.receiver import LOOPBACK, Received, Receiver, offer, receiving
 
-from smtpwire.adapters.session import TlsConfig
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import CloseReason
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.extensions import CHUNKING, PIPECONNECT, PRDR, AnyExtension, parameters

@@ -117,6 +117,14 @@ def test_unknown_algorithms_are_said_to_be_undefined(certificate: bytes) -> None
 
 
 @pytest.mark.parametrize(
+    "parameters", [b"", b"\5\0", b"\x30\2\xa0\0"], ids=["none", "NULL", "empty"]
+)
+def test_rsassa_pss_without_the_parameters_it_needs(parameters: bytes) -> None:  # RFC 4055 §3.1
+    with pytest.raises(UndefinedBindingError, match="without parameters that name a hash"):
+        tls_server_end_point(_certificate("2a864886f70d01010a", parameters))
+
+
+@pytest.mark.parametrize(
     ("oid", "dotted"),
     [
         ("0992268993f22c640119", "0.9.2342.19200300.100.1.25"),
@@ -144,7 +152,6 @@ def test_an_unknown_algorithm_is_named(oid: str, dotted: str) -> None:  # X.690 
         b"\x30\xff",
         _certificate(""),
         _certificate("2a86"),
-        _certificate("2a864886f70d01010a", b""),
     ],
 )
 def test_what_is_no_certificate(octets: bytes) -> None:

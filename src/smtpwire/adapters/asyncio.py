@@ -16,17 +16,14 @@ from smtpwire.adapters.eager import EagerTask
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
-    TlsConfig,
     behind_proxy,
-    check_tls,
-    client_tls,
     logger,
     peer_of,
     proxy_in_front,
     proxy_reader,
     settle,
-    tls_info,
 )
+from smtpwire.adapters.tls import TlsConfig, check_tls, client_tls, tls_info
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer, ServerEvent
@@ -351,7 +348,7 @@ async def start_server(
     ``reuse_port`` several processes can share the port. Raises OSError where the address
     cannot be had, ValueError where the configuration needs ``tls``.
     """
-    check_tls(config, tls)
+    tls = check_tls(config, tls)
     sessions: set[ServerProtocol] = set()
     implicit: _Implicit = {}
     if tls is not None and config.profile is Profile.SUBMISSIONS:

@@ -14,17 +14,14 @@ from smtpwire.adapters.client import dialled
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
-    TlsConfig,
     behind_proxy,
-    check_tls,
-    client_tls,
     logger,
     peer_of,
     proxy_in_front,
     proxy_reader,
     settle,
-    tls_info,
 )
+from smtpwire.adapters.tls import TlsConfig, check_tls, client_tls, tls_info
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer, ServerEvent
@@ -259,7 +256,7 @@ class Server:
         *,
         tls: TlsConfig | None = None,
     ) -> None:
-        check_tls(config, tls)
+        tls = check_tls(config, tls)
         self._session, self._config, self._tls = session, config, tls
         self._listener = socket.create_server(address, backlog=1024)
         self._listener.settimeout(POLL)

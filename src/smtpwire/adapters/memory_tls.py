@@ -5,10 +5,9 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Final, TypeVar, final
 
-from smtpwire.adapters.session import TlsConfig, tls_info
+from smtpwire.adapters.tls import Tls, TlsLayer, tls_config
 from smtpwire.engine.tls import TlsInfo
 
 __all__ = ["MemoryTls"]
@@ -25,68 +24,51 @@ class MemoryTls:
     ``receive(n)`` gives up to n octets of what the peer sent, b"" at the end; ``send(octets)``
     takes all it is given. As a server where no ``server_name`` is given. After
     :meth:`shake_hands`, ``receive`` and ``send`` of this object stand in their place.
+    What the two callables raise comes through. Raises ValueError for a name that none can have.
     """
 
     def __init__(
         self,
         receive: Callable[[int], bytes],
         send: Callable[[bytes], object],
-        config: TlsConfig,
+        tls: Tls,
         *,
         server_name: str | None = None,
     ) -> None:
-        self._receive, self._send, self._config = receive, send, config
-        self._server_name = server_name or ""
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = config.context.wrap_bio(
-            self._incoming,
-            self._outgoing,
-            server_side=server_name is None,
-            server_hostname=server_name,
-        )
+        self._receive, self._send = receive, send
+        self._layer = TlsLayer(tls_config(tls, server_side=server_name is None), server_name)
 
     def shake_hands(self) -> TlsInfo:
         """The handshake; what it returns is for ``tls_started()``. Raises ssl.SSLError."""
-        self._run(self._tls.do_handshake)
-        return tls_info(self._tls, self._config, self._server_name)
+        return self._run(self._layer.shake_hands)
 
     def receive(self, size: int = READ) -> bytes:
         """Up to ``size`` octets; b"" at the end. Raises ssl.SSLError where TLS is broken."""
-        with suppress(ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return self._run(lambda: self._tls.read(size))
-        return b""
+        return self._run(lambda: self._layer.read(size))
 
     def send(self, octets: bytes) -> None:
-        """Send all of it."""
-        view = memoryview(octets)
-        while view:
-            view = view[self._run(partial(self._tls.write, view)) :]
+        """Send all of it. Raises ssl.SSLError where TLS is broken."""
+        self._layer.write(octets)
+        self._flush()
 
     def close(self) -> None:
         """Send close_notify, and wait for no answer to it."""
-        with suppress(ssl.SSLError):
-            self._tls.unwrap()
+        self._layer.close()
         self._flush()
 
-    def _run(self, step: Callable[[], T]) -> T:
-        """Move octets until OpenSSL has what it wants."""
-        while True:
-            try:
-                result = step()
-            except ssl.SSLWantReadError:
+    def _run(self, step: Callable[[], T | None]) -> T:
+        """Move octets until the layer has what it wants."""
+        try:
+            while (result := step()) is None:
                 self._flush()
-                if octets := self._receive(READ):
-                    self._incoming.write(octets)
-                else:
-                    self._incoming.write_eof()
-            except ssl.SSLError:
-                with suppress(OSError):  # an alert, to whoever is still there
-                    self._flush()
-                raise
-            else:
+                self._layer.receive_data(self._receive(READ))
+        except ssl.SSLError:
+            with suppress(OSError):  # an alert, to whoever is still there
                 self._flush()
-                return result
+            raise
+        self._flush()
+        return result
 
     def _flush(self) -> None:
-        if octets := self._outgoing.read():
+        if octets := self._layer.data_to_send():
             self._send(octets)

@@ -1,24 +1,22 @@
-"""What the adapters share: sessions and their handlers, answers still owed, time, facts of TLS."""
+"""What the adapters share: sessions and their handlers, answers still owed, time."""
 
 from __future__ import annotations
 
 import logging
-import ssl
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from functools import partial
 from types import coroutine
-from typing import Any, Final, Protocol, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, final
 
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import BodyChunk, Peer, ServerEvent
 from smtpwire.engine.replies import ReplyKind
-from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeout
-from smtpwire.engine.tls import PeerCertificate, TlsInfo
 from smtpwire.extensions import Profile
 from smtpwire.sasl import (
     AnonymousLogin,
@@ -27,12 +25,9 @@ from smtpwire.sasl import (
     PasswordLogin,
     SecretRequest,
     TokenLogin,
-    UndefinedBindingError,
-    tls_server_end_point,
 )
 from smtpwire.wire.command import StartTls
 from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
-from smtpwire.wire.value import value
 
 __all__ = [
     "Deadline",
@@ -43,14 +38,11 @@ __all__ = [
     "TlsConfig",
     "attended",
     "behind_proxy",
-    "check_tls",
-    "client_tls",
     "logger",
     "peer_of",
     "proxy_in_front",
     "proxy_reader",
     "settle",
-    "tls_info",
 ]
 
 logger: Final = logging.getLogger("smtpwire")
@@ -151,64 +143,6 @@ class Deadline:
         return max(self._end - now, 0.0)
 
 
-TlsObject: TypeAlias = ssl.SSLObject | ssl.SSLSocket
-
-
-def _no_bindings(tls: TlsObject) -> Mapping[str, bytes]:
-    return {}
-
-
-@final
-@value
-class TlsConfig:
-    """How one side does TLS.
-
-    ``certificate``: a server's own in DER, for tls-server-end-point, which Python's ssl does not
-    tell; with it alone -PLUS is offered under TLS 1.3 to clients that know only tls-exporter, and
-    they fail. ``bindings``: more channel bindings of a finished handshake, such as tls-exporter
-    (RFC 9266), where your Python or another library can compute them: ``{"tls-exporter": …}``.
-    """
-
-    context: ssl.SSLContext
-    certificate: bytes = b""
-    bindings: Callable[[TlsObject], Mapping[str, bytes]] = _no_bindings
-
-
-def client_tls(security: Security) -> TlsConfig:
-    """A client's TLS where none is given: verified, but for opportunistic use (RFC 7435)."""
-    context = ssl.create_default_context()
-    if security is Security.OPPORTUNISTIC:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return TlsConfig(context)
-
-
-def tls_info(tls: TlsObject, config: TlsConfig, server_name: str = "") -> TlsInfo:
-    """The facts of a finished handshake."""
-    version = tls.version() or ""
-    cipher = tls.cipher()
-    names = tls.getpeercert()  # empty unless its chain was verified
-    der = tls.getpeercert(binary_form=True) or b""
-    bindings = dict(config.bindings(tls))
-    # In TLS 1.3 Python returns octets that mean nothing (RFC 9266 §1).
-    if version != "TLSv1.3" and (unique := tls.get_channel_binding("tls-unique")):
-        bindings["tls-unique"] = unique
-    if certificate := config.certificate if tls.server_side else der:
-        with suppress(UndefinedBindingError):  # RFC 5929 §4.1 has none for this certificate
-            bindings["tls-server-end-point"] = tls_server_end_point(certificate)
-    verified = bool(names) and (tls.server_side or tls.context.check_hostname)
-    alternatives: Any = names.get("subjectAltName", ()) if names else ()
-    return TlsInfo(
-        version,
-        cipher[0] if cipher else "",
-        verified,
-        bindings,
-        PeerCertificate(der, tuple(str(name) for _, name in alternatives)) if verified else None,
-        server_name=server_name,
-        alpn=tls.selected_alpn_protocol() or "",
-    )
-
-
 def peer_of(address: object) -> Peer:
     """Who is at a socket's address: nobody known of a UNIX socket, or if it is gone."""
     if isinstance(address, tuple) and len(address) > 1:
@@ -233,9 +167,3 @@ def behind_proxy(peer: Peer, header: ProxyHeader | ProxyRefused | None) -> Peer:
     if not isinstance(header, ProxyHeader):
         raise OSError("no PROXY header" if header is None else header.reason)
     return peer.behind(header)
-
-
-def check_tls(config: ServerConfig, tls: TlsConfig | None) -> None:
-    """Raises ValueError where a service is configured for TLS and has no certificate."""
-    if tls is None and (config.starttls or config.profile is Profile.SUBMISSIONS):
-        raise ValueError(f"{config.profile.value} with TLS needs tls=TlsConfig(…)")

@@ -13,19 +13,15 @@ from smtpwire.adapters.client import AsyncClient, dialled
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
-    TlsConfig,
-    TlsObject,
     attended,
     behind_proxy,
-    check_tls,
-    client_tls,
     logger,
     peer_of,
     proxy_in_front,
     proxy_reader,
     settle,
-    tls_info,
 )
+from smtpwire.adapters.tls import TlsConfig, TlsObject, check_tls, client_tls, tls_info
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer, ServerEvent
@@ -256,7 +252,7 @@ async def serve(
     where the profile is SUBMISSIONS. ``nursery.start()`` gives the listeners. Raises OSError where
     the address cannot be had, ValueError where the configuration needs ``tls``.
     """
-    check_tls(config, tls)
+    tls = check_tls(config, tls)
     stop = trio.Event() if stop is None else stop
     sessions: set[ServerSession] = set()
 

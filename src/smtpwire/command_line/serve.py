@@ -15,7 +15,8 @@ from itertools import count
 from typing import Final, Literal, TypeAlias, final
 
 from smtpwire.adapters.asyncio import start_server
-from smtpwire.adapters.session import Handler, Session, TlsConfig
+from smtpwire.adapters.session import Handler, Session
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.command_line.output import Failure, printable
 from smtpwire.engine.events import BodyChunk, EndOfMessage, MessageAborted, ServerEvent
 from smtpwire.engine.server_config import ServerConfig

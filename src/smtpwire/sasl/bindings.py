@@ -76,14 +76,17 @@ def _hash_name(algorithm: bytes) -> str:
 
 
 def _pss_hash(parameters: bytes) -> str:
-    """The OID of RSASSA-PSS's hash."""
-    fields, _ = _element(parameters, _SEQUENCE)
-    if not fields or fields[0] != _HASH_PARAMETER:
-        return "1.3.14.3.2.26"
-    wrapped, _ = _element(fields, _HASH_PARAMETER)
-    hash_algorithm, _ = _element(wrapped, _SEQUENCE)
-    oid, _ = _element(hash_algorithm, _OID)
-    return _dotted(oid)
+    """The OID of RSASSA-PSS's hash; its parameters must be there (RFC 4055 §3.1)."""
+    try:
+        fields, _ = _element(parameters, _SEQUENCE)
+        if not fields or fields[0] != _HASH_PARAMETER:
+            return "1.3.14.3.2.26"
+        wrapped, _ = _element(fields, _HASH_PARAMETER)
+        hash_algorithm, _ = _element(wrapped, _SEQUENCE)
+        oid, _ = _element(hash_algorithm, _OID)
+        return _dotted(oid)
+    except ValueError as error:
+        raise UndefinedBindingError("RSASSA-PSS without parameters that name a hash") from error
 
 
 def _element(der: bytes, tag: int) -> tuple[bytes, bytes]:

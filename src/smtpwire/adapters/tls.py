@@ -1,0 +1,205 @@
+"""TLS as every adapter does it: how it is configured, a layer without a socket, and its facts."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any, Final, TypeAlias, final
+
+from smtpwire.engine.security import Security
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.tls import PeerCertificate, TlsInfo
+from smtpwire.extensions import Profile
+from smtpwire.sasl import tls_server_end_point
+from smtpwire.wire.value import value
+
+__all__ = [
+    "Tls",
+    "TlsConfig",
+    "TlsLayer",
+    "check_tls",
+    "client_tls",
+    "tls_config",
+    "tls_info",
+]
+
+READ: Final = 65536
+
+_logger: Final = logging.getLogger("smtpwire")
+
+TlsObject: TypeAlias = ssl.SSLObject | ssl.SSLSocket
+
+
+def _no_bindings(tls: TlsObject) -> Mapping[str, bytes]:
+    return {}
+
+
+@final
+@value
+class TlsConfig:
+    """How one side does TLS.
+
+    ``certificate``: a server's own in DER, for tls-server-end-point, which Python's ssl does not
+    tell; with it alone -PLUS is offered under TLS 1.3 to clients that know only tls-exporter, and
+    they fail. ``bindings``: more channel bindings of a finished handshake, such as tls-exporter
+    (RFC 9266), where your Python or another library can compute them: ``{"tls-exporter": …}``;
+    where it raises, there are none, and the log says so.
+    """
+
+    context: ssl.SSLContext
+    certificate: bytes = b""
+    bindings: Callable[[TlsObject], Mapping[str, bytes]] = _no_bindings
+
+
+Tls: TypeAlias = TlsConfig | ssl.SSLContext
+"""What every ``tls=`` takes: a context by itself will do."""
+
+
+_OTHERS: Final = {
+    True: (ssl.PROTOCOL_TLS_CLIENT, "CLIENT_AUTH"),
+    False: (ssl.PROTOCOL_TLS_SERVER, "SERVER_AUTH"),
+}
+
+
+def tls_config(tls: object, *, server_side: bool) -> TlsConfig:
+    """What was given as ``tls=``, as a TlsConfig.
+
+    Raises TypeError for anything else, ValueError for a context that is made for the other role.
+    """
+    config = TlsConfig(tls) if isinstance(tls, ssl.SSLContext) else tls
+    if not isinstance(config, TlsConfig):
+        raise TypeError(f"tls is a {type(tls).__name__}: pass a TlsConfig or an ssl.SSLContext")
+    others, purpose = _OTHERS[server_side]
+    if config.context.protocol is others:
+        raise ValueError(
+            f"tls is {others.name}, a context for the other role:"
+            f" pass what ssl.create_default_context(ssl.Purpose.{purpose}) makes"
+        )
+    return config
+
+
+def client_tls(security: Security) -> TlsConfig:
+    """A client's TLS where none is given: verified, but for opportunistic use (RFC 7435).
+
+    Made when it is first needed, and once: reading the system's certificates takes long.
+    """
+    return _client_tls(security is not Security.OPPORTUNISTIC, ssl.get_default_verify_paths())
+
+
+@cache
+def _client_tls(verified: bool, paths: ssl.DefaultVerifyPaths) -> TlsConfig:
+    if verified:  # by what stands at the paths: SSL_CERT_FILE may name others meanwhile
+        return TlsConfig(ssl.create_default_context())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return TlsConfig(context)
+
+
+def check_tls(config: ServerConfig, tls: Tls | None) -> TlsConfig | None:
+    """A server's ``tls=``, as a TlsConfig.
+
+    Raises ValueError where a service is configured for TLS and has no certificate; otherwise as
+    :func:`tls_config`.
+    """
+    if tls is not None:
+        return tls_config(tls, server_side=True)
+    if config.starttls or config.profile is Profile.SUBMISSIONS:
+        raise ValueError(f"{config.profile.value} with TLS needs tls=TlsConfig(…)")
+    return None
+
+
+@final
+class TlsLayer:
+    """One connection's TLS, without a socket: octets of the peer in, octets for the peer out.
+
+    As a server where no ``server_name`` is given; else the name to ask for by SNI and to verify,
+    DNS's end dot left out (RFC 6066 §3). Raises ValueError for a name that none can have.
+    """
+
+    def __init__(self, config: TlsConfig, server_name: str | None = None) -> None:
+        self._config = config
+        self._server_name = (server_name or "").removesuffix(".")
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = config.context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=server_name is None,
+            server_hostname=self._server_name or None,
+        )
+
+    def receive_data(self, octets: bytes) -> None:
+        """Take what came from the peer; b"" is the end of its stream."""
+        if octets:
+            self._incoming.write(octets)
+        else:
+            self._incoming.write_eof()
+
+    def data_to_send(self) -> bytes:
+        """What is to be sent to the peer; after every other call, one that raised included."""
+        return self._outgoing.read()
+
+    def shake_hands(self) -> TlsInfo | None:
+        """Go on with the handshake; None: more octets are wanted. Raises ssl.SSLError."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return None
+        return tls_info(self._tls, self._config, self._server_name)
+
+    def read(self, size: int = READ) -> bytes | None:
+        """What the peer said: b"" at its end; None: more octets are wanted. Raises ssl.SSLError."""
+        try:
+            return self._tls.read(size)
+        except ssl.SSLWantReadError:
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def write(self, octets: bytes) -> None:
+        """Say all of it. Raises ssl.SSLError."""
+        view = memoryview(octets)
+        while view:
+            view = view[self._tls.write(view) :]
+
+    def close(self) -> None:
+        """Say close_notify; no answer to it is waited for."""
+        with suppress(ssl.SSLError, ValueError):  # it waits for one, or there was no handshake
+            self._tls.unwrap()
+
+
+def tls_info(tls: TlsObject, config: TlsConfig, server_name: str = "") -> TlsInfo:
+    """The facts of a finished handshake."""
+    cipher = tls.cipher()
+    names = tls.getpeercert()  # empty unless its chain was verified
+    der = tls.getpeercert(binary_form=True) or b""
+    verified = bool(names) and (tls.server_side or tls.context.check_hostname)
+    alternatives: Any = names.get("subjectAltName", ()) if names else ()
+    return TlsInfo(
+        tls.version() or "",
+        cipher[0] if cipher else "",
+        verified,
+        _bindings(tls, config, der),
+        PeerCertificate(der, tuple(str(name) for _, name in alternatives)) if verified else None,
+        server_name=server_name,
+        alpn=tls.selected_alpn_protocol() or "",
+    )
+
+
+def _bindings(tls: TlsObject, config: TlsConfig, peer: bytes) -> dict[str, bytes]:
+    """The channel bindings; one that cannot be computed is none."""
+    bindings: dict[str, bytes] = {}
+    try:
+        bindings.update(config.bindings(tls))
+    except Exception:
+        _logger.exception("TlsConfig.bindings failed")
+    # In TLS 1.3 Python returns octets that mean nothing (RFC 9266 §1).
+    if tls.version() != "TLSv1.3" and (unique := tls.get_channel_binding("tls-unique")):
+        bindings["tls-unique"] = unique
+    if certificate := config.certificate if tls.server_side else peer:
+        with suppress(ValueError):  # RFC 5929 §4.1 has none for this certificate
+            bindings["tls-server-end-point"] = tls_server_end_point(certificate)
+    return bindings

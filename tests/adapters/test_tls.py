@@ -1,0 +1,113 @@
+"""How TLS is configured, and the layer without a socket."""
+
+import ssl
+from collections.abc import Mapping
+
+import pytest
+import trustme
+
+from smtpwire.adapters.memory_tls import MemoryTls
+from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_tls, client_tls, tls_config
+from smtpwire.engine.security import Security
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.tls import TlsInfo
+from smtpwire.wire.value import replace
+
+
+def join(client: TlsLayer, server: TlsLayer) -> tuple[TlsInfo, TlsInfo]:
+    """The handshake of two layers."""
+    ours = theirs = None
+    while ours is None or theirs is None:
+        ours = ours or client.shake_hands()
+        server.receive_data(client.data_to_send())
+        theirs = theirs or server.shake_hands()
+        client.receive_data(server.data_to_send())
+    return ours, theirs
+
+
+def test_a_context_by_itself_will_do(client_context: ssl.SSLContext, server_tls: TlsConfig) -> None:
+    assert tls_config(client_context, server_side=False) == TlsConfig(client_context)
+    assert tls_config(server_tls, server_side=True) is server_tls
+    relay = replace(ServerConfig.relay("mx.example.org"), starttls=True)
+    assert check_tls(relay, server_tls.context) == TlsConfig(server_tls.context)
+
+
+@pytest.mark.parametrize("wrong", [None, True, "cert.pem", ("cert.pem", "key.pem")])
+def test_what_is_no_configuration_is_refused(wrong: object) -> None:
+    with pytest.raises(TypeError, match=r"pass a TlsConfig or an ssl\.SSLContext"):
+        tls_config(wrong, server_side=True)
+
+
+def test_a_context_for_the_other_role_is_refused_before_a_handshake(
+    client_context: ssl.SSLContext, server_tls: TlsConfig
+) -> None:
+    with pytest.raises(ValueError, match=r"PROTOCOL_TLS_CLIENT.*CLIENT_AUTH"):
+        check_tls(ServerConfig.relay("mx.example.org"), client_context)
+    with pytest.raises(ValueError, match=r"PROTOCOL_TLS_SERVER.*SERVER_AUTH"):
+        MemoryTls(lambda size: b"", len, server_tls, server_name="localhost")
+
+
+def test_the_default_of_clients_is_made_once_for_each_kind() -> None:
+    assert client_tls(Security.STARTTLS) is client_tls(Security.IMPLICIT)
+    assert client_tls(Security.OPPORTUNISTIC) is client_tls(Security.OPPORTUNISTIC)
+    assert client_tls(Security.OPPORTUNISTIC) is not client_tls(Security.STARTTLS)
+
+
+def test_the_default_of_clients_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = client_tls(Security.STARTTLS)
+    monkeypatch.setenv("SSL_CERT_FILE", __file__)
+    assert client_tls(Security.STARTTLS) is not before
+    monkeypatch.undo()
+    assert client_tls(Security.STARTTLS) is before
+
+
+def test_dns_end_dot_is_left_out(client_context: ssl.SSLContext, server_tls: TlsConfig) -> None:
+    asked: list[str] = []
+    context = server_tls.context
+    before = context.sni_callback
+    context.sni_callback = lambda tls, name, context: asked.append(name)
+    try:
+        ours, _ = join(TlsLayer(TlsConfig(client_context), "localhost."), TlsLayer(server_tls))
+    finally:
+        context.sni_callback = before
+    assert asked == ["localhost"]  # RFC 6066 §3
+    assert ours.verified
+    assert ours.server_name == "localhost"
+
+
+def test_a_binding_that_cannot_be_computed_is_none(
+    client_context: ssl.SSLContext, server_tls: TlsConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(tls: object) -> Mapping[str, bytes]:
+        raise ZeroDivisionError("secret material")
+
+    ours, _ = join(
+        TlsLayer(TlsConfig(client_context, bindings=broken), "localhost"),
+        TlsLayer(TlsConfig(server_tls.context, b"this is no certificate")),
+    )
+    assert set(ours.bindings) == {"tls-server-end-point"}
+    assert "TlsConfig.bindings failed" in caplog.text
+
+
+def test_a_server_without_a_binding_of_its_own(
+    client_context: ssl.SSLContext, server_tls: TlsConfig
+) -> None:
+    odd = TlsConfig(server_tls.context, b"this is no certificate")
+    _, theirs = join(TlsLayer(TlsConfig(client_context), "localhost"), TlsLayer(odd))
+    assert theirs.bindings == {}
+
+
+def test_what_is_said_and_the_end(authority: trustme.CA, server_tls: TlsConfig) -> None:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    client, server = TlsLayer(TlsConfig(context), "localhost"), TlsLayer(server_tls)
+    join(client, server)
+    client.write(b"x" * 100_000)
+    server.receive_data(client.data_to_send())
+    received = b""
+    while (octets := server.read()) is not None:
+        received += octets
+    assert received == b"x" * 100_000
+    client.close()
+    server.receive_data(client.data_to_send())
+    assert server.read() == b""
