@@ -23,9 +23,7 @@ from smtpwire.engine.events import (
 from smtpwire.engine.flight import (
     AUTH,
     DOT,
-    IN_CHUNKS,
     IN_CLOSED,
-    IN_DATA,
     IN_GREETING,
     IN_READY,
     IN_TLS,
@@ -453,17 +451,15 @@ class ClientConnection(ClientReplies):
         It always runs at ``Need.DATA`` and ``Need.TLS``, half a reply included; and once
         ``data_to_send()`` has handed octets out, up to the next ``next_event()``, as the time for
         writing them: ``Timeouts.block`` while a body is open, else that of the oldest command in
-        flight. The serial moves with every complete reply, every piece of a body and every write,
-        never with half a reply.
+        flight, the dot included. The serial moves with every complete reply, every piece of a body
+        and every write, never with half a reply.
         """
         timeouts = self._config.timeouts
         if self._place is IN_GREETING:
             seconds = timeouts.greeting
         elif self._place is IN_TLS:
             seconds = timeouts.handshake
-        elif self._out_size or (
-            self._writing and (self._place is IN_DATA or self._place is IN_CHUNKS)
-        ):
+        elif self._out_size or (self._writing and self._body_is_open()):
             seconds = timeouts.block
         elif self._flight or self._held:
             kind = self._flight[0][1] if self._flight else self._held[0][1]
