@@ -395,7 +395,7 @@ def test_send_to_nobody_there(letter: Path, capsys: pytest.CaptureFixture[str]) 
     ("options", "complaint"),
     [
         (["--to", "b@d.example", "--security", "starttls"], "does not offer STARTTLS"),
-        (["--to", "b@d.example", "--security", "implicit"], "STARTTLS: "),
+        (["--to", "b@d.example", "--security", "implicit"], "TLS: "),
         (["--to", "b d@"], "'b d@'"),
     ],
 )

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable, Coroutine
 
 import pytest
@@ -12,13 +11,10 @@ from smtpwire.adapters import asyncio as adapter
 from smtpwire.adapters.asyncio import ServerProtocol, connect, start_server
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig
-from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import CloseReason, Connected, EndOfMessage, ServerEvent
-from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeouts
-from smtpwire.operations import TlsFailed
 from smtpwire.wire.command import Mail
 from smtpwire.wire.value import replace
 
@@ -375,28 +371,6 @@ def test_start_tls_may_give_none(server_tls: TlsConfig, monkeypatch: pytest.Monk
     run(main)
     assert mailbox.endings[0].reason is CloseReason.TLS_FAILED
     assert "lost in the handshake" in mailbox.endings[0].error
-
-
-def test_a_client_whose_start_tls_gives_none(
-    server_tls: TlsConfig, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def gone(*_: object, **__: object) -> None:
-        return None
-
-    async def main() -> None:
-        server = await start_server(
-            Mailbox(), replace(RELAY, starttls=True), "127.0.0.1", 0, tls=server_tls
-        )
-        port = server.sockets[0].getsockname()[1]
-        config = ClientConfig(security=Security.STARTTLS)
-        client = await connect("127.0.0.1", port, config, tls=TlsConfig(client_context))
-        monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", gone)
-        with pytest.raises(TlsFailed):
-            await client.open_session()
-        await client.quit()
-        await server.shutdown(1)
-
-    run(main)
 
 
 def test_several_servers_share_a_port() -> None:

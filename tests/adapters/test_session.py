@@ -1,10 +1,11 @@
 """What the adapters share, by itself."""
 
 import ssl
+from collections.abc import Callable
 
 import pytest
 
-from smtpwire.adapters.client import dialled
+from smtpwire.adapters.client import Dialled
 from smtpwire.adapters.session import Deadline, peer_of
 from smtpwire.adapters.tls import TlsConfig, check_tls, client_tls
 from smtpwire.engine.client_config import ClientConfig
@@ -55,7 +56,38 @@ def test_tls_needs_a_certificate() -> None:
             check_tls(config, None)
 
 
+def dialled(
+    host: str = "",
+    port: int = 25,
+    config: ClientConfig | None = None,
+    *,
+    path: str = "",
+    sock: object = None,
+    local_addr: str = "",
+) -> ClientConfig:
+    return Dialled(host, port, config, None, "", path, sock, local_addr).config
+
+
 def test_what_is_dialled_is_known_unless_named_otherwise() -> None:
-    assert dialled(None, "mx.example.org", 25) == ClientConfig(host="mx.example.org", port=25)
+    assert dialled("mx.example.org") == ClientConfig(host="mx.example.org", port=25)
     named = ClientConfig(host="mail.example.org", port=587)
-    assert dialled(named, "192.0.2.1", 2525) == named
+    assert dialled("192.0.2.1", 2525, named) == named
+    assert dialled(path="/run/lmtp.sock") == ClientConfig()
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, 65561, "25", None])
+def test_a_port_that_is_none_is_refused(port: int) -> None:
+    with pytest.raises(ValueError, match="pass a number from 1 to 65535"):
+        dialled("mx.example.org", port, ClientConfig(port=25))
+
+
+def test_one_thing_is_dialled() -> None:
+    wrongs: list[Callable[[], object]] = [
+        lambda: dialled(),
+        lambda: dialled("mx.example.org", path="/run/lmtp.sock"),
+        lambda: dialled("mx.example.org", sock=object()),
+        lambda: dialled(path="/run/lmtp.sock", local_addr="192.0.2.1"),
+    ]
+    for wrong in wrongs:
+        with pytest.raises(TypeError, match=r"connect\(\) takes"):
+            wrong()

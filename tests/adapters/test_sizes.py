@@ -17,9 +17,11 @@ from smtpwire import adapters
 LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 
 LIMITS = {
-    # what the adapters share: settling, time; and the asynchronous clients' operations
+    # what the adapters share: settling, time; the asynchronous clients' operations, and their streams
     ("session", "*"): 120,
-    ("client", "AsyncClient dialled"): 65,
+    ("client", "AsyncClient"): 110,
+    ("client", "Turn Dialled"): 50,
+    ("stream", "*"): 125,
     # a server: its session, and what listens
     ("blocking", "ServerSession Server"): 130,
     ("trio", "ServerSession serve _stopped _serve_one"): 140,
@@ -28,12 +30,12 @@ LIMITS = {
     ("asyncio", "ProxyProtocol"): 25,
     ("eager", "*"): 65,
     # a client: its operations' driver, and what dials
-    ("blocking", "Client connect"): 100,
-    ("trio", "Client connect"): 40,
-    ("asyncio", "Client"): 90,
-    ("asyncio", "connect"): 20,
+    ("blocking", "Client"): 90,
+    ("blocking", "connect _dial"): 40,
+    ("trio", "_Transport Client connect"): 60,
+    ("asyncio", "_Transport Client connect _dial"): 80,
     # what both roles of one adapter do with its socket or stream
-    ("blocking", "_Stream shake_hands"): 85,
+    ("blocking", "_Stream"): 110,
     ("trio", "_Stream facts shake_hands"): 85,
     ("asyncio", "_Implicit _implicit start_tls"): 40,
     ("tls", "*"): 125,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from socket import socket
-from typing import Final, TypedDict, Unpack, cast, final
+from socket import IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, socket
+from typing import Any, Final, TypedDict, Unpack, cast, final
 
-from smtpwire.adapters.client import AsyncClient, dialled
+from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.eager import EagerTask
 from smtpwire.adapters.session import (
     Deadline,
@@ -23,17 +22,15 @@ from smtpwire.adapters.session import (
     proxy_reader,
     settle,
 )
-from smtpwire.adapters.tls import TlsConfig, check_tls, client_tls, tls_info
+from smtpwire.adapters.tls import Tls, TlsConfig, check_tls, tls_info
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer, ServerEvent
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
-from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.extensions import Profile
-from smtpwire.operations import OperationNeed, Stage, TlsFailed
 
 __all__ = ["Client", "Server", "ServerProtocol", "connect", "start_server"]
 
@@ -369,119 +366,96 @@ async def start_server(
 
 
 @final
-class Client(AsyncClient, asyncio.Protocol):
-    """A client; :func:`connect` makes one."""
+class _Transport:
+    """A socket of the loop. It has its turn before each call: what is ready at once has none."""
 
-    def __init__(self, config: ClientConfig, tls: TlsConfig) -> None:
-        self._config, self._tls = config, tls
+    def __init__(self, sock: socket) -> None:
         self._loop = asyncio.get_running_loop()
-        self._lost = self._loop.create_future()
-        self._deadline = Deadline(self._loop.time)
-        self._arrived = False
-        self._writable = True
-        self._waiter: asyncio.Future[None] | None = None
+        self._sock = sock
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        tls = transport.get_extra_info("ssl_object")
-        info = tls_info(tls, self._tls, self._config.host) if tls else None
-        self.conn = ClientConnection(self._config, tls=info)
+    async def send(self, octets: bytes) -> None:
+        await asyncio.sleep(0)
+        await self._loop.sock_sendall(self._sock, octets)
 
-    def data_received(self, data: bytes) -> None:
-        self.conn.receive_data(data)
-        self._wake()
-        if not self.conn.wants_data:
-            self._transport.pause_reading()
+    async def receive(self, size: int) -> bytes:
+        await asyncio.sleep(0)
+        return await self._loop.sock_recv(self._sock, size)
 
-    def eof_received(self) -> None:
-        self.conn.receive_data(b"")
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._writable = True
-        self._lost.set_result(None)
-        if exc is not None and self.conn.tls is None and self.conn.wants_data:
-            # Writing has failed; what had come before, such as a 421, may still be unread.
-            with suppress(OSError):
-                descriptor = self._transport.get_extra_info("socket").fileno()
-                self.conn.receive_data(os.read(descriptor, READ))
-        self.eof_received()
-
-    def pause_writing(self) -> None:
-        self._writable = False
-
-    def resume_writing(self) -> None:
-        self._writable = True
-        self._wake()
-
-    def _wake(self) -> None:
-        self._arrived = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def _wait(self, ready: Callable[[], bool]) -> None:
+    async def receive_now(self, size: int) -> bytes | None:
         try:
-            async with asyncio.timeout(self._deadline.left(self.conn.timeout)):
-                while not ready():
-                    self._waiter = self._loop.create_future()
-                    await self._waiter
-        except TimeoutError:
-            self.conn.timed_out()
+            return self._sock.recv(size)
+        except BlockingIOError:
+            return None
 
-    async def _flush(self) -> None:
-        octets = self.conn.data_to_send()
-        if octets and not self._transport.is_closing():  # uvloop would raise
-            self._transport.write(octets)
-        if not self._writable:
-            await self._wait(lambda: self._writable)
+    def within(self, seconds: float | None) -> asyncio.Timeout:
+        return asyncio.timeout(seconds)
 
-    async def _read(self) -> None:
-        if not self._transport.is_reading() and self.conn.wants_data:
-            self._transport.resume_reading()
-        await self._wait(lambda: self._arrived)
-        self._arrived = False
+    def wake(self) -> None:
+        with suppress(OSError):
+            self._sock.shutdown(SHUT_RDWR)
 
-    async def obey(self, need: OperationNeed) -> None:
-        await self._flush()
-        if need is NEED_DATA:
-            await self._read()
-        elif need is NEED_WRITE:
-            await asyncio.sleep(0)  # else nobody sees what the server says meanwhile
-        elif need is NEED_TLS:
-            self._transport = await start_tls(
-                self, self._transport, self.conn, self._tls, self._config.host
-            )
+    def close(self) -> None:
+        self._sock.close()
 
-    async def part(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(self.conn.data_to_send())
-            if self.conn.state is State.CLOSED:
-                self._transport.close()
 
-    async def close(self) -> None:
-        """Close without a word."""
-        self.conn.abort("closed by the application")
-        if not self._transport.is_closing():  # closed twice, Python 3.11.2's cannot be aborted
-            self._transport.close()
-        if self.conn.tls is not None:
-            self._transport.abort()  # close_notify is out; no answer to it is waited for
-        await asyncio.wait([self._lost], timeout=1)
+@final
+class Client(AsyncClient):
+    """A client; :func:`connect` makes one."""
 
 
 async def connect(
-    host: str, port: int = 25, config: ClientConfig | None = None, *, tls: TlsConfig | None = None
+    host: str = "",
+    port: int = 25,
+    config: ClientConfig | None = None,
+    *,
+    tls: Tls | None = None,
+    server_name: str = "",
+    timeout: float = 30.0,
+    local_addr: str = "",
+    path: str = "",
+    sock: socket | None = None,
 ) -> Client:
-    """Connect. Raises OSError, or TlsFailed where TLS is there from the first octet."""
-    config = dialled(config, host, port)
-    tls = tls or client_tls(config.security)
-    implicit: _Implicit = {}
-    name = None
-    if config.security is Security.IMPLICIT:
-        implicit, name = _implicit(tls, config.timeouts.handshake), config.host
-    try:
-        _, client = await asyncio.get_running_loop().create_connection(
-            partial(Client, config, tls), host, port, server_hostname=name, **implicit
-        )
-    except ssl.SSLError as error:
-        raise TlsFailed(None, Stage.TLS, str(error)) from error
-    return client
+    """Connect to ``host`` from ``local_addr``, to the UNIX socket ``path``, or take ``sock``.
+
+    ``timeout`` in seconds is for this alone. ``server_name``: what TLS asks for and verifies, if it
+    is not ``config.host`` or ``host``. Raises OSError, or TlsFailed where TLS is there from the
+    first octet and does not come about.
+    """
+    dialled = Dialled(host, port, config, tls, server_name, path, sock, local_addr)
+    if sock is None:
+        async with asyncio.timeout(timeout):
+            sock = await _dial(host, port, local_addr, path)
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    return await Client(_Transport(sock), loop.time, dialled).begin()
+
+
+async def _dial(host: str, port: int, local_addr: str, path: str) -> socket:
+    """A connected socket: the first of the host's addresses that can be had."""
+    loop = asyncio.get_running_loop()
+    found: list[tuple[int, str | tuple[Any, ...]]]
+    if host:
+        infos = await loop.getaddrinfo(host, port, type=SOCK_STREAM)
+        found = [(family, address) for family, _, _, _, address in infos]
+    else:
+        from socket import AF_UNIX  # not everywhere
+
+        found = [(AF_UNIX, path)]
+    failure = OSError(f"{host} has no address")
+    for family, address in found:
+        sock = socket(family, SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            if host:
+                sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            if local_addr:
+                sock.bind((local_addr, 0))
+            await loop.sock_connect(sock, address)
+        except BaseException as error:
+            sock.close()
+            if not isinstance(error, OSError):
+                raise
+            failure = error
+        else:
+            return sock
+    raise failure

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
-import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from threading import Thread, current_thread
 from time import monotonic
 from typing import Final, Self, TypeVar, Unpack, final
 
-from smtpwire.adapters.client import dialled
+from smtpwire.adapters.client import Dialled, Turn
+from smtpwire.adapters.memory_tls import MemoryTls
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
@@ -21,19 +22,23 @@ from smtpwire.adapters.session import (
     proxy_reader,
     settle,
 )
-from smtpwire.adapters.tls import TlsConfig, check_tls, client_tls, tls_info
+from smtpwire.adapters.stream import why
+from smtpwire.adapters.tls import Tls, TlsConfig, check_tls
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import Peer, ServerEvent
 from smtpwire.engine.need import NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
+from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.extensions import Profile
 from smtpwire.operations import (
     Operation,
+    OperationNeed,
     Recipient,
     Sender,
     SendOptions,
@@ -55,107 +60,145 @@ R = TypeVar("R")
 
 LINGER: Final = 10.0
 """Seconds for the peer to take the last reply and to close, before it is cut off."""
-PATIENCE: Final = 300.0
-"""Seconds for a write where the engine names none."""
+LAST_WORDS: Final = 0.1
+"""Seconds for close_notify."""
 POLL: Final = 0.1
 """Seconds after which a listening server looks whether it is to end."""
 READ: Final = 65536
 
 
+@final
 class _Stream:
-    """A socket with an engine at it: what both roles do at a Need."""
+    """A socket with TLS where there is any, and ``conn``, which is given when it is made.
 
-    def __init__(
-        self, sock: socket.socket, conn: ServerConnection | ClientConnection, tls: TlsConfig | None
-    ) -> None:
-        self.conn = conn
+    ``broken``: a write has failed; nothing is written any more.
+    """
+
+    conn: ServerConnection | ClientConnection
+
+    def __init__(self, sock: socket.socket, handshake: float) -> None:
         self.sock = sock
-        self._tls = tls
+        self.broken = False
+        self.receive: Callable[[int], bytes] = self._receive
+        self._send_all: Callable[[bytes], None] = self._send
+        self._layer: MemoryTls | None = None
         self._deadline = Deadline(monotonic)
+        self._timeout: Callable[[], Timeout | None] = partial(Timeout, handshake, -1)
+        self._waits = True
+
+    def attach(self, conn: ServerConnection | ClientConnection) -> None:
+        """From here on it is the engine that says how long a call may take."""
+        self.conn = conn
+        self._timeout = lambda: conn.timeout
 
     def flush(self) -> None:
+        """Send what is queued, in the time that the engine gives for it."""
         octets = self.conn.data_to_send()
-        if not octets:
+        if not octets or self.broken:
             return
         try:
-            self._wait_for(self._deadline.left(self.conn.timeout) or PATIENCE)
-            self.sock.sendall(octets)
-        except OSError:
-            self._take_last_words()
-
-    def _wait_for(self, seconds: float | None) -> None:
-        """The time a call may take: roughly, since every change is a system call."""
-        last = self.sock.gettimeout()
-        if not (last and seconds and seconds / 2 <= last <= seconds * 1.1):
-            self.sock.settimeout(seconds)
-
-    def _take_last_words(self) -> None:
-        """Nothing can be sent any more, but what has come, such as a 421, may still be read."""
-        with suppress(OSError):
-            self.sock.settimeout(0)
-            while self.conn.wants_data and (data := self.sock.recv(READ)):
-                self.conn.receive_data(data)
-        self.conn.receive_data(b"")
+            self._send_all(octets)
+        except TimeoutError:
+            self.broken = True
+            self.conn.timed_out()
+        except OSError as error:
+            self.broken = True
+            self._lost(error)
 
     def read(self) -> None:
-        while (left := self._deadline.left(self.conn.timeout)) != 0:
-            try:
-                self._wait_for(left)
-                self.conn.receive_data(self.sock.recv(READ))
-            except TimeoutError:
-                continue  # there may be some left
-            except OSError as error:
-                self.conn.abort(str(error))
-            return
-        self.conn.timed_out()
-
-    def start_tls(self, server_name: str | None = None) -> None:
-        """The handshake after STARTTLS."""
+        """Wait for what the peer says, in the time that the engine gives for it."""
         try:
-            if self._tls is None:
-                raise ssl.SSLError("no TLS is configured")
-            left = self._deadline.left(self.conn.timeout)
-            self.sock = wrapped = shake_hands(self.sock, self._tls, left, server_name)
-        except (OSError, ValueError) as error:  # ValueError: a name that none can have
-            self.conn.tls_failed(str(error))
+            self.conn.receive_data(self.receive(READ))
+        except TimeoutError:
+            self.conn.timed_out()
+        except OSError as error:
+            self.conn.abort(why(error))
+
+    def poll(self) -> None:
+        """Take what has come, without waiting for more."""
+        self._waits = False
+        try:
+            while self.conn.wants_data:
+                self.conn.receive_data(self.receive(READ))
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self.conn.abort(why(error))
+        finally:
+            self._waits = True
+
+    def start_tls(self, tls: TlsConfig | None, server_name: str | None = None) -> None:
+        """The handshake after STARTTLS; whatever goes wrong in it ends the connection."""
+        try:
+            if tls is None:
+                raise OSError("no TLS is configured")
+            info = self.shake_hands(tls, server_name)
+        except TimeoutError:
+            self.broken = True
+            self.conn.timed_out()
+        except Exception as error:
+            self.broken = True
+            self.conn.tls_failed(why(error))
         else:
-            self.conn.tls_started(tls_info(wrapped, self._tls, server_name or ""))
+            self.conn.tls_started(info)
+
+    def shake_hands(self, tls: TlsConfig, server_name: str | None = None) -> TlsInfo:
+        """As a server where no ``server_name`` is given. Raises OSError and what TLS raises."""
+        layer = MemoryTls(self._receive, self._send, tls, server_name=server_name)
+        info = layer.shake_hands()
+        self._layer, self.receive, self._send_all = layer, layer.receive, layer.send
+        return info
 
     def end(self, linger: float) -> None:
-        """Close; the other side may still talk for a while, and is not heard."""
-        self.flush()
-        end = monotonic() + linger
-        with suppress(OSError, ValueError):
-            self.sock.settimeout(0)
-            if isinstance(self.sock, ssl.SSLSocket):
-                with suppress(OSError, ValueError):
-                    self.sock.unwrap()  # sends close_notify and waits for no answer
-            self.sock.shutdown(socket.SHUT_WR)
-            while (left := end - monotonic()) > 0:
-                self.sock.settimeout(left)
-                if not self.sock.recv(READ):
-                    break
-        self.sock.close()
+        """Close; the other side may still talk for so many seconds, and is not heard."""
+        self._timeout = partial(Timeout, linger or LAST_WORDS, -2)
+        try:
+            if not self.broken:
+                if self._layer is not None:
+                    self._layer.close()
+                self.sock.shutdown(socket.SHUT_WR)
+                while linger and self._receive(READ):
+                    pass
+        except OSError:
+            pass  # it was for politeness only
+        finally:
+            self.broken = True
+            self.sock.close()
 
+    def wake(self, how: int = socket.SHUT_RDWR) -> None:
+        """End the connection in a direction, so that whoever waits goes on; from any thread."""
+        with suppress(OSError):
+            self.sock.shutdown(how)
 
-def shake_hands(
-    sock: socket.socket, tls: TlsConfig, timeout: float | None, server_name: str | None = None
-) -> ssl.SSLSocket:
-    """TLS on a socket; as a server where no ``server_name`` is given."""
-    sock.settimeout(timeout)
-    sock.getpeername()  # raises if the peer is gone, where wrap_socket() would leak the socket
-    wrapped = tls.context.wrap_socket(
-        sock,
-        server_side=server_name is None,
-        server_hostname=server_name,
-        do_handshake_on_connect=False,
-    )
-    try:
-        wrapped.do_handshake()
-    except BaseException:
-        wrapped.close()
-        raise
-    return wrapped
+    def _lost(self, error: OSError) -> None:
+        """Nothing can be sent any more. What has come, a server's 421 above all, may be read."""
+        if isinstance(self.conn, ServerConnection):
+            self.conn.abort(why(error))
+            return
+        self.poll()
+        self.conn.receive_data(b"")
+
+    def _receive(self, size: int) -> bytes:
+        while True:
+            self._set_limit()
+            with suppress(TimeoutError):  # there may be some left
+                return self.sock.recv(size)
+
+    def _send(self, octets: bytes) -> None:
+        view = memoryview(octets)
+        while view:
+            self._set_limit()
+            with suppress(TimeoutError):
+                view = view[self.sock.send(view) :]
+
+    def _set_limit(self) -> None:
+        """The time the next call may take: roughly, since every change is a system call."""
+        left = self._deadline.left(self._timeout()) if self._waits else 0.0
+        if left == 0 and self._waits:
+            raise TimeoutError
+        last = self.sock.gettimeout()
+        if not (last and left and left / 2 <= last <= left * 1.1):
+            self.sock.settimeout(left)
 
 
 @final
@@ -182,12 +225,12 @@ class ServerSession:
             while reader.result is None:
                 reader.receive_data(sock.recv(reader.wanted))
             peer = behind_proxy(peer, reader.result)
+        self._stream = _Stream(sock, config.timeouts.handshake)
         if tls is not None and config.profile is Profile.SUBMISSIONS:
-            sock = wrapped = shake_hands(sock, tls, config.timeouts.handshake)
-            info = tls_info(wrapped, tls)
+            info = self._stream.shake_hands(tls)
         self.conn = ServerConnection(config, tls=info, peer=peer)
-        self._config = config
-        self._stream = _Stream(sock, self.conn, tls)
+        self._stream.attach(self.conn)
+        self._config, self._tls = config, tls
         self._stopping = False
         self._handler = session(self)
 
@@ -204,7 +247,8 @@ class ServerSession:
                 if self._stopping:
                     self.conn.shutdown()
             elif item is Need.TLS:
-                self._stream.start_tls()
+                self._stream.start_tls(self._tls)
+        self._stream.flush()
         self._stream.end(LINGER)
 
     def _handle(self, event: ServerEvent) -> None:
@@ -232,12 +276,11 @@ class ServerSession:
     def shutdown(self) -> None:
         """End the session with 421, once the pending question is answered; from any thread."""
         self._stopping = True
-        self.cut(socket.SHUT_RD)
+        self._stream.wake(socket.SHUT_RD)
 
-    def cut(self, how: int = socket.SHUT_RDWR) -> None:
+    def cut(self) -> None:
         """Wake whoever reads or writes; from any thread."""
-        with suppress(OSError):
-            socket.socket.shutdown(self._stream.sock, how)
+        self._stream.wake()
 
 
 @final
@@ -310,57 +353,64 @@ class Server:
 
 @final
 class Client:
-    """A client at a connected socket; :func:`connect` makes one. A context manager that quits.
+    """A client at a connected socket; :func:`connect` makes one.
 
-    ``server_name``: the name to verify and to ask for by SNI; ``config.host`` by default.
-    Every method raises SessionError as the operation of its name does.
+    Every method raises SessionError as the operation of its name does. A context manager that
+    quits; where its block is left by an exception, it closes at once instead. One operation runs at
+    a time: LocalProtocolError for another, and the first is unharmed.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        config: ClientConfig,
-        *,
-        tls: TlsConfig | None = None,
-        server_name: str = "",
-    ) -> None:
-        tls = tls or client_tls(config.security)
-        self._server_name = server_name or config.host
-        info: TlsInfo | None = None
-        if config.security is Security.IMPLICIT:
-            try:
-                sock = wrapped = shake_hands(
-                    sock, tls, config.timeouts.handshake, self._server_name
-                )
-            except (OSError, ValueError) as error:
-                sock.close()
-                raise TlsFailed(None, Stage.TLS, str(error)) from error
-            info = tls_info(wrapped, tls, self._server_name)
+    def __init__(self, sock: socket.socket, dialled: Dialled) -> None:
+        config, info = dialled.config, None
+        self._dialled = dialled
+        self._turn = Turn()
+        self._stream = _Stream(sock, config.timeouts.handshake)
+        try:
+            if config.security is Security.IMPLICIT:
+                info = self._stream.shake_hands(dialled.tls, dialled.server_name)
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, Exception):
+                raise TlsFailed(None, Stage.IMPLICIT_TLS, why(error)) from error
+            raise
         self.conn = ClientConnection(config, tls=info)
-        self._stream = _Stream(sock, self.conn, tls)
+        self._stream.attach(self.conn)
+
+    @property
+    def reusable(self) -> bool:
+        """Idle, and nothing has come that says otherwise; ask :meth:`poll` first."""
+        return self.conn.reusable
 
     def run(self, operation: Operation[R]) -> R:
         """Drive an operation of yours, or one of ``smtpwire.operations``."""
-        try:
-            while True:
+        with self._turn:
+            try:
+                return self._drive(operation)
+            except BaseException as error:
+                operation.close()
+                if not isinstance(error, Exception):  # Ctrl-C: nobody knows what was said
+                    self.conn.abort("interrupted")
+                raise
+            finally:
+                if self.conn.state is State.CLOSED:
+                    self._stream.end(0)
+
+    def _drive(self, operation: Operation[R]) -> R:
+        while True:
+            try:
                 need = next(operation)
+            except StopIteration as stop:
+                result: R = stop.value
                 self._stream.flush()
-                if need is NEED_DATA:
-                    self._stream.read()
-                elif need is NEED_TLS:
-                    self._stream.start_tls(self._server_name)
-        except StopIteration as stop:
-            result: R = stop.value
-            return result
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C somewhere inside: nobody knows what has been said
-            self.conn.abort("interrupted")
-            raise
-        finally:
-            self._stream.flush()
-            if self.conn.state is State.CLOSED:
-                self._stream.end(0)
+                return result
+            self._meet(need)
+
+    def _meet(self, need: OperationNeed) -> None:
+        self._stream.flush()
+        if need is NEED_DATA and self.conn.wants_data:
+            self._stream.read()
+        elif need is NEED_TLS and self.conn.state is State.TLS:
+            self._stream.start_tls(self._dialled.tls, self._dialled.server_name)
 
     def open_session(
         self, credentials: Credentials | None = None, *, policy: ChoicePolicy | None = None
@@ -397,39 +447,67 @@ class Client:
 
         For pools: before an idle session is used again.
         """
-        try:
-            self._stream.sock.settimeout(0)
-            self.conn.receive_data(self._stream.sock.recv(READ))
-        except (ssl.SSLWantReadError, BlockingIOError):
-            pass
-        except OSError as error:
-            self.conn.abort(str(error))
-        while not isinstance(self.conn.next_event(), Need):
-            pass
-        return self.conn.reusable
+        with self._turn:
+            self._stream.poll()
+            while not isinstance(self.conn.next_event(), Need):
+                pass
+            return self.conn.reusable
 
     def close(self) -> None:
-        """Close without a word."""
-        self.conn.abort("closed by the application")
-        self._stream.end(0)
+        """Close at once, without a word; in another thread an operation is lost by it."""
+        try:
+            with self._turn:
+                self.conn.abort("closed by the application")
+                self._stream.end(0)
+        except LocalProtocolError:
+            self._stream.wake()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.quit()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.quit()
+        finally:
+            self.close()
 
 
 def connect(
-    host: str,
+    host: str = "",
     port: int = 25,
     config: ClientConfig | None = None,
     *,
-    tls: TlsConfig | None = None,
+    tls: Tls | None = None,
+    server_name: str = "",
     timeout: float = 30.0,
+    local_addr: str = "",
+    path: str = "",
+    sock: socket.socket | None = None,
 ) -> Client:
-    """Connect; ``timeout`` in seconds is for this alone. Raises OSError; TlsFailed at port 465."""
-    config = dialled(config, host, port)
-    sock = socket.create_connection((host, port), timeout)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Client(sock, config, tls=tls)
+    """Connect to ``host`` from ``local_addr``, to the UNIX socket ``path``, or take ``sock``.
+
+    ``timeout`` in seconds is for this alone. ``server_name``: what TLS asks for and verifies, if it
+    is not ``config.host`` or ``host``. Raises OSError, or TlsFailed where TLS is there from the
+    first octet and does not come about.
+    """
+    dialled = Dialled(host, port, config, tls, server_name, path, sock, local_addr)
+    if sock is None:
+        sock = _dial(host, port, timeout, local_addr, path)
+    return Client(sock, dialled)
+
+
+def _dial(host: str, port: int, timeout: float, local_addr: str, path: str) -> socket.socket:
+    if host:
+        source = (local_addr, 0) if local_addr else None
+        sock = socket.create_connection((host, port), timeout, source)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,13 +1,20 @@
-"""What the clients with an event loop share: the operations as methods."""
+"""What the clients share: who is dialled, one operation at a time; with a loop, the operations."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-from typing import Self, TypeVar, Unpack
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from threading import Lock
+from typing import Self, TypeVar, Unpack, final
 
+from smtpwire.adapters.session import checked_port
+from smtpwire.adapters.stream import AsyncStream, Transport, why
+from smtpwire.adapters.tls import Tls, TlsConfig, client_tls, tls_config
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.need import NEED_BODY
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_TLS, Need
+from smtpwire.engine.security import Security
+from smtpwire.engine.state import State
 from smtpwire.operations import (
     Operation,
     OperationNeed,
@@ -15,6 +22,8 @@ from smtpwire.operations import (
     Sender,
     SendOptions,
     SendResult,
+    Stage,
+    TlsFailed,
     open_session,
     quit,
     reset,
@@ -25,51 +34,141 @@ from smtpwire.sasl import ChoicePolicy, Credentials
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
-__all__ = ["AsyncClient", "dialled"]
+__all__ = ["AsyncClient", "Dialled", "Turn"]
 
 R = TypeVar("R")
+
+
+@final
+class Turn:
+    """One operation at a time: whoever comes meanwhile, task or thread, is refused at once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    @property
+    def taken(self) -> bool:
+        """An operation runs."""
+        return self._lock.locked()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise LocalProtocolError(
+                "another operation runs on this client: one at a time, or a client for each"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+@final
+class Dialled:
+    """What ``connect()`` was given, checked: what to dial, and how to speak there.
+
+    Raises TypeError unless exactly one of ``host``, ``path`` and ``sock`` is given, ValueError for
+    a port that is none, and as :func:`tls_config`.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        config: ClientConfig | None,
+        tls: Tls | None,
+        server_name: str,
+        path: str,
+        sock: object,
+        local_addr: str,
+    ) -> None:
+        if bool(host) + bool(path) + (sock is not None) != 1:
+            raise TypeError("connect() takes one of these: a host, path=, sock=")
+        if local_addr and not host:
+            raise TypeError("connect() takes local_addr= with a host only")
+        config = config or ClientConfig()
+        if host:
+            port = checked_port(port)
+            config = replace(config, host=config.host or host, port=config.port or port)
+        self.config = config
+        self.server_name = server_name or config.host
+        self._tls = None if tls is None else tls_config(tls, server_side=False)
+
+    @property
+    def tls(self) -> TlsConfig:
+        """What was given, or the default; that is made when it is first asked for."""
+        return self._tls or client_tls(self.config.security)
 
 
 class AsyncClient:
     """The operations of a client as methods, each raising SessionError as the operation does.
 
-    An asynchronous context manager that quits.
+    An asynchronous context manager that quits; where its block is left by an exception or
+    cancelled, it closes at once instead. One operation runs at a time: LocalProtocolError for
+    another, and the first is unharmed.
     """
 
     conn: ClientConnection
 
+    def __init__(self, transport: Transport, clock: Callable[[], float], dialled: Dialled) -> None:
+        self._stream = AsyncStream(transport, clock)
+        self._dialled = dialled
+        self._turn = Turn()
+
+    async def begin(self) -> Self:
+        """TLS from the first octet where it is so configured. Raises TlsFailed."""
+        config, info = self._dialled.config, None
+        try:
+            if config.security is Security.IMPLICIT:
+                async with self._stream.transport.within(config.timeouts.handshake):
+                    info = await self._stream.shake_hands(
+                        self._dialled.tls, self._dialled.server_name
+                    )
+        except BaseException as error:
+            self._stream.transport.close()
+            if isinstance(error, Exception):
+                raise TlsFailed(None, Stage.IMPLICIT_TLS, why(error)) from error
+            raise
+        self._stream.conn = self.conn = ClientConnection(config, tls=info)
+        return self
+
+    @property
+    def reusable(self) -> bool:
+        """Idle, and nothing has come that says otherwise; ask :meth:`poll` first."""
+        return self.conn.reusable
+
     async def run(self, operation: Operation[R], content: AsyncIterator[bytes] | None = None) -> R:
         """Drive an operation of yours, or one of ``smtpwire.operations``."""
+        with self._turn:
+            try:
+                return await self._drive(operation, content)
+            except BaseException as error:
+                operation.close()
+                if not isinstance(error, Exception):  # cancelled: nobody knows what was said
+                    self.conn.abort("cancelled")
+                raise
+            finally:
+                if self.conn.state is State.CLOSED:
+                    await self._stream.end()
+
+    async def _drive(self, operation: Operation[R], content: AsyncIterator[bytes] | None) -> R:
         value: bytes | None = None
-        try:
-            while True:
+        while True:
+            try:
                 need = operation.send(value)
-                await self.obey(need)
-                value = None
-                if need is NEED_BODY and content is not None:
-                    value = await anext(content, None)
-        except StopIteration as stop:
-            result: R = stop.value
-            return result
-        except BaseException as error:
-            operation.close()
-            if not isinstance(error, Exception):  # cancelled: nobody knows what has been said
-                self.conn.abort("cancelled")
-            raise
-        finally:
-            await self.part()
+            except StopIteration as stop:
+                result: R = stop.value
+                await self._stream.flush()
+                return result
+            await self._meet(need)
+            value = None
+            if need is NEED_BODY and content is not None:
+                value = await anext(content, None)
 
-    async def obey(self, need: OperationNeed) -> None:
-        """For :meth:`run`: flush, then do what the need names."""
-        raise NotImplementedError
-
-    async def part(self) -> None:
-        """For :meth:`run`, at its end: flush, and close if the session is over."""
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Close without a word."""
-        raise NotImplementedError
+    async def _meet(self, need: OperationNeed) -> None:
+        await self._stream.flush()
+        if need is NEED_DATA and self.conn.wants_data:
+            await self._stream.read()
+        elif need is NEED_TLS and self.conn.state is State.TLS:
+            await self._stream.start_tls(self._dialled.tls, self._dialled.server_name)
 
     async def open_session(
         self, credentials: Credentials | None = None, *, policy: ChoicePolicy | None = None
@@ -109,14 +208,31 @@ class AsyncClient:
         await self.close()
         return reply
 
+    async def poll(self) -> bool:
+        """Take what came unasked, without waiting; True where the session is still of use.
+
+        For pools: before an idle session is used again.
+        """
+        with self._turn:
+            await self._stream.poll()
+            while not isinstance(self.conn.next_event(), Need):
+                pass
+            return self.conn.reusable
+
+    async def close(self) -> None:
+        """Close at once, without a word; an operation that runs ends with ConnectionLost."""
+        self.conn.abort("closed by the application")
+        if self._turn.taken:
+            self._stream.transport.wake()
+        else:
+            await self._stream.end()
+
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.quit()
-
-
-def dialled(config: ClientConfig | None, host: str, port: int) -> ClientConfig:
-    """The configuration with the host and port that are dialled, where it names none."""
-    config = config or ClientConfig()
-    return replace(config, host=config.host or host, port=config.port or port)
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                await self.quit()
+        finally:
+            await self.close()

@@ -38,6 +38,7 @@ __all__ = [
     "TlsConfig",
     "attended",
     "behind_proxy",
+    "checked_port",
     "logger",
     "peer_of",
     "proxy_in_front",
@@ -167,3 +168,10 @@ def behind_proxy(peer: Peer, header: ProxyHeader | ProxyRefused | None) -> Peer:
     if not isinstance(header, ProxyHeader):
         raise OSError("no PROXY header" if header is None else header.reason)
     return peer.behind(header)
+
+
+def checked_port(port: int, least: int = 1) -> int:
+    """The port. Raises ValueError beyond 65535, where it would wrap to another, and below least."""
+    if not isinstance(port, int) or not least <= port <= 65535:
+        raise ValueError(f"port {port!r}: pass a number from {least} to 65535")
+    return port

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
 from math import inf
+from socket import socket
 from typing import Final, cast, final
 
 import trio
 
-from smtpwire.adapters.client import AsyncClient, dialled
+from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
@@ -21,17 +22,14 @@ from smtpwire.adapters.session import (
     proxy_reader,
     settle,
 )
-from smtpwire.adapters.tls import TlsConfig, TlsObject, check_tls, client_tls, tls_info
+from smtpwire.adapters.tls import Tls, TlsConfig, TlsObject, check_tls, tls_info
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer, ServerEvent
-from smtpwire.engine.need import NEED_DATA, NEED_TLS, Need
-from smtpwire.engine.security import Security
+from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.engine.state import State
 from smtpwire.extensions import Profile
-from smtpwire.operations import OperationNeed, Stage, TlsFailed
 
 __all__ = ["Client", "ServerSession", "connect", "serve"]
 
@@ -42,6 +40,8 @@ PATIENCE: Final = 300.0
 LAST_WORDS: Final = 0.1
 """Seconds to read what has come when nothing can be sent any more."""
 READ: Final = 65536
+INSTANT: Final = 0.001
+"""Seconds to see what has come: trio cancels before it looks where there are none."""
 
 
 class _Stream:
@@ -317,48 +317,76 @@ async def _serve_one(
 
 
 @final
+class _Transport:
+    """A socket of trio's."""
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        self._sock = sock
+
+    async def send(self, octets: bytes) -> None:
+        view = memoryview(octets)
+        while view:
+            view = view[await self._sock.send(view) :]
+
+    async def receive(self, size: int) -> bytes:
+        return await self._sock.recv(size)
+
+    async def receive_now(self, size: int) -> bytes | None:
+        with trio.move_on_after(INSTANT):
+            return await self._sock.recv(size)
+        return None
+
+    @asynccontextmanager
+    async def within(self, seconds: float | None) -> AsyncIterator[None]:
+        try:
+            with trio.fail_after(inf if seconds is None else seconds):
+                yield
+        except trio.TooSlowError as error:
+            raise TimeoutError from error
+
+    def wake(self) -> None:
+        with suppress(OSError):
+            self._sock.shutdown(trio.socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+@final
 class Client(AsyncClient):
     """A client; :func:`connect` makes one."""
 
-    def __init__(self, stream: _Stream, conn: ClientConnection) -> None:
-        self.conn = conn
-        self._stream = stream
-
-    async def obey(self, need: OperationNeed) -> None:
-        await self._stream.flush()
-        if need is NEED_DATA:
-            await self._stream.read_in_time()
-        elif need is NEED_TLS:
-            await self._stream.start_tls(self.conn.config.host)
-
-    async def part(self) -> None:
-        with trio.CancelScope(shield=True):
-            if self.conn.state is State.CLOSED:
-                await self._stream.end(1)
-            else:
-                await self._stream.flush()
-
-    async def close(self) -> None:
-        """Close without a word."""
-        self.conn.abort("closed by the application")
-        await self._stream.end(1)
-
 
 async def connect(
-    host: str, port: int = 25, config: ClientConfig | None = None, *, tls: TlsConfig | None = None
+    host: str = "",
+    port: int = 25,
+    config: ClientConfig | None = None,
+    *,
+    tls: Tls | None = None,
+    server_name: str = "",
+    timeout: float = 30.0,
+    local_addr: str = "",
+    path: str = "",
+    sock: socket | None = None,
 ) -> Client:
-    """Connect. Raises OSError, or TlsFailed where TLS is there from the first octet."""
-    config = dialled(config, host, port)
-    tls = tls or client_tls(config.security)
-    stream = await trio.open_tcp_stream(host, port)
-    info = None
-    secure = None
-    if config.security is Security.IMPLICIT:
+    """Connect to ``host`` from ``local_addr``, to the UNIX socket ``path``, or take ``sock``.
+
+    ``timeout`` in seconds is for this alone. ``server_name``: what TLS asks for and verifies, if it
+    is not ``config.host`` or ``host``. Raises OSError, or TlsFailed where TLS is there from the
+    first octet and does not come about.
+    """
+    dialled = Dialled(host, port, config, tls, server_name, path, sock, local_addr)
+    if sock is not None:
+        connected = trio.socket.from_stdlib_socket(sock)
+    else:
         try:
-            secure = await shake_hands(stream, tls, config.timeouts.handshake, config.host)
-        except OSError as error:
-            await trio.aclose_forcefully(stream)
-            raise TlsFailed(None, Stage.TLS, str(error)) from error
-        info = tls_info(facts(secure), tls, config.host)
-    conn = ClientConnection(config, tls=info)
-    return Client(_Stream(secure or stream, conn, tls), conn)
+            with trio.fail_after(timeout):
+                stream = await (
+                    trio.open_tcp_stream(host, port, local_address=local_addr or None)
+                    if host
+                    else trio.open_unix_socket(path)
+                )
+        except trio.TooSlowError as error:
+            raise TimeoutError(f"not connected in {timeout} s") from error
+        connected = stream.socket
+    return await Client(_Transport(connected), trio.current_time, dialled).begin()

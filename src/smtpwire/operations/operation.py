@@ -54,6 +54,7 @@ class Stage(Enum):
     GREETING = "greeting"
     HELLO = "EHLO"
     TLS = "STARTTLS"
+    IMPLICIT_TLS = "TLS"
     AUTHENTICATION = "AUTH"
     COMMAND = "command"
 

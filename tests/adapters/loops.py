@@ -1,0 +1,146 @@
+"""One scenario for every adapter's client: written once, with ``await``, and run by each."""
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import pytest
+import trio
+
+from smtpwire.adapters import asyncio as asyncio_adapter
+from smtpwire.adapters import blocking
+from smtpwire.adapters import trio as trio_adapter
+
+__all__ = ["LOOPS", "Loop", "Scenario", "no_descriptor_left"]
+
+
+class Calm:
+    """The blocking client in the asynchronous ones' clothes: it never suspends."""
+
+    def __init__(self, client: blocking.Client) -> None:
+        self.inner = client
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.inner, name)
+        if not callable(found):
+            return found
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            return found(*arguments, **named)
+
+        return call
+
+    async def __aenter__(self) -> Any:
+        self.inner.__enter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.inner.__exit__(*error)
+
+
+class Loop(Protocol):
+    """How one adapter runs a scenario, connects, and gives up waiting."""
+
+    name: str
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None: ...
+
+    async def connect(self, *arguments: Any, **named: Any) -> Any: ...
+
+    async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
+        """Cancel what is awaited after so many seconds; it must not have ended before."""
+
+
+Scenario = Callable[[Loop], Coroutine[Any, Any, None]]
+
+
+class Blocking:
+    name = "blocking"
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            scenario().send(None)
+        except StopIteration:
+            return
+        raise AssertionError("a blocking client suspends")
+
+    async def connect(self, *arguments: Any, **named: Any) -> Any:
+        return Calm(blocking.connect(*arguments, **named))
+
+    async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
+        raise NotImplementedError("nothing cancels a blocking client")
+
+
+class Asyncio:
+    name = "asyncio"
+
+    def __init__(self, name: str = "asyncio") -> None:
+        self.name = name
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        factory = None
+        if self.name == "uvloop":
+            import uvloop
+
+            factory = uvloop.new_event_loop
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(scenario())
+
+    async def connect(self, *arguments: Any, **named: Any) -> Any:
+        return await asyncio_adapter.connect(*arguments, **named)
+
+    async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await waiting
+
+
+class Trio:
+    name = "trio"
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        trio.run(scenario)
+
+    async def connect(self, *arguments: Any, **named: Any) -> Any:
+        return await trio_adapter.connect(*arguments, **named)
+
+    async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
+        with trio.move_on_after(seconds) as scope:
+            await waiting
+        assert scope.cancelled_caught
+
+
+LOOPS: dict[str, Loop] = {"blocking": Blocking(), "asyncio": Asyncio(), "trio": Trio()}
+if sys.platform != "win32":
+    LOOPS["uvloop"] = Asyncio("uvloop")
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """As many sockets are open at the end as before, without the collector's help."""
+    gc.collect()
+    before = sockets()
+    gc.disable()
+    try:
+        yield
+        left = sockets() - before
+    finally:
+        gc.enable()
+    assert not left, f"descriptors left open: {left}"
+
+
+def sockets() -> set[str]:
+    """The sockets that are open in this process."""
+    found = set()
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            continue  # it was the one of this listing
+        if target.startswith("socket:"):
+            found.add(target)
+    return found

@@ -1,0 +1,688 @@
+"""How every adapter's client ends: servers that stall, cancellation, and no descriptor left."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from tests.adapters.clients import Script, scripted
+from tests.adapters.loops import LOOPS, Loop, no_descriptor_left
+
+from smtpwire.adapters import tls as tls_module
+from smtpwire.adapters.tls import TlsConfig
+from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import CloseReason
+from smtpwire.engine.security import Security
+from smtpwire.engine.state import State
+from smtpwire.engine.timeouts import Timeouts
+from smtpwire.operations import ConnectionLost, SessionError, Stage, TlsFailed
+from smtpwire.wire.status import Disposition
+from smtpwire.wire.value import replace
+
+SHORT = 0.15
+MESSAGE = b"Subject: x\r\n\r\ntext\r\n"
+LARGE = b"x" * 78 + b"\r\n"
+LAYERS = [Security.NONE, Security.STARTTLS, Security.IMPLICIT]
+NOBODY = ClientConfig("client.example.com")
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Loop:
+    return LOOPS[request.param]
+
+
+@pytest.fixture(autouse=True)
+def descriptors() -> Iterator[None]:
+    with no_descriptor_left():
+        yield
+
+
+class Server(Script):
+    """A server by hand that speaks over the layer it is given."""
+
+    def __init__(
+        self, script: Script, layer: Security, tls: TlsConfig, over: threading.Event
+    ) -> None:
+        super().__init__(script.sock)
+        self.script, self.layer, self.tls, self.over = script, layer, tls, over
+
+    def secure(self) -> None:
+        self.start_tls(self.tls.context)
+        self.script.sock = self.sock  # to be closed with it
+
+    def begin(self) -> None:
+        if self.layer is Security.IMPLICIT:
+            self.secure()
+
+    def greet(self) -> None:
+        self.begin()
+        self.send(b"220 mx.example.org\r\n")
+
+    def hello(self) -> None:
+        """Up to the last EHLO's reply."""
+        self.greet()
+        self.expect(b"EHLO")
+        if self.layer is Security.STARTTLS:
+            self.send(b"250-mx.example.org\r\n250 STARTTLS\r\n")
+            self.expect(b"STARTTLS")
+            self.send(b"220 Go ahead\r\n")
+            self.secure()
+            self.expect(b"EHLO")
+        self.send(b"250 mx.example.org\r\n")
+
+    def envelope(self) -> None:
+        self.hello()
+        for verb, reply in ((b"MAIL", b"250"), (b"RCPT", b"250"), (b"DATA", b"354")):
+            self.expect(verb)
+            self.send(reply + b" ok\r\n")
+
+    def dribble(self, octets: bytes) -> None:
+        """Octet by octet, each in good time by itself, for as long as anybody listens."""
+        try:
+            for octet in octets * 1000:
+                self.send(bytes((octet,)))
+                if self.over.wait(SHORT / 5):
+                    return
+        except OSError:
+            return
+
+    def stall(self) -> None:
+        """Say nothing and read nothing."""
+        assert self.over.wait(10)
+
+
+@contextmanager
+def playing(
+    play: Callable[[Server], None], layer: Security, tls: TlsConfig
+) -> Iterator[tuple[int, threading.Event]]:
+    over = threading.Event()
+    with scripted(lambda script: play(Server(script, layer, tls, over))) as port:
+        try:
+            yield port, over
+        finally:
+            over.set()
+
+
+def configured(layer: Security, **timeouts: float) -> ClientConfig:
+    return replace(NOBODY, host="localhost", security=layer, timeouts=Timeouts(**timeouts))
+
+
+async def opened(loop: Loop, port: int, config: ClientConfig, **named: Any) -> None:
+    client = await loop.connect("127.0.0.1", port, config, **named)
+    await client.open_session()
+
+
+# -- a server that stalls
+
+
+def no_greeting(server: Server) -> None:
+    server.begin()
+    server.stall()
+
+
+def half_a_greeting(server: Server) -> None:
+    server.begin()
+    server.send(b"220-mx.example.org\r\n22")
+    server.stall()
+
+
+def a_greeting_octet_by_octet(server: Server) -> None:
+    server.begin()
+    server.dribble(b"220-mx.example.org\r\n")
+
+
+def no_reply_to_ehlo(server: Server) -> None:
+    server.greet()
+    server.expect(b"EHLO")
+    server.stall()
+
+
+STALLS = [
+    (no_greeting, "greeting"),
+    (half_a_greeting, "greeting"),
+    (a_greeting_octet_by_octet, "greeting"),
+    (no_reply_to_ehlo, "command"),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize(("play", "figure"), STALLS, ids=[play.__name__ for play, _ in STALLS])
+def test_a_session_that_is_not_opened_in_time(
+    loop: Loop,
+    layer: Security,
+    play: Callable[[Server], None],
+    figure: str,
+    server_tls: TlsConfig,
+    client_context: ssl.SSLContext,
+) -> None:
+    if layer is Security.STARTTLS and play is not no_reply_to_ehlo:
+        pytest.skip("the greeting comes before TLS")
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _):
+            client = await loop.connect(
+                "127.0.0.1", port, configured(layer, **{figure: SHORT}), tls=client_context
+            )
+            with pytest.raises(ConnectionLost):
+                await client.open_session()
+            assert client.conn.closed.reason is CloseReason.TIMEOUT
+            with pytest.raises(ConnectionLost):
+                await client.verify("postmaster")
+
+    loop.run(scenario)
+
+
+def test_a_handshake_that_does_not_end_in_time(
+    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    def play(server: Server) -> None:
+        server.send(b"220 mx.example.org\r\n")
+        server.expect(b"EHLO")
+        server.send(b"250-mx.example.org\r\n250 STARTTLS\r\n")
+        server.expect(b"STARTTLS")
+        server.send(b"220 Go ahead\r\n")
+        server.dribble(b"\x16\x03\x03\x3f\xff" + bytes(0x3FFF))
+
+    async def scenario() -> None:
+        with playing(play, Security.STARTTLS, server_tls) as (port, _):
+            config = configured(Security.STARTTLS, handshake=SHORT)
+            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
+            with pytest.raises(SessionError) as raised:
+                await client.open_session()
+            assert raised.value.stage is Stage.TLS
+            assert client.conn.closed.reason is CloseReason.TIMEOUT
+
+    loop.run(scenario)
+
+
+def test_a_handshake_from_the_first_octet_that_does_not_end_in_time(
+    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    async def scenario() -> None:
+        with playing(Server.stall, Security.NONE, server_tls) as (port, _):
+            config = configured(Security.IMPLICIT, handshake=SHORT)
+            with pytest.raises(TlsFailed, match=r"TLS: .*[Tt]ime"):
+                await loop.connect("127.0.0.1", port, config, tls=client_context)
+
+    loop.run(scenario)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_server_that_reads_no_more_after_354(
+    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    def play(server: Server) -> None:
+        server.envelope()
+        server.stall()
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _):
+            config = configured(layer, block=SHORT)
+            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
+            await client.open_session()
+            result = await client.send_mail("a@example.com", ["b@example.org"], LARGE * 200_000)
+            assert client.conn.closed.reason is CloseReason.TIMEOUT
+            assert [item.outcome for item in result.recipients] == [Disposition.RETRY]
+
+    loop.run(scenario)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_server_that_does_not_answer_the_dot(
+    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    def play(server: Server) -> None:
+        server.envelope()
+        server.stall()
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _):
+            config = configured(layer, end_of_data=SHORT)
+            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
+            await client.open_session()
+            result = await client.send_mail("a@example.com", ["b@example.org"], MESSAGE)
+            assert client.conn.closed.reason is CloseReason.TIMEOUT
+            assert [item.outcome for item in result.recipients] == [Disposition.UNKNOWN]
+
+    loop.run(scenario)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_server_that_does_not_answer_quit(
+    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    def play(server: Server) -> None:
+        server.hello()
+        server.expect(b"QUIT")
+        server.stall()
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _):
+            config = configured(layer, quit=SHORT)
+            async with await loop.connect("127.0.0.1", port, config, tls=client_context) as client:
+                await client.open_session()
+            assert client.conn.closed.reason is CloseReason.TIMEOUT
+
+    loop.run(scenario)
+
+
+# -- a client that is left, closed or cancelled
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_leaving_the_block_by_an_exception_closes_without_quit(
+    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    def play(server: Server) -> None:
+        server.hello()
+        assert server.rest() == b""
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _):
+            config = configured(layer)
+            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
+            await client.open_session()
+            with pytest.raises(ZeroDivisionError):
+                async with client:
+                    raise ZeroDivisionError
+
+    loop.run(scenario)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_closing_does_not_wait_for_a_server_that_does_not_read(
+    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    if loop.name == "blocking":
+        pytest.skip("nothing cancels a blocking client")
+
+    def play(server: Server) -> None:
+        server.envelope()
+        server.stall()
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _):
+            client = await loop.connect("127.0.0.1", port, configured(layer), tls=client_context)
+            await client.open_session()
+            sending = client.send_mail("a@example.com", ["b@example.org"], LARGE * 200_000)
+            await loop.cancelled_after(SHORT, sending)
+            assert client.conn.state is State.CLOSED
+            with pytest.raises(ConnectionLost):
+                await client.verify("postmaster")
+            await client.close()
+            await client.close()
+
+    loop.run(scenario)
+
+
+def test_a_handshake_from_the_first_octet_that_is_cancelled(
+    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    if loop.name == "blocking":
+        pytest.skip("nothing cancels a blocking client")
+
+    async def scenario() -> None:
+        with playing(Server.stall, Security.NONE, server_tls) as (port, _):
+            config = configured(Security.IMPLICIT)
+            connecting = loop.connect("127.0.0.1", port, config, tls=client_context)
+            await loop.cancelled_after(SHORT, connecting)
+
+    loop.run(scenario)
+
+
+def test_a_handshake_after_starttls_that_is_cancelled(
+    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    if loop.name == "blocking":
+        pytest.skip("nothing cancels a blocking client")
+
+    def play(server: Server) -> None:
+        server.send(b"220 mx.example.org\r\n")
+        server.expect(b"EHLO")
+        server.send(b"250-mx.example.org\r\n250 STARTTLS\r\n")
+        server.expect(b"STARTTLS")
+        server.send(b"220 Go ahead\r\n")
+        server.stall()
+
+    async def scenario() -> None:
+        with playing(play, Security.STARTTLS, server_tls) as (port, _):
+            config = configured(Security.STARTTLS)
+            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
+            await loop.cancelled_after(SHORT, client.open_session())
+            assert client.conn.state is State.CLOSED
+
+    loop.run(scenario)
+
+
+# -- a handshake that fails
+
+
+def resets_in_the_handshake(server: Server) -> None:
+    server.sock.recv(1)
+    server.reset()
+
+
+def speaks_no_tls(server: Server) -> None:
+    server.send(b"220 mx.example.org\r\n")
+    server.rest()
+
+
+def ends_in_the_handshake(server: Server) -> None:
+    server.sock.recv(1)
+    server.sock.close()
+
+
+@pytest.mark.parametrize("play", [resets_in_the_handshake, speaks_no_tls, ends_in_the_handshake])
+def test_a_handshake_from_the_first_octet_that_fails(
+    loop: Loop,
+    play: Callable[[Server], None],
+    server_tls: TlsConfig,
+    client_context: ssl.SSLContext,
+) -> None:
+    async def scenario() -> None:
+        with playing(play, Security.NONE, server_tls) as (port, _):
+            config = configured(Security.IMPLICIT)
+            with pytest.raises(TlsFailed, match=r"^TLS: .+") as raised:
+                await loop.connect("127.0.0.1", port, config, tls=client_context)
+            assert raised.value.stage is Stage.IMPLICIT_TLS
+            assert raised.value.reason
+
+    loop.run(scenario)
+
+
+def test_a_server_that_is_gone_before_the_handshake(
+    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    async def scenario() -> None:
+        with playing(Server.reset, Security.NONE, server_tls) as (port, _):
+            config = configured(Security.IMPLICIT)
+            with pytest.raises((TlsFailed, ConnectionError)):  # it may be seen in connect() yet
+                await loop.connect("127.0.0.1", port, config, tls=client_context)
+
+    loop.run(scenario)
+
+
+@pytest.mark.parametrize("layer", [Security.STARTTLS, Security.IMPLICIT])
+@pytest.mark.parametrize("name", ["mx..example.org", ".example.org", "x" * 64 + ".example.org"])
+def test_a_name_that_no_server_can_have(
+    loop: Loop,
+    layer: Security,
+    name: str,
+    server_tls: TlsConfig,
+    client_context: ssl.SSLContext,
+) -> None:
+    def play(server: Server) -> None:
+        if layer is Security.STARTTLS:
+            server.send(b"220 mx.example.org\r\n")
+            server.expect(b"EHLO")
+            server.send(b"250-mx.example.org\r\n250 STARTTLS\r\n")
+            server.expect(b"STARTTLS")
+            server.send(b"220 Go ahead\r\n")
+        assert server.rest() == b""
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _), pytest.raises(TlsFailed):
+            await opened(loop, port, configured(layer), tls=client_context, server_name=name)
+
+    loop.run(scenario)
+
+
+@pytest.mark.parametrize("layer", [Security.STARTTLS, Security.IMPLICIT])
+def test_whatever_is_raised_in_a_handshake_ends_the_connection(
+    loop: Loop,
+    layer: Security,
+    server_tls: TlsConfig,
+    client_context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("an odd certificate")
+
+    def play(server: Server) -> None:
+        with pytest.raises((AssertionError, OSError)):
+            server.hello()
+
+    monkeypatch.setattr(tls_module, "tls_info", broken)
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _):
+            opening = opened(loop, port, configured(layer), tls=client_context)
+            with pytest.raises(TlsFailed, match="an odd certificate"):
+                await opening
+
+    loop.run(scenario)
+
+
+# -- one operation at a time
+
+
+@pytest.mark.parametrize("kind", ["verify", "poll", "send_mail", "quit"])
+def test_a_second_operation_is_refused_and_the_first_is_unharmed(
+    loop: Loop, kind: str, server_tls: TlsConfig
+) -> None:
+    """The second one begins where the first hands its content in: between two of its writes."""
+
+    def second(client: Any) -> Awaitable[object]:
+        match kind:
+            case "verify":
+                return client.verify("postmaster")  # type: ignore[no-any-return]
+            case "poll":
+                return client.poll()  # type: ignore[no-any-return]
+            case "quit":
+                return client.quit()  # type: ignore[no-any-return]
+        return client.send_mail("a@example.com", ["c@example.org"], MESSAGE)  # type: ignore[no-any-return]
+
+    def play(server: Server) -> None:
+        server.envelope()
+        assert server.expect(b"Subject") == b"Subject: x\r\n"
+        assert server.expect(b"\r\n") == b"\r\n"
+        assert server.expect(b"text") == b"text\r\n"
+        assert server.expect(b".") == b".\r\n"
+        server.send(b"250 ok\r\n")
+        server.expect(b"QUIT")
+        server.send(b"221 Bye\r\n")
+
+    async def scenario() -> None:
+        with playing(play, Security.NONE, server_tls) as (port, _):
+            async with await loop.connect("127.0.0.1", port, NOBODY) as client:
+                await client.open_session()
+
+                def refused() -> Iterator[bytes]:
+                    yield b"Subject: x\r\n"
+                    with pytest.raises(LocalProtocolError, match="one at a time"):
+                        second(client).__await__().send(None)
+                    yield b"\r\ntext\r\n"
+
+                result = await client.send_mail("a@example.com", ["b@example.org"], refused())
+                assert [item.outcome for item in result.recipients] == [Disposition.DONE]
+                assert client.reusable
+
+    loop.run(scenario)
+
+
+def test_of_many_threads_one_has_its_turn(server_tls: TlsConfig) -> None:
+    arrived = threading.Event()
+
+    def play(server: Server) -> None:
+        server.hello()
+        assert server.expect(b"RSET") == b"RSET\r\n"
+        arrived.set()
+        assert server.over.wait(10)
+        server.send(b"250 ok\r\n")
+        assert server.rest() == b""
+
+    from smtpwire.adapters import blocking
+
+    with playing(play, Security.NONE, server_tls) as (port, over):
+        client = blocking.connect("127.0.0.1", port, NOBODY)
+        client.open_session()
+        refusals: list[LocalProtocolError] = []
+        replies: list[int] = []
+
+        def reset() -> None:
+            try:
+                replies.append(client.reset().code)
+            except LocalProtocolError as refusal:
+                refusals.append(refusal)
+                if len(refusals) == 7:
+                    over.set()
+
+        threads = [threading.Thread(target=reset) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert arrived.is_set()
+        assert len(refusals) == 7
+        assert replies == [250]
+        client.close()
+
+
+def test_closing_in_another_thread_ends_the_operation(server_tls: TlsConfig) -> None:
+    arrived = threading.Event()
+
+    def play(server: Server) -> None:
+        server.hello()
+        server.expect(b"RSET")
+        arrived.set()
+        assert server.rest() == b""
+
+    from smtpwire.adapters import blocking
+
+    with playing(play, Security.NONE, server_tls) as (port, _):
+        client = blocking.connect("127.0.0.1", port, NOBODY)
+        client.open_session()
+
+        def close() -> None:
+            assert arrived.wait(10)
+            client.close()
+
+        thread = threading.Thread(target=close)
+        thread.start()
+        with pytest.raises(ConnectionLost):
+            client.reset()
+        thread.join(10)
+
+
+# -- pools
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_an_idle_session_is_of_use_until_the_server_says_otherwise(
+    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    polled, said = threading.Event(), threading.Event()
+
+    def play(server: Server) -> None:
+        server.hello()
+        assert polled.wait(10)
+        server.send(b"421 4.3.2 I have to go\r\n")
+        said.set()
+        server.stall()
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _):
+            client = await loop.connect("127.0.0.1", port, configured(layer), tls=client_context)
+            await client.open_session()
+            assert await client.poll()
+            assert client.reusable
+            polled.set()
+            assert said.wait(10)
+            while await client.poll():
+                pass  # loopback takes its time
+            assert not client.reusable
+            assert client.conn.closed.reason is CloseReason.SHUTDOWN
+            await client.close()
+
+    loop.run(scenario)
+
+
+# -- what is dialled
+
+
+def test_a_unix_socket(loop: Loop, tmp_path: Any) -> None:
+    if not hasattr(socket, "AF_UNIX"):
+        pytest.skip("there are none here")
+    path = str(tmp_path / "lmtp.sock")
+
+    def play() -> None:
+        sock, _ = listener.accept()
+        server = Script(sock)
+        server.send(b"220 mx.example.org\r\n")
+        server.expect(b"LHLO")
+        server.send(b"250 mx.example.org\r\n")
+        server.expect(b"QUIT")
+        server.send(b"221 Bye\r\n")
+        sock.close()
+
+    async def scenario() -> None:
+        config = replace(NOBODY, lmtp=True)
+        async with await loop.connect(path=path, config=config) as client:
+            await client.open_session()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        thread = threading.Thread(target=play)
+        thread.start()
+        loop.run(scenario)
+        thread.join(10)
+
+
+def test_a_unix_socket_that_is_not_there(loop: Loop, tmp_path: Any) -> None:
+    async def scenario() -> None:
+        with pytest.raises(FileNotFoundError):
+            await loop.connect(path=str(tmp_path / "lmtp.sock"))
+
+    loop.run(scenario)
+
+
+def test_a_socket_that_is_connected(
+    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    def play(server: Server) -> None:
+        server.hello()
+        server.expect(b"QUIT")
+        server.send(b"221 Bye\r\n")
+
+    async def scenario() -> None:
+        with playing(play, Security.STARTTLS, server_tls) as (port, _):
+            sock = socket.create_connection(("127.0.0.1", port))
+            config = replace(NOBODY, security=Security.STARTTLS)
+            async with await loop.connect(
+                config=config, sock=sock, tls=client_context, server_name="localhost."
+            ) as client:
+                await client.open_session()
+                assert client.conn.tls.verified
+                assert client.conn.tls.server_name == "localhost"
+
+    loop.run(scenario)
+
+
+def test_where_the_connection_comes_from(loop: Loop) -> None:
+    seen: list[str] = []
+
+    def play(script: Script) -> None:
+        seen.append(script.sock.getpeername()[0])
+
+    async def scenario() -> None:
+        with scripted(play) as port:
+            client = await loop.connect("127.0.0.1", port, local_addr="127.0.0.2")
+            await client.close()
+
+    loop.run(scenario)
+    assert seen == ["127.0.0.2"]
+
+
+def test_nobody_listens(loop: Loop) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        with pytest.raises(OSError):
+            await loop.connect("127.0.0.1", port)
+
+    loop.run(scenario)

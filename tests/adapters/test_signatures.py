@@ -1,0 +1,46 @@
+"""Equal words in every adapter: what the adapters' README says of them is what they take."""
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smtpwire import adapters
+from smtpwire.adapters import asyncio, blocking, trio
+
+README = (Path(adapters.__path__[0]) / "README.md").read_text()
+CLIENTS = {"blocking": blocking, "asyncio": asyncio, "trio": trio}
+
+
+def words(table: str) -> list[str]:
+    """The first column of a table of the README."""
+    _, _, rest = README.partition(f"<!-- table: {table} -->\n")
+    rows = rest.partition("\n\n")[0].splitlines()[2:]
+    return [found[1] for row in rows if (found := re.match(r"\| `(\w+)` \|", row))]
+
+
+def parameters(function: Callable[..., object]) -> list[tuple[str, object, object]]:
+    found = inspect.signature(function).parameters.values()
+    return [(item.name, item.kind, item.default) for item in found]
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+def test_connect_takes_the_same_words_everywhere(adapter: str) -> None:
+    connect = CLIENTS[adapter].connect
+    assert [name for name, _, _ in parameters(connect)] == words("connect")
+    assert parameters(connect) == parameters(blocking.connect)
+    assert connect.__doc__ == blocking.connect.__doc__
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+def test_clients_have_the_same_methods_everywhere(adapter: str) -> None:
+    client = CLIENTS[adapter].Client
+    public = {name for name in dir(client) if not name.startswith("_")} - {"begin"}
+    assert public == set(words("Client"))
+    assert isinstance(client.reusable, property)
+    for name in public - {"reusable"}:
+        ours, theirs = parameters(getattr(client, name)), parameters(getattr(blocking.Client, name))
+        extra = [("content", inspect.Parameter.POSITIONAL_OR_KEYWORD, None)]
+        assert ours in (theirs, theirs + extra)  # the asynchronous run() takes content as well
