@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 
-_RELAY: Final = ServerConfig.relay("mx.example.org")
+_RELAY: Final = ServerConfig.relay("mx.example.org", ("example.org",))
 _CLIENT: Final = ClientConfig(hello_name="client.example.com")
 _UNLIMITED: Final = replace(_RELAY, limits=Limits(message=0, recipients=10**6, junk=10**6))
 

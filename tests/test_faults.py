@@ -90,13 +90,15 @@ SUBMISSION: Final = Kind(
     Password("user", "pencil"),
 )
 LMTP: Final = Kind(
-    "LMTP", ServerConfig.lmtp("mx.example"), ClientConfig("c.example", lmtp=True, chunk_size=40)
+    "LMTP",
+    ServerConfig.lmtp("mx.example", ("example.org", "example.com", "d.example", "f.example")),
+    ClientConfig("c.example", lmtp=True, chunk_size=40),
 )
 # No PIPELINING: a command at a time; and a reply a recipient after the data.
 PLAIN: Final = Kind(
     "PRDR, lock-step",
     replace(
-        ServerConfig.relay("mx.example"),
+        ServerConfig.relay("mx.example", ("example.org", "example.com", "d.example", "f.example")),
         offer=(extensions.CHUNKING, extensions.PRDR, extensions.ENHANCEDSTATUSCODES),
     ),
     ClientConfig("c.example", chunk_size=40),

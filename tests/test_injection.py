@@ -573,7 +573,7 @@ def replies(octets: bytes) -> list[Reply]:
     return found
 
 
-RELAY: Final = ServerConfig.relay("mx.example")
+RELAY: Final = ServerConfig.relay("mx.example", ("d.example",))
 QUESTIONS: Final = {
     "the greeting": b"",
     "EHLO": b"EHLO c.example\r\n",

@@ -67,7 +67,9 @@ from smtpwire.wire.value import replace
 
 ALICE: Final = Address.parse("alice@example.com")
 BOB: Final = Address.parse("bob@example.org")
-SERVER: Final = replace(ServerConfig.relay("mx.example.com"), starttls=True)
+SERVER: Final = replace(
+    ServerConfig.relay("mx.example.com", ("example.org", "example.com")), starttls=True
+)
 
 
 def _joined(
@@ -145,7 +147,9 @@ def test_an_equal_message_arrives(content: bytes, chunking: bool) -> None:
 
 
 def test_lmtp_replies_reach_their_recipients() -> None:
-    pair = _joined(ServerConfig.lmtp("mx.example.com"), ClientConfig(lmtp=True))
+    pair = _joined(
+        ServerConfig.lmtp("mx.example.com", ("example.org", "example.com")), ClientConfig(lmtp=True)
+    )
     rcpts = (Rcpt(BOB), Rcpt(ALICE))
     for command in (Mail(ALICE), *rcpts, Data()):
         pair.client.send(command)
@@ -309,7 +313,9 @@ class Sessions(RuleBasedStateMachine):
         in_flight=st.integers(1, 5),
     )
     def connect(self, lmtp: bool, chunk_size: int, pipelining: bool, in_flight: int) -> None:
-        server = ServerConfig.lmtp("mx.example.com") if lmtp else SERVER
+        server = (
+            ServerConfig.lmtp("mx.example.com", ("example.org", "example.com")) if lmtp else SERVER
+        )
         if not pipelining and not lmtp:
             server = replace(
                 server,

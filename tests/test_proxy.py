@@ -208,7 +208,7 @@ class Chain:
 
 PROXY: Final = replace(ServerConfig.relay("proxy.example"), limits=Limits(message=0))
 BEHIND: Final = replace(
-    ServerConfig.relay("mx.example"),
+    ServerConfig.relay("mx.example", ("example.org", "example.com")),
     offer=(*ServerConfig.relay("mx.example").offer, extensions.DSN, extensions.BINARYMIME),
     limits=Limits(message=100 * 1024 * 1024),
 )

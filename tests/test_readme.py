@@ -32,7 +32,6 @@ def serve(listener: socket.socket, delivered: list[tuple[Envelope, bytes]]) -> N
     with sock:
         names: dict[str, object] = {
             "sock": sock,
-            "is_local": lambda address: address.domain == "example.org",
             "deliver": lambda envelope, body: delivered.append((envelope, body)),
         }
         exec(compiled("server"), names)
@@ -114,7 +113,10 @@ def test_the_handler_of_the_readme() -> None:
 
     async def main() -> None:
         server = await names["start_server"](
-            names["session"], names["ServerConfig"].relay("mx.example.org"), "127.0.0.1", 0
+            names["session"],
+            names["ServerConfig"].relay("mx.example.org", ["example.org"]),
+            "127.0.0.1",
+            0,
         )
         port = server.sockets[0].getsockname()[1]
         await asyncio.to_thread(send, port)

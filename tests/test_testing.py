@@ -14,7 +14,9 @@ from smtpwire.wire.command import Data, Hello, Mail, Quit, Rcpt, StartTls
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
-CONFIG = replace(ServerConfig.relay("mx.example.com"), starttls=True)
+CONFIG = replace(
+    ServerConfig.relay("mx.example.com", ("example.org", "example.com")), starttls=True
+)
 
 
 def _pair() -> tuple[ClientConnection, ServerConnection]:

@@ -89,13 +89,16 @@ _SMALL: Final = Limits(
     trailing=32,
 )
 _OFFER: Final = (PIPELINING, EIGHTBITMIME, ENHANCEDSTATUSCODES, CHUNKING, BINARYMIME, SMTPUTF8)
+_LOCAL: Final = ("example.org", "example.com", "c.example", "d.example")
 _RELAY: Final = ServerConfig(
     host="mx.example.org",
+    local_domains=_LOCAL,
     offer=(*_OFFER, DSN, ETRN, EXPN, PRDR),
     starttls=True,
 )
 _SUBMISSION: Final = ServerConfig(
     host="mx.example.org",
+    local_domains=_LOCAL,
     profile=Profile.SUBMISSION,
     offer=(*_OFFER, DSN),
     leniency=ServerConfig.submission("mx").leniency,
@@ -112,8 +115,8 @@ _CONFIGS: Final = (
     replace(_RELAY, limits=_SMALL),
     _SUBMISSION,
     replace(_SUBMISSION, limits=_SMALL, require_tls=True),
-    ServerConfig.lmtp("mx.example.org"),
-    replace(ServerConfig.lmtp("mx.example.org"), limits=_SMALL),
+    ServerConfig.lmtp("mx.example.org", _LOCAL),
+    replace(ServerConfig.lmtp("mx.example.org", _LOCAL), limits=_SMALL),
     replace(_RELAY, line_endings=LineEndings.NORMALISE, offer=(*_OFFER, PRDR)),
     replace(_RELAY, line_endings=LineEndings.PRESERVE, offer=(PIPELINING,), check_chunks=False),
     replace(_RELAY, proxy=frozenset({_ADDRESS}), limits=_SMALL),

@@ -72,6 +72,7 @@ _OFFER: Final = (PIPELINING, EIGHTBITMIME, ENHANCEDSTATUSCODES, CHUNKING, BINARY
 _MANY: Final = Limits(errors=1000, junk=1000, authentications=1000, refused_recipients=1000)
 _RELAY: Final = ServerConfig(
     host="mx.example.org",
+    local_domains=("example.org",),
     offer=_OFFER,
     limits=_MANY,
     starttls=True,
@@ -90,10 +91,16 @@ _SERVICES: Final = (
     (_CLIENT, _RELAY),
     (_CLIENT, replace(_RELAY, offer=(CHUNKING, EIGHTBITMIME))),
     (replace(_CLIENT, limits=_SMALL), replace(_RELAY, limits=replace(_MANY, output=128))),
-    (replace(_CLIENT, lmtp=True), replace(ServerConfig.lmtp("mx.example.org"), limits=_MANY)),
+    (
+        replace(_CLIENT, lmtp=True),
+        replace(ServerConfig.lmtp("mx.example.org", ("example.org",)), limits=_MANY),
+    ),
     (
         replace(_CLIENT, lmtp=True, limits=_SMALL),
-        replace(ServerConfig.lmtp("mx.example.org"), limits=replace(_MANY, recipients=2)),
+        replace(
+            ServerConfig.lmtp("mx.example.org", ("example.org",)),
+            limits=replace(_MANY, recipients=2),
+        ),
     ),
     (_CLIENT, replace(_RELAY, limits=replace(_MANY, message=60, recipients=2))),
 )

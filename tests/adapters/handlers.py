@@ -91,6 +91,8 @@ def answer(session: Session, event: ServerEvent) -> None:
     match event:
         case Rcpt(address) if address.local_part == "nobody":
             conn.reply(Reply(550, "No such user here", "5.1.1"))
+        case Rcpt():
+            conn.reply(Reply(250, "Recipient OK", "2.1.5"))
         case PasswordLogin(password=password):
             conn.reply(Reply(235 if password == "secret" else 535, "So be it"))
         case SecretRequest():

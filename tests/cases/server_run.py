@@ -208,6 +208,8 @@ class _Application:
                 conn.reply(Reply(self._recipients[str(address)], "Refused"))
             case Rcpt() if given.reject_text:
                 conn.reply(Reply(550, given.reject_text, given.reject_enhanced))
+            case Rcpt():
+                conn.reply(Reply(250, "Recipient OK", "2.1.5"))
             case PasswordLogin(authcid, password) if given.credentials.get(authcid) == password:
                 conn.reply(Reply(235, "Welcome"))
             case SecretRequest(authcid=authcid):

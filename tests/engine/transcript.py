@@ -21,6 +21,7 @@ from smtpwire.engine.events import (
     ServerEvent,
 )
 from smtpwire.engine.need import Need, ServerNeed
+from smtpwire.engine.replies import DEFAULT_REPLIES, ReplyKind
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.server_core import ServerCore
@@ -28,7 +29,7 @@ from smtpwire.engine.state import State
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.testing import every_split
-from smtpwire.wire.command import Data
+from smtpwire.wire.command import Data, Rcpt
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request
 
@@ -37,8 +38,10 @@ Answer = Callable[[ServerConnection, Request], object]
 Given = Reply | tuple[Reply, ...] | Answer
 
 HOST: Final = "mx.example"
-RELAY: Final = ServerConfig.relay(HOST)
-LMTP: Final = ServerConfig.lmtp(HOST)
+DOMAINS: Final = ("d.example", "b.example")
+RELAY: Final = ServerConfig.relay(HOST, DOMAINS)
+LMTP: Final = ServerConfig.lmtp(HOST, DOMAINS)
+TAKEN: Final = DEFAULT_REPLIES[ReplyKind.RECIPIENT_OK]
 GREETING: Final = b"220 mx.example ESMTP\r\n"
 TLS: Final = TlsInfo("TLSv1.3", "TLS_AES_128_GCM_SHA256", verified=True)
 
@@ -47,8 +50,8 @@ ARRIVAL: Final = frozenset({ViolationKind.PIPELINING, ViolationKind.EARLY_TALK})
 
 
 def by_default(conn: ServerConnection, question: Request) -> None:
-    """The application that leaves everything to the engine."""
-    conn.reply()
+    """The application that takes mail for every domain, and leaves the rest to the engine."""
+    conn.reply(*[TAKEN] * isinstance(question, Rcpt))
 
 
 def wait(conn: ServerConnection, question: Request) -> None:
@@ -56,10 +59,10 @@ def wait(conn: ServerConnection, question: Request) -> None:
 
 
 def answers(given: Mapping[type[Request], Given]) -> Answer:
-    """An application with these answers, by question; the engine's default to all others."""
+    """An application with these answers, by question; :func:`by_default` to all others."""
 
     def answer(conn: ServerConnection, question: Request) -> None:
-        chosen = given.get(type(question), ())
+        chosen = given.get(type(question), by_default)
         if isinstance(chosen, Reply):
             conn.reply(chosen)
         elif isinstance(chosen, tuple):

@@ -248,6 +248,8 @@ def _answer(session: Session, event: ServerEvent) -> None:
             conn.reply(Reply(550, "No such user here", "5.1.1"))
         case Rcpt(address) if address.local_part == "reject4":
             conn.reply(Reply(450, "Not now", "4.2.0"))
+        case Rcpt():
+            conn.reply(Reply(250, "Recipient OK", "2.1.5"))
         case Vrfy():
             conn.reply(Reply(250, "<x@example.test>"))
         case Expn():

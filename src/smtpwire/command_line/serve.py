@@ -32,7 +32,7 @@ from smtpwire.extensions import (
 from smtpwire.extensions.future_release import FutureRelease
 from smtpwire.extensions.limits import ServerLimits
 from smtpwire.sasl import MECHANISMS, PasswordLogin, PlainPassword, SecretRequest
-from smtpwire.wire.command import Data
+from smtpwire.wire.command import Data, Rcpt
 from smtpwire.wire.received import received_header, with_protocol
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace
@@ -210,6 +210,8 @@ class _Printer:
                     self._say("--", f"message aborted: {event.reason.value}")
                 else:
                     self._conn.reply()
+            case Rcpt():
+                self._conn.reply(Reply(250, "Recipient OK", "2.1.5"))  # whoever: nothing is relayed
             case EndOfMessage():
                 self._conn.reply(*self._deliver(event))
             case PasswordLogin(authcid, password):

@@ -19,6 +19,7 @@ class ReplyKind(Enum):
     HELLO = "EHLO, HELO or LHLO accepted: the text of the first line"
     SENDER_OK = "MAIL accepted"
     RECIPIENT_OK = "RCPT accepted"
+    RELAYING_DENIED = "RCPT without a decision, for a domain that is not local"
     SEND_DATA = "DATA accepted"
     CHUNK_OK = "a chunk received"
     MESSAGE_OK = "a message accepted"
@@ -83,6 +84,7 @@ DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = Table(
         ReplyKind.HELLO: Reply(250, ""),
         ReplyKind.SENDER_OK: Reply(250, "Sender OK", "2.1.0"),
         ReplyKind.RECIPIENT_OK: Reply(250, "Recipient OK", "2.1.5"),
+        ReplyKind.RELAYING_DENIED: Reply(550, "Relaying denied", "5.7.1"),
         ReplyKind.SEND_DATA: Reply(354, "Go ahead"),
         ReplyKind.CHUNK_OK: Reply(250, "Octets received", "2.0.0"),
         ReplyKind.MESSAGE_OK: Reply(250, "Message accepted", "2.0.0"),

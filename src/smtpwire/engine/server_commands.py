@@ -279,6 +279,8 @@ class ServerCommands(ServerAuth):
 
     def _answer_rcpt(self, rcpt: Rcpt, replies: Replies) -> None:
         reply = self._one(replies, None, utf8=self._utf8) if replies else None
+        if reply is None and not self._is_ours(rcpt):
+            reply = self._text(ReplyKind.RELAYING_DENIED)
         if reply is None or reply.is_positive:
             self._state = self._state.commands["RCPT"]
             self._recipients.append(rcpt)
@@ -288,6 +290,13 @@ class ServerCommands(ServerAuth):
         self._say(reply, utf8=self._utf8)
         if not reply.is_positive:
             self._count_refused_recipient()
+
+    def _is_ours(self, rcpt: Rcpt) -> bool:
+        """Whether a default answer may take this recipient: it never relays for just anybody."""
+        if rcpt.address.domain in self._config.domains:
+            return True
+        identity = self._identity
+        return identity is not None and identity.mechanism != "ANONYMOUS"
 
     def _count_refused_recipient(self) -> None:
         self._refused_recipients += 1

@@ -35,6 +35,7 @@ from smtpwire.extensions import (
     Registry,
 )
 from smtpwire.sasl import MECHANISMS, Preparation, ServerFactory
+from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import VERBS, Auth, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
@@ -61,6 +62,9 @@ class ServerConfig:
     host: the name in the greeting and in EHLO's reply.
     aliases: more names and addresses by which clients know this service: DIGEST-MD5 fails for
         a client that means to talk to any other (RFC 2831 §2.1.2).
+    local_domains: domains and address literals whose mail this service takes: what is answered by
+        default to RCPT is 250 for these, for the bare Postmaster and once a client has
+        authenticated (not as ANONYMOUS), else 550 5.7.1. An application's own answer may be any.
     offer: extensions with their parameters, beyond those which follow from other fields: SIZE
         from ``limits``, STARTTLS from ``starttls``, AUTH from ``mechanisms``.
     registry: what is known at all; verbs in it that are not offered are answered 502.
@@ -87,14 +91,15 @@ class ServerConfig:
 
     Raises ValueError where fields contradict one another: an extension that the profile may not
     offer, that lacks one it requires or its parameters, a policy or a reply that cannot be, a
-    mechanism nobody knows, SCRAM without ``scram_secret``; and for an entry in a list of clients
-    that is neither an address nor a network.
+    mechanism nobody knows, SCRAM without ``scram_secret``; and for a local domain that is none, and
+    an entry in a list of clients that is neither an address nor a network.
     """
 
     __slots__ = ("__dict__",)  # for what follows from it, computed once
 
     host: str
     aliases: tuple[str, ...] = ()
+    local_domains: tuple[str, ...] = ()
     profile: Profile = Profile.RELAY
     offer: tuple[AnyExtension | Offered, ...] = _DEFAULT_OFFER
     registry: Registry = REGISTRY
@@ -124,9 +129,9 @@ class ServerConfig:
     listed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def relay(cls, host: str) -> Self:
+    def relay(cls, host: str, local_domains: Iterable[str] = ()) -> Self:
         """Port 25, between servers: nobody need authenticate (RFC 5321)."""
-        return cls(host=host)
+        return cls(host=host, local_domains=_several(local_domains))
 
     @classmethod
     def submission(cls, host: str) -> Self:
@@ -153,9 +158,9 @@ class ServerConfig:
         )
 
     @classmethod
-    def lmtp(cls, host: str) -> Self:
+    def lmtp(cls, host: str, local_domains: Iterable[str] = ()) -> Self:
         """Local delivery: LHLO, and a reply a recipient (RFC 2033)."""
-        return cls(host=host, profile=Profile.LMTP)
+        return cls(host=host, profile=Profile.LMTP, local_domains=_several(local_domains))
 
     def __post_init__(self) -> None:
         if not self.host or set(self.host) & set(" \r\n"):
@@ -169,8 +174,8 @@ class ServerConfig:
             raise ValueError(f"{', '.join(derived)}: offered by limits, starttls and mechanisms")
         self.check_offer(self.entries)
         self.check_mechanisms(self.mechanisms)
-        # Raise where a text or a parameter cannot be sent, and for what is no address.
-        self.octets, self.trust, self.plan_for(self._default_offer)
+        # Raise where a text or a parameter cannot be sent, and for what is no address or domain.
+        self.octets, self.trust, self.domains, self.plan_for(self._default_offer)
 
     def check_offer(self, entries: Mapping[str, AnyExtension]) -> None:
         """Raise ValueError where these extensions may not be offered, or not together."""
@@ -219,6 +224,14 @@ class ServerConfig:
     def octets(self) -> Mapping[ReplyKind, bytes]:
         """The same, serialised."""
         return {kind: serialise(reply, self.enhanced) for kind, reply in self.texts.items()}
+
+    @cached_property
+    def domains(self) -> frozenset[str]:
+        """The domains of ``local_domains`` as addresses have them; "" is the bare Postmaster's.
+
+        RFC 5321 §4.5.1: mail for him is always taken.
+        """
+        return frozenset(("", *map(_domain, _several(self.local_domains))))
 
     @cached_property
     def open_verbs(self) -> frozenset[bytes]:
@@ -304,6 +317,19 @@ class ServerConfig:
             for keyword, entry in self.entries.items()
         ]
         return Offer((*offered, SIZE(self.limits.message), STARTTLS(True), AUTH(self.mechanisms)))
+
+
+def _several(domains: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(domains, str):
+        raise ValueError(f"local_domains takes several domains, not one string: {domains!r}")
+    return tuple(domains)
+
+
+def _domain(domain: str) -> str:
+    try:
+        return Address.parse(f"postmaster@{domain}").domain
+    except ValueError as error:
+        raise ValueError(f"local_domains: {domain!r} is no domain ({error})") from None
 
 
 def complete(reply: Reply) -> Reply:
