@@ -255,7 +255,7 @@ def written_address(address: Address) -> bytes:
 def _written_unusual(address: Address) -> bytes:
     octets = str(address).encode()
     if _parse_whole(octets) != address:
-        raise PathError("the address would be read as another one (RFC 5321 §4.1.2)")
+        raise ValueError("the address would be read as another one (RFC 5321 §4.1.2)")
     return octets
 
 
