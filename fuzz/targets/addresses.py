@@ -59,6 +59,8 @@ def _check_path(octets: bytes, *, utf8: bool, lenient: bool, postmaster: bool) -
 def _check_address(address: Address) -> None:
     written = str(address)
     assert all(ord(letter) >= 32 and not 127 <= ord(letter) < 160 for letter in written)
+    assert ">" not in written
+    assert Address.parse(written) == address
     assert address.domain == address.domain.encode().lower().decode() or address.is_literal
     # Long ones can become longer when quoted, so they are read without a limit.
     again = parse_path(
