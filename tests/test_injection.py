@@ -6,7 +6,7 @@ an octet leaves, or is sent as one line which the other side reads as the same v
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from tests.engine.client_dialogue import ALICE, BOB, VERIFIED
@@ -80,6 +80,7 @@ from smtpwire.sasl import (
     server_mechanism,
 )
 from smtpwire.testing import drain, every_split
+from smtpwire.wire.address import proven_address
 from smtpwire.wire.command import parse_command
 from smtpwire.wire.ehlo import parse_ehlo
 from smtpwire.wire.parameter import Given
@@ -206,6 +207,12 @@ COMMANDS: Final[dict[str, Callable[[str], Command]]] = {
     "tagged literal": lambda text: Mail(Address("a", f"[tag:{text}]")),
     "the path as it came": lambda text: Mail(Address("a", "b.example", text)),
     "forward-path": lambda text: Rcpt(Address(text, "example.com")),
+    "a local-part that nobody checked": lambda text: Mail(proven_address(text, "example.com", "")),
+    "a domain that nobody checked": lambda text: Mail(proven_address("a", text, "")),
+    "a forward-path that nobody checked": lambda text: Rcpt(
+        proven_address(text, "example.com", "a@example.com")
+    ),
+    "the EHLO verb": lambda text: Hello("c.example", cast("Any", text)),
     "ENVID": lambda text: _mail(parameters.ENVID, text),
     "AUTH=": lambda text: _mail(parameters.AUTH, Address(text, "example.com")),
     "SUBMITTER": lambda text: _mail(parameters.SUBMITTER, Address(text, "example.com")),
@@ -257,7 +264,14 @@ COMMANDS: Final[dict[str, Callable[[str], Command]]] = {
     "a verb's typed argument": lambda text: X_VERB(text),
 }
 INSIDE: Final = frozenset(
-    {"forward-path", "ORCPT's type", "ORCPT", "ORCPT in UTF-8", "a parameter that nobody made"}
+    {
+        "forward-path",
+        "a forward-path that nobody checked",
+        "ORCPT's type",
+        "ORCPT",
+        "ORCPT in UTF-8",
+        "a parameter that nobody made",
+    }
 )
 
 NEVER_SENT: Final = frozenset({"the path as it came"})
@@ -352,6 +366,11 @@ def test_operations_refuse_before_an_octet_leaves() -> None:
             assert octets.startswith(b"MAIL FROM:<")
             assert all(read(line) for line in octets.split(b"\r\n")[:-1])
             assert octets.count(b"\r\n") == octets.count(b"\n") == octets.count(b"\r") <= 3
+    for route in ("@y.example:b@x.example", "@y.example,@z.example:b@x.example"):
+        conn = greeted()
+        with pytest.raises(ValueError, match="no source route"):
+            next(send_mail(conn, "a@example.com", [route], b"x\r\n"))
+        assert conn.data_to_send() == b""
     for text in hostile("c.example"):
         conn = ClientConnection(ClientConfig(text))
         conn.receive_data(b"220 mx.example\r\n")

@@ -382,7 +382,10 @@ class Leniency:
     odd_hello_names: bool = False
     """EHLO names with underscores and the like; never blanks or controls."""
     odd_addresses: bool = False
-    """Dots at the ends or in a row in a local-part, underscores in a domain."""
+    """Dots at the ends or in a row in a local-part, underscores in a domain.
+
+    A client writes such a local-part in quotes.
+    """
 
 
 @final
