@@ -372,15 +372,13 @@ def test_operations_refuse_before_an_octet_leaves() -> None:
             next(send_mail(conn, "a@example.com", [route], b"x\r\n"))
         assert conn.data_to_send() == b""
     for text in hostile("c.example"):
-        conn = ClientConnection(ClientConfig(text))
-        conn.receive_data(b"220 mx.example\r\n")
-        opening = open_session(conn)
         try:
-            next(opening)
-        except LocalProtocolError:
-            assert conn.data_to_send() == b""
-        else:
-            assert isinstance(read(conn.data_to_send()[:-2]), Hello)
+            conn = ClientConnection(ClientConfig(text))
+        except ValueError:
+            continue
+        conn.receive_data(b"220 mx.example\r\n")
+        next(open_session(conn))
+        assert isinstance(read(conn.data_to_send()[:-2]), Hello)
     for text in hostile("bob"):
         conn = greeted()
         try:

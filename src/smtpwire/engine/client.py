@@ -19,6 +19,7 @@ from smtpwire.engine.events import (
     Envelope,
     Identity,
     Peer,
+    proven_envelope,
 )
 from smtpwire.engine.flight import (
     AUTH,
@@ -368,7 +369,7 @@ class ClientConnection(ClientReplies):
     @property
     def envelope(self) -> Envelope | None:
         """The open transaction with its accepted recipients."""
-        return None if self._mail is None else Envelope(self._mail, tuple(self._accepted))
+        return None if self._mail is None else proven_envelope(self._mail, tuple(self._accepted))
 
     @property
     def extensions(self) -> Offer:

@@ -9,18 +9,23 @@ from smtpwire.engine.security import Security
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.extensions import REGISTRY, Offer, Registry
 from smtpwire.sasl import Preparation
+from smtpwire.wire.checked import check_port
+from smtpwire.wire.command import Hello
+from smtpwire.wire.octets import CONTROLS
 from smtpwire.wire.value import field, value
 
 __all__ = ["ClientConfig"]
 
 
 @final
-@value
+@value(checked=True)
 class ClientConfig:
     """What a client says of itself, how it means to be protected, and its bounds.
 
     ``hello_name``: a domain or address literal (RFC 5321 §4.1.4). ``host`` and ``port``: the
-    dialled name, for SASL and for what verified TLS is compared with.
+    dialled name, for SASL and for what verified TLS is compared with. Raises ValueError for a
+    ``hello_name`` that EHLO cannot carry, a ``host`` with blanks or controls, a port beyond 65535,
+    a chunk of no octets.
     """
 
     hello_name: str = "[127.0.0.1]"
@@ -43,3 +48,11 @@ class ClientConfig:
     """Let PLAIN, LOGIN and bearer tokens go where anybody may read or receive them."""
     requiretls_without_verified_tls: bool = False
     """Let MAIL REQUIRETLS go over TLS that does not prove the server (RFC 8689 §4.2.1 forbids)."""
+
+    def __post_init__(self) -> None:
+        bytes(Hello(self.hello_name))  # raises where that is no name
+        if " " in self.host or CONTROLS.search(self.host):
+            raise ValueError(f"ClientConfig.host is {self.host!r}: pass a host's name or address")
+        check_port("ClientConfig.port", self.port)
+        if self.chunk_size < 1:
+            raise ValueError(f"ClientConfig.chunk_size is {self.chunk_size}: pass 1 or more")

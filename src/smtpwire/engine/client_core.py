@@ -43,6 +43,7 @@ from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import Offer
 from smtpwire.wire.body import DotEncoder
+from smtpwire.wire.checked import checked
 from smtpwire.wire.command import (
     NO_PARAMETERS,
     Command,
@@ -136,7 +137,9 @@ class ClientCore:
         tls: TlsInfo | None = None,
         peer: Peer | None = None,
     ) -> None:
-        config = ClientConfig() if config is None else config
+        config = ClientConfig() if config is None else checked("config", config, ClientConfig)
+        checked("tls", tls, TlsInfo | None)
+        checked("peer", peer, Peer | None)
         self.trace: Trace | None = None
         """Called with the direction and the octets, secrets redacted, after they took effect."""
         self._config = config

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
 from smtpwire.engine.violation import ProtocolViolation
 from smtpwire.extensions import Offer
@@ -21,6 +22,7 @@ from smtpwire.sasl.questions import (
     TokenLogin,
 )
 from smtpwire.wire.address import Address
+from smtpwire.wire.checked import check_port
 from smtpwire.wire.command import (
     Auth,
     Command,
@@ -69,6 +71,7 @@ __all__ = [
     "ServerEvent",
     "ServiceClosing",
     "Unanswered",
+    "proven_envelope",
 ]
 
 
@@ -112,13 +115,14 @@ class Closed:
 
 
 @final
-@value
+@value(checked=True)
 class Peer:
     """Who is at the other end, as far as the adapter, PROXY or XCLIENT told.
 
     Empty strings and 0 are "not known". ``proxy`` is the PROXY header, if there was one. IP
     addresses are in their one spelling (:func:`~smtpwire.wire.ip.canonical_ip`), however the
     socket spells them, so that texts can be compared.
+    Raises ValueError for a port beyond 65535.
     """
 
     address: str = ""
@@ -134,6 +138,8 @@ class Peer:
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", one_spelling(self.address))
         object.__setattr__(self, "destination_address", one_spelling(self.destination_address))
+        check_port("Peer.port", self.port)
+        check_port("Peer.destination_port", self.destination_port)
 
     def behind(self, header: ProxyHeader) -> Peer:
         """Whom the proxy at this address speaks for; itself, by LOCAL and UNKNOWN."""
@@ -152,7 +158,7 @@ class Peer:
 
 
 @final
-@value
+@value(checked=True)
 class Envelope:
     """A transaction: MAIL and the accepted RCPTs with their parameters (RFC 5321 §2.3.1)."""
 
@@ -168,6 +174,21 @@ class Envelope:
     def forward_paths(self) -> tuple[Address, ...]:
         """The recipients, in order, duplicates kept."""
         return tuple(rcpt.address for rcpt in self.recipients)
+
+
+def proven_envelope(mail: Mail, recipients: tuple[Rcpt, ...]) -> Envelope:
+    """Make the Envelope of what the engine has read itself; nothing is checked."""
+    envelope = object.__new__(Envelope)
+    _set_mail(envelope, mail)
+    _set_recipients(envelope, recipients)
+    return envelope
+
+
+# The slots' own setters: a frozen class leaves no others.
+_set_mail: Final[Callable[[Envelope, Mail], None]] = Envelope.__dict__["mail"].__set__
+_set_recipients: Final[Callable[[Envelope, tuple[Rcpt, ...]], None]] = Envelope.__dict__[
+    "recipients"
+].__set__
 
 
 @final

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from smtpwire.wire.value import value
 
 __all__ = ["Limits"]
 
+# With 0 of these nothing would ever come through.
+_NEVER_ZERO: Final = frozenset(
+    {
+        "command_line",
+        "sasl_line",
+        "recipients",
+        "backlog",
+        "output",
+        "reply_line",
+        "reply_lines",
+        "reply",
+        "flight",
+        "in_flight",
+    }
+)
+
 
 @final
-@value
+@value(checked=True)
 class Limits:
     """How much of anything a connection takes before it answers, refuses or closes.
 
     Octets unless said otherwise. RFC 5321 §4.5.3.1 gives floors for most; the defaults keep to
-    them and bound everything a peer could grow.
+    them and bound everything a peer could grow. Raises ValueError for less than 0, and for
+    0 where nothing would ever come through.
     """
 
     command_line: int = 512
@@ -61,3 +78,9 @@ class Limits:
     """Octets of commands a client has in flight (RFC 2920 §3.1: the window)."""
     in_flight: int = 64
     """Commands a client has in flight."""
+
+    def __post_init__(self) -> None:
+        for name in self.__match_args__:
+            least = 1 if name in _NEVER_ZERO else 0
+            if getattr(self, name) < least:
+                raise ValueError(f"Limits.{name} is {getattr(self, name)}: pass {least} or more")

@@ -14,6 +14,7 @@ from smtpwire.engine.events import (
     Identity,
     Peer,
     ServerRequest,
+    proven_envelope,
 )
 from smtpwire.engine.need import NEED_REPLY
 from smtpwire.engine.offering import restricted
@@ -325,7 +326,7 @@ class ServerConnection(ServerCommands):
     @property
     def envelope(self) -> Envelope | None:
         """The transaction so far; None outside one."""
-        return None if self._mail is None else Envelope(self._mail, tuple(self._recipients))
+        return None if self._mail is None else proven_envelope(self._mail, tuple(self._recipients))
 
     @property
     def hello(self) -> Hello | None:

@@ -10,8 +10,8 @@ from smtpwire.engine.events import (
     Aborted,
     BodyChunk,
     EndOfMessage,
-    Envelope,
     MessageAborted,
+    proven_envelope,
 )
 from smtpwire.engine.incoming import IncomingBody
 from smtpwire.engine.need import NEED_DATA, NEED_WRITE
@@ -242,7 +242,7 @@ class ServerBody(ServerCore):
             return None
         body.open = False
         mail: Mail = self._mail  # type: ignore[assignment]  # a body belongs to a transaction
-        envelope = Envelope(mail, tuple(self._recipients))
+        envelope = proven_envelope(mail, tuple(self._recipients))
         self._owed = 1 if not self._lmtp and not self._prdr else self._replies_after_body()
         return self._ask(EndOfMessage(envelope, body.size, body.canonical))
 

@@ -53,7 +53,7 @@ _DERIVED: Final = frozenset({SIZE.keyword, STARTTLS.keyword, AUTH.keyword})
 
 
 @final
-@value(kw_only=True)
+@value(kw_only=True, checked=True)
 class ServerConfig:
     """A service: one value for all its connections. Make variants with ``smtpwire.replace``.
 

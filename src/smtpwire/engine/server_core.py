@@ -37,6 +37,7 @@ from smtpwire.extensions import (
     Burl,
     Profile,
 )
+from smtpwire.wire.checked import checked
 from smtpwire.wire.command import (
     PLAIN_LINE,
     VERBS,
@@ -183,6 +184,10 @@ class ServerCore:
         peer: Peer | None = None,
         reply_suffix: str = "",
     ) -> None:
+        checked("config", config, ServerConfig)
+        checked("tls", tls, TlsInfo | None)
+        checked("peer", peer, Peer | None)
+        checked("reply_suffix", reply_suffix, str)
         if config.profile is Profile.SUBMISSIONS and tls is None:
             raise ValueError("this profile has TLS from the first octet: give tls= (RFC 8314 §3.3)")
         if reply_suffix:

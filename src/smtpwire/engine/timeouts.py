@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from smtpwire.wire.value import value
 
 __all__ = ["Timeout", "Timeouts"]
 
+_MOST: Final = 1e9  # 31 years: what every clock and system call can still count
+
 
 @final
-@value
+@value(checked=True)
 class Timeouts:
-    """Seconds, by what is waited for. RFC 5321 §4.5.3.2 gives the figures where it has any."""
+    """Seconds, by what is waited for. RFC 5321 §4.5.3.2 gives the figures where it has any.
+
+    Raises ValueError for what is no time: 0, less, more than 31 years, infinity, NaN.
+    """
 
     greeting: float = 300.0
     """Client: the 220 (§4.5.3.2.1)."""
@@ -38,6 +43,12 @@ class Timeouts:
     other figures bound how long a peer may do nothing, and one that dribbles commands or blocks of
     a body can stay for ever. RFC 5321 has no figure; a large message over a slow line takes an hour
     or more."""
+
+    def __post_init__(self) -> None:
+        for name in self.__match_args__:
+            seconds = getattr(self, name)
+            if not 0 < seconds <= _MOST:  # NaN is neither
+                raise ValueError(f"Timeouts.{name} is {seconds}: pass seconds, more than 0")
 
 
 @final

@@ -11,7 +11,7 @@ __all__ = ["PeerCertificate", "TlsInfo"]
 
 
 @final
-@value
+@value(checked=True)
 class PeerCertificate:
     """The peer's certificate, given only where its chain was verified.
 
@@ -23,7 +23,7 @@ class PeerCertificate:
 
 
 @final
-@value
+@value(checked=True)
 class TlsInfo:
     """The facts of a finished handshake.
 

@@ -25,7 +25,7 @@ class ByMode(Enum):
 
 
 @final
-@value
+@value(checked=True)
 class DeliverBy:
     """``seconds`` from now, by RETURN at least 1; ``trace``: tell of hops that cannot (§4)."""
 

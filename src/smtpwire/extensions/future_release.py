@@ -23,7 +23,7 @@ __all__ = [
 
 
 @final
-@value
+@value(checked=True)
 class FutureRelease:
     """The longest a server keeps messages: for ``interval`` seconds, and ``until`` when (§3)."""
 

@@ -13,7 +13,7 @@ __all__ = ["LIMITS", "ServerLimits"]
 
 
 @final
-@value
+@value(checked=True)
 class ServerLimits:
     """What a server limits; None: not told. Refused commands count too (RFC 9422 §4)."""
 

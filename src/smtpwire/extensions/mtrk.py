@@ -15,7 +15,7 @@ __all__ = ["MTRK", "MTRK_PARAMETER", "Mtrk"]
 
 
 @final
-@value
+@value(checked=True)
 class Mtrk:
     """``certifier``: in base64, what proves a later question's right; ``timeout``: seconds.
 

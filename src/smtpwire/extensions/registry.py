@@ -106,7 +106,7 @@ def no_parameter(offered: bool) -> str:
 
 
 @final
-@value
+@value(checked=True)
 class Extension(AnyExtension, Generic[P]):
     """One extension: everything the house knows of it.
 
@@ -298,7 +298,7 @@ Check: TypeAlias = Callable[[Offer, Parameters], CommandError | None]
 
 
 @final
-@value
+@value(checked=True)
 class Registry:
     """The extensions known to one side: what it can read in an offer, and which verbs it knows.
 

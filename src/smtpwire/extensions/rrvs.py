@@ -25,7 +25,7 @@ class NoSupport(Enum):
 
 
 @final
-@value
+@value(checked=True)
 class Rrvs:
     """``since``: an aware datetime, taken to the second (RFC 7293 §3.1)."""
 

@@ -11,7 +11,7 @@ is handed on untouched where there are none.
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
+from enum import Enum
 from io import IncrementalNewlineDecoder
 from typing import Final, Literal
 
@@ -28,15 +28,15 @@ __all__ = [
 class LineEndings(Enum):
     """What to do with a CR or LF that is not part of CRLF. It never ends a line or a message."""
 
-    REJECT = auto()
+    REJECT = "reject"
     """Refuse the message, "even in the name of robustness" (RFC 5321 §4.1.1.4), but only at its
     true end: stopping early would lose the place in the stream."""
 
-    NORMALISE = auto()
+    NORMALISE = "normalise"
     """Make it a CRLF, after the dots have been dealt with. A line with one dot may arise; it is
     content, and is stuffed when the message is sent on."""
 
-    PRESERVE = auto()
+    PRESERVE = "preserve"
     """Hand it through."""
 
 

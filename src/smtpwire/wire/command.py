@@ -313,7 +313,7 @@ class AnyVerb:
 
 
 @final
-@value
+@value(checked=True)
 class Verb(AnyVerb, Generic[T]):
     """A verb that an extension brings: its name and the two directions of its argument's grammar.
 
@@ -368,7 +368,7 @@ class ExtensionCommand(Request, Command):
 
 
 @final
-@value
+@value(checked=True)
 class Leniency:
     """What is taken beyond the grammar, each by name; all off is RFC 5321 to the letter.
 

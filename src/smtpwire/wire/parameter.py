@@ -64,7 +64,7 @@ class Given:
 
 
 @final
-@value
+@value(checked=True)
 class Parameter(AnyParameter, Generic[T]):
     """A parameter of MAIL or RCPT: its keyword and the two directions of its value's grammar.
 

@@ -7,9 +7,12 @@ for every command, and ``dataclasses`` alone costs more to import than the whole
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import wraps
 from operator import attrgetter
 from typing import Any, Final, TypeVar, dataclass_transform, final, overload
+
+from smtpwire.wire.checked import check_field, known_names
 
 __all__ = ["Request", "field", "replace", "value"]
 
@@ -65,24 +68,26 @@ def field(
 @overload
 def value(cls: type[C], /) -> type[C]: ...
 @overload
-def value(*, kw_only: bool = False) -> Callable[[type[C]], type[C]]: ...
+def value(*, kw_only: bool = False, checked: bool = False) -> Callable[[type[C]], type[C]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(
-    cls: type[C] | None = None, /, *, kw_only: bool = False
+    cls: type[C] | None = None, /, *, kw_only: bool = False, checked: bool = False
 ) -> type[C] | Callable[[type[C]], type[C]]:
     """Make a class a frozen, slotted value: fields from annotations, equality by value.
 
-    ``kw_only``: its constructor takes keywords only. A class that declares
+    ``kw_only``: its constructor takes keywords only. ``checked``: each field is checked against its
+    annotation, as ``wire.checked`` has it, and a misspelt keyword names the nearest: for what
+    applications make, once for many connections. A class that declares
     ``__slots__ = ("__dict__",)`` may have cached properties. What the class defines itself
     (``__repr__``, ``__eq__`` …) stays; ``__post_init__`` is called last by the constructor.
     Write ``@final`` above the decorator: type checkers see finality only where it stands.
     """
     if cls is None:
-        return lambda cls: _make(cls, kw_only)
-    return _make(cls, kw_only)
+        return lambda cls: _make(cls, kw_only, checked)
+    return _make(cls, kw_only, checked)
 
 
-def _make(cls: type[C], kw_only: bool) -> type[C]:
+def _make(cls: type[C], kw_only: bool, checked: bool) -> type[C]:
     own = dict(cls.__dict__)
     fields = {
         name: _field(own.pop(name, _MISSING), kw_only)
@@ -99,7 +104,7 @@ def _make(cls: type[C], kw_only: bool) -> type[C]:
     made: Any = type(cls.__name__, cls.__bases__, own)
     made.__qualname__ = cls.__qualname__
     if "__init__" not in own and (fields or hasattr(cls, "__post_init__")):
-        made.__init__ = _Constructor(fields)
+        made.__init__ = _Constructor(fields, checked)
     result: type[C] = made
     return result
 
@@ -115,18 +120,20 @@ def _field(default: object, kw_only: bool) -> _Field:
 class _Constructor:
     """``__init__``, written when it is first wanted: most classes of an import are never called."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_checked", "_fields")
 
-    def __init__(self, fields: dict[str, _Field]) -> None:
+    def __init__(self, fields: dict[str, _Field], checked: bool) -> None:
         self._fields = fields
+        self._checked = checked
 
     def __get__(self, item: object, cls: type) -> object:
         made: Any = cls
-        made.__init__ = _written(cls, self._fields)
+        written = _written(cls, self._fields, self._checked)
+        made.__init__ = _strict(cls, written, self._fields) if self._checked else written
         return made.__init__ if item is None else made.__init__.__get__(item, cls)
 
 
-def _written(cls: type, fields: dict[str, _Field]) -> Callable[..., None]:
+def _written(cls: type, fields: dict[str, _Field], checked: bool) -> Callable[..., None]:
     """Write ``__init__``: the slots' own setters go past ``__setattr__``, which refuses."""
     known: dict[str, object] = {"missing": _MISSING}
     arguments, body = ["self"], list[str]()
@@ -141,6 +148,13 @@ def _written(cls: type, fields: dict[str, _Field]) -> Callable[..., None]:
             known[f"factory_{name}"] = item.factory
             argument = f"{name}=missing"
             given = f"factory_{name}() if {name} is missing else {name}"
+        if checked:
+            annotation = cls.__annotations__[name]
+            where = f"{cls.__qualname__}.{name}"
+            known[f"check_{name}"] = check_field(where, annotation, cls.__module__)
+            given = f"check_{name}({given})"
+            if item.default is not _MISSING:
+                given = f"{name} if {name} is default_{name} else {given}"
         (keywords if item.kw_only else arguments).append(argument)
         body.append(f"    set_{name}(self, {given})")
     if hasattr(cls, "__post_init__"):
@@ -153,6 +167,19 @@ def _written(cls: type, fields: dict[str, _Field]) -> Callable[..., None]:
     constructor.__qualname__ = f"{cls.__qualname__}.__init__"
     result: Callable[..., None] = constructor
     return result
+
+
+def _strict(
+    cls: type, written: Callable[..., None], fields: Collection[str]
+) -> Callable[..., None]:
+    """The constructor of a checked class: Python's own TypeError names no nearest keyword."""
+
+    @wraps(written)
+    def construct(self: object, /, *arguments: object, **given: object) -> None:
+        known_names(cls.__qualname__, given, fields)
+        written(self, *arguments, **given)
+
+    return construct
 
 
 def _methods(cls: type, fields: dict[str, _Field]) -> dict[str, object]:
@@ -176,6 +203,7 @@ def _methods(cls: type, fields: dict[str, _Field]) -> dict[str, object]:
         return _rebuilt, (type(self), tuple(getattr(self, item) for item in fields))
 
     def replaced(self: object, /, **changes: object) -> object:
+        known_names(name, changes, fields)
         given = {item: getattr(self, item) for item in fields}
         return type(self)(**given | changes)
 

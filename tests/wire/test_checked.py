@@ -1,0 +1,207 @@
+"""Fields and arguments are checked against their annotations: what is taken, what is said."""
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, final
+
+import pytest
+
+from smtpwire.wire.checked import check_field, check_port, checked, known_names
+from smtpwire.wire.value import replace, value
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+T = TypeVar("T")
+
+
+class Colour(Enum):
+    RED = "red"
+    GREEN = "green"
+
+
+class Numbered(Enum):
+    ONE = 1
+
+
+class Letter(Enum):
+    A = "alpha"
+    B = "beta"
+    C = "gamma"
+    D = "delta"
+    E = "epsilon"
+    F = "zeta"
+    G = "eta"
+    H = "theta"
+    I = "iota"  # noqa: E741 - the alphabet's
+    J = "kappa"
+
+
+class Shape(Protocol):
+    sides: int
+
+
+@final
+@value(checked=True)
+class Paint(Generic[T]):
+    colour: Colour
+    size: int = 1
+    "A number."
+    mixed: "tuple[Colour, ...]" = ()
+    price: "Decimal | None" = None
+    content: "T | None" = None
+
+
+def names() -> Iterator[str]:
+    yield "a"
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "taken"),
+    [
+        (Colour, Colour.RED, Colour.RED),
+        (Colour, "red", Colour.RED),
+        (Numbered, Numbered.ONE, Numbered.ONE),
+        (int, 3, 3),
+        (float, 3, 3),
+        (float, 3.5, 3.5),
+        (bool, True, True),
+        (str, "x", "x"),
+        (bytes, b"x", b"x"),
+        (str | None, None, None),
+        (Colour | None, "green", Colour.GREEN),
+        (str | Colour, "green", Colour.GREEN),
+        (Colour | str, "blue", "blue"),
+        (tuple[str, ...], ["a", "b"], ("a", "b")),
+        (tuple[str, ...], names(), ("a",)),
+        (tuple[Colour, ...], ("red",), (Colour.RED,)),
+        (tuple[str, int], ("a", 1), ("a", 1)),
+        (tuple[tuple[str, int], ...], [("a", 1)], (("a", 1),)),
+        (frozenset[Colour], ["red", Colour.RED], frozenset({Colour.RED})),
+        (frozenset[str], set("ab"), frozenset("ab")),
+        (Mapping[Colour, int], {"red": 1}, {Colour.RED: 1}),
+        (Literal["a", "b"], "b", "b"),
+        (Callable[[str], int], len, len),
+        (list[int], [1], [1]),
+        (object, 1, 1),
+        (Any, 1, 1),
+        (Shape, 1, 1),
+    ],
+)
+def test_what_is_taken(kind: Any, given: object, taken: object) -> None:
+    found = checked("it", given, kind)
+    assert (found, type(found)) == (taken, type(taken))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (Colour, 1, "it is an int: pass a Colour ('red' or 'green')"),
+        (Colour, Numbered.ONE, "it is a Numbered: pass a Colour ('red' or 'green')"),
+        (Numbered, 1, "it is an int: pass a Numbered"),
+        (int, "3", "it is a str: pass an int"),
+        (int, True, "it is a bool: pass an int"),
+        (int, 3.0, "it is a float: pass an int"),
+        (float, False, "it is a bool: pass a float"),
+        (bool, 1, "it is an int: pass a bool"),
+        (str, b"secret", "it is bytes: pass a str"),
+        (bytes, bytearray(b"secret"), "it is a bytearray: pass bytes"),
+        (str, None, "it is None: pass a str"),
+        (str | None, 1, "it is an int: pass a str or None"),
+        (tuple[str, ...], "secret", "it is a str: pass a tuple of str"),
+        (tuple[str, ...], b"secret", "it is bytes: pass a tuple of str"),
+        (tuple[str, ...], {"a": 1}, "it is a dict: pass a tuple of str"),
+        (tuple[str, ...], {"a"}, "it is a set: pass a tuple of str"),
+        (tuple[str, ...], 1, "it is an int: pass a tuple of str"),
+        (tuple[str, ...], ["a", 1], "it is a tuple with an int: pass a tuple of str"),
+        (tuple[str, int], ("a",), "it is a tuple: pass a tuple (str, int)"),
+        (tuple[str, int], ["a", 1], "it is a list: pass a tuple (str, int)"),
+        (frozenset[str], "secret", "it is a str: pass a frozenset of str"),
+        (frozenset[str], 1, "it is an int: pass a frozenset of str"),
+        (frozenset[str], [1], "it is a set with an int: pass a frozenset of str"),
+        (Mapping[str, int], [("a", 1)], "it is a list: pass a mapping from str to int"),
+        (Mapping[str, int], {1: 1}, "it is a mapping with an int: pass a mapping from str to int"),
+        (Mapping[str, int], {"a": ""}, "it is a mapping with a str: pass a mapping from str to int"),
+        (Literal["a"], 1, "it is an int: pass 'a'"),
+        (Callable[[str], int], "len", "it is a str: pass a callable"),
+    ],
+)  # fmt: skip
+def test_a_wrong_type_is_a_type_error_that_does_not_show_it(
+    kind: Any, given: object, said: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        checked("it", given, kind)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (Colour, "rde", "it is 'rde': pass a Colour ('red' or 'green')"),
+        (Colour | None, "RED", "it is 'RED': pass a Colour ('red' or 'green') or None"),
+        (Numbered, "ONE", "it is 'ONE': pass a Numbered"),
+        (Letter, "gama", "it is 'gama': pass a Letter; did you mean 'gamma'?"),
+        (Letter, "?", "it is '?': pass a Letter"),
+        (Literal["a", "b", "c"], "d", "it is 'd': pass 'a', 'b' or 'c'"),
+        (
+            tuple[Colour, ...],
+            ["red", "blue"],
+            "it is a tuple with 'blue': pass a tuple of Colour ('red' or 'green')",
+        ),
+        (
+            Mapping[Letter, int],
+            {"gama": 1},
+            "it is a mapping with 'gama': pass a mapping from Letter to int; did you mean 'gamma'?",
+        ),
+    ],
+)
+def test_a_word_that_no_member_has_is_a_value_error(kind: Any, given: object, said: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        checked("it", given, kind)
+    assert str(caught.value) == said
+
+
+def test_fields_are_checked_by_the_constructor_and_by_replace() -> None:
+    paint = Paint[str](Colour.RED, mixed=("green",))  # type: ignore[arg-type]  # what is tested
+    assert paint.mixed == (Colour.GREEN,)
+    wrong: Any = "1"
+    with pytest.raises(TypeError, match=r"^Paint\.size is a str: pass an int$"):
+        Paint[str](Colour.RED, wrong)
+    with pytest.raises(TypeError, match=r"^Paint\.size is a str: pass an int$"):
+        replace(paint, size="1")
+
+
+def test_a_class_that_is_not_loaded_is_known_by_its_name() -> None:
+    class Decimal:
+        pass
+
+    given: Any = Decimal()
+    assert Paint[str](Colour.RED, price=given).price is given
+    with pytest.raises(TypeError, match=r"^Paint\.price is an int: pass a Decimal or None$"):
+        replace(Paint[str](Colour.RED), price=1)
+
+
+def test_a_misspelt_keyword_names_the_nearest() -> None:
+    wrong: dict[str, Any] = {"color": Colour.RED}
+    said = r"^Paint has no 'color'; did you mean 'colour'\?$"
+    with pytest.raises(TypeError, match=said):
+        Paint[str](**wrong)
+    with pytest.raises(TypeError, match=said):
+        replace(Paint[str](Colour.RED), **wrong)
+    with pytest.raises(TypeError, match=r"^send has no 'xyz'$"):
+        known_names("send", ["size", "xyz"], ["size", "body"])
+
+
+def test_an_annotation_as_text_is_that_of_its_module() -> None:
+    check = check_field("it", "tuple[Colour, ...]", __name__)
+    assert check(["red"]) == (Colour.RED,)
+    with pytest.raises(TypeError, match="pass a tuple of Colour"):
+        check("red")
+
+
+def test_ports() -> None:
+    for port in (0, 25, 65535):
+        check_port("port", port)
+    for port in (-1, 65536, 80025):
+        with pytest.raises(ValueError, match=rf"^port is {port}: pass 0 to 65535$"):
+            check_port("port", port)
