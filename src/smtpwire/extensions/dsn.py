@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import Final, final
+from typing import Any, Final, final
 
 from smtpwire.extensions.grammar import ascii_upper, one_of
 from smtpwire.extensions.registry import Extension, flag, no_parameter
+from smtpwire.wire.checked import check_field
 from smtpwire.wire.parameter import Parameter
 from smtpwire.wire.value import value
 from smtpwire.wire.xtext import (
@@ -76,8 +77,12 @@ def _parse_notify(raw: str | None) -> frozenset[Notify]:
     return chosen
 
 
+_CHOSEN: Final = check_field("NOTIFY", frozenset[Notify])
+
+
 def _format_notify(chosen: frozenset[Notify]) -> str:
-    return ",".join(choice.value for choice in Notify if choice in chosen)
+    taken: Any = _CHOSEN(chosen)
+    return ",".join(choice.value for choice in Notify if choice in taken)
 
 
 NOTIFY_PARAMETER: Final[Parameter[frozenset[Notify]]] = Parameter(

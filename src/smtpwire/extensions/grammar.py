@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Generic, TypeVar, final
 
+from smtpwire.wire.checked import checked
 from smtpwire.wire.parameter import Parameter
 from smtpwire.wire.value import value
 
@@ -28,8 +29,8 @@ def _parse_valueless(raw: str | None) -> bool:
 
 
 def _format_valueless(given: bool) -> None:
-    if not given:
-        raise ValueError("a parameter not wanted is left out")
+    if given is not True:
+        raise ValueError("a parameter without a value is given as True, or left out")
 
 
 def valueless(keyword: str) -> Parameter[bool]:
@@ -52,11 +53,19 @@ class _Choice(Generic[E]):
             raise ValueError(f"not one of {words}") from None
 
 
-def _word(choice: Enum) -> str:
-    text: str = choice.value
-    return text
+@final
+@value
+class _Word(Generic[E]):
+    """Writes a member of an enum, given itself or by its value."""
+
+    keyword: str
+    choices: type[E]
+
+    def __call__(self, choice: E) -> str:
+        text: str = checked(self.keyword, choice, self.choices).value
+        return text
 
 
 def one_of(keyword: str, choices: type[E]) -> Parameter[E]:
     """A parameter whose value is one of an enum's, in either case."""
-    return Parameter(keyword, _Choice(choices), _word)
+    return Parameter(keyword, _Choice(choices), _Word(keyword, choices))

@@ -7,6 +7,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
+from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.command import COMMAND_LINE, AnyVerb, CommandError, Grammar, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.parameter import AnyParameter, Parameters
@@ -80,7 +81,7 @@ class AnyExtension:
 
 
 @final
-@value
+@value(checked=True)
 class Offered:
     """An extension in an EHLO reply, with its parameters: as text and as parsed."""
 
@@ -138,8 +139,14 @@ class Extension(AnyExtension, Generic[P]):
         return Offered(self, parameters, self.parse(parameters))
 
     def __call__(self, value: P) -> Offered:
-        """The extension offered with this parameter."""
-        return Offered(self, self.format(value), value)
+        """The extension offered with this parameter; TypeError for what it does not take."""
+        try:
+            offered = self.read(self.format(value))
+        except (AttributeError, TypeError) as error:
+            raise TypeError(f"{self.keyword} does not take {type_of(value)}: {error}") from error
+        if offered.parsed != value:
+            raise TypeError(f"{self.keyword} does not take {value!r}: {offered.line!r} would be it")
+        return offered
 
     def __repr__(self) -> str:
         return f"Extension({self.keyword})"
@@ -157,7 +164,12 @@ class Offer:
     def __init__(
         self, offered: Iterable[Offered] = (), unknown: Iterable[EhloKeyword] = ()
     ) -> None:
-        self._offered: Mapping[str, Offered] = {item.extension.keyword: item for item in offered}
+        try:
+            self._offered: Mapping[str, Offered] = {
+                item.extension.keyword: item for item in offered
+            }
+        except AttributeError:
+            raise TypeError("pass extensions with their values: Offer([SIZE(9)])") from None
         self.unknown: Final[tuple[EhloKeyword, ...]] = tuple(unknown)
 
     def __getitem__(self, extension: Extension[P]) -> P:
@@ -311,6 +323,7 @@ class Registry:
     extensions: tuple[AnyExtension, ...] = ()
 
     def __add__(self, more: Iterable[AnyExtension]) -> Registry:
+        more = checked("what is added to a Registry", more, tuple[AnyExtension, ...])
         by_keyword = {entry.keyword: entry for entry in (*self.extensions, *more)}
         return Registry(tuple(by_keyword.values()))
 

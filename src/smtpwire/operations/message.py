@@ -21,6 +21,7 @@ from smtpwire.extensions import (
 from smtpwire.extensions.parameters import Body
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
+from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
 from smtpwire.wire.error import reduced
 from smtpwire.wire.parameter import Parameters
@@ -99,13 +100,9 @@ def plan(
     content: Content,
     options: SendOptions,
 ) -> Plan:
-    """Plan it, or raise UnsendableError; ValueError for addresses that are none."""
-    mail = sender if isinstance(sender, Mail) else Mail(_address(sender) if sender else None)
-    # Fresh objects: replies are matched by identity, and a caller may give one twice.
-    rcpts = [
-        Rcpt(item.address, item.parameters) if isinstance(item, Rcpt) else Rcpt(_address(item))
-        for item in recipients
-    ]
+    """Plan it, or raise UnsendableError; ValueError and TypeError for addresses that are none."""
+    mail = _mail(sender)
+    rcpts = _rcpts(recipients)
     if not rcpts:
         raise UnsendableError("there is no recipient")
     idna = options.get("idna")
@@ -147,13 +144,37 @@ def plan(
     )
 
 
+def _mail(sender: Sender) -> Mail:
+    if isinstance(sender, Mail):
+        checked("the address of the sender's Mail", sender.address, Address | None)
+        return sender
+    return Mail(None if sender is None or sender == "" else _address(sender))
+
+
+def _rcpts(recipients: Iterable[Recipient]) -> list[Rcpt]:
+    """Fresh objects: replies are matched by identity, and a caller may give one twice."""
+    given: object = recipients
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise TypeError(f"recipients is {type_of(given)}: pass a list of addresses, also for one")
+    return [_rcpt(item) for item in recipients]
+
+
+def _rcpt(item: Recipient) -> Rcpt:
+    if isinstance(item, Rcpt):
+        return Rcpt(checked("a Rcpt's address", item.address, Address), item.parameters)
+    return Rcpt(_address(item))
+
+
 def _address(item: str | Address) -> Address:
     if isinstance(item, Address):
         return item
     try:
         return Address.parse(item)
+    except TypeError:
+        raise TypeError(f"an address is {type_of(item)}: pass a str or an Address") from None
     except ValueError as error:
-        raise ValueError(f"{item!r}: {error}") from error
+        hint = ": pass the address alone, without name and angle brackets" if "<" in item else ""
+        raise ValueError(f"{item!r}: {error}{hint}") from error
 
 
 def _in_a_labels(address: Address, idna: Callable[[str], str]) -> Address:

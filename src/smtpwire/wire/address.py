@@ -16,6 +16,7 @@ from typing import Final, TypeAlias, final
 
 from smtpwire.wire.error import reduced
 from smtpwire.wire.ip import canonical_ip
+from smtpwire.wire.checked import checked
 from smtpwire.wire.value import field, value
 
 __all__ = [
@@ -154,7 +155,7 @@ class PathError(ValueError):
 
 
 @final
-@value
+@value(checked=True)
 class Address:
     """A mailbox, ``local-part@domain``, as it is meant and not as it was quoted.
 
@@ -199,6 +200,7 @@ class Address:
         the domain, dots at the ends and in a row of the local-part (``str()`` then has quotes)
         and non-ASCII characters are accepted. Raises ValueError.
         """
+        checked("text", text, str)
         if text.startswith("@"):
             raise ValueError("an address has no source route (RFC 5321 Appendix C)")
         if found := re.search(_CONTROL, text):

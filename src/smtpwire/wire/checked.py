@@ -15,7 +15,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
-__all__ = ["Check", "check_field", "check_port", "checked", "known_names"]
+__all__ = ["Check", "check_field", "check_port", "checked", "known_names", "type_of"]
 
 T = TypeVar("T")
 
@@ -108,7 +108,8 @@ def _article(words: str) -> str:
     return f"an {words}" if words[0] in "aeioAEIO" else f"a {words}"
 
 
-def _type_of(given: object) -> str:
+def type_of(given: object) -> str:
+    """What an error says of a value that it must not show."""
     return "None" if given is None else _article(type(given).__name__)
 
 
@@ -172,7 +173,7 @@ def _instance(kind: Any, words: str) -> _Reading:
     def take(given: object) -> object:
         if isinstance(given, kind):
             return given
-        raise _Mismatch(_type_of(given))
+        raise _Mismatch(type_of(given))
 
     return take, words
 
@@ -183,7 +184,7 @@ def _number(kinds: tuple[type, ...], words: str) -> _Reading:
     def take(given: object) -> object:
         if isinstance(given, kinds) and not isinstance(given, bool):
             return given
-        raise _Mismatch(_type_of(given))
+        raise _Mismatch(type_of(given))
 
     return take, words
 
@@ -192,7 +193,7 @@ def _by_name(name: str) -> _Reading:
     def take(given: object) -> object:
         if any(each.__name__ == name for each in type(given).__mro__):
             return given
-        raise _Mismatch(_type_of(given))
+        raise _Mismatch(type_of(given))
 
     return take, name
 
@@ -206,7 +207,7 @@ def _enum(kind: type[Enum]) -> _Reading:
         if isinstance(given, kind):
             return given
         if not isinstance(given, str):
-            raise _Mismatch(_type_of(given))
+            raise _Mismatch(type_of(given))
         try:
             return kind(given)
         except ValueError:
@@ -222,7 +223,7 @@ def _literal(choices: tuple[object, ...]) -> _Reading:
             return given
         if isinstance(given, str):
             raise _Mismatch(repr(given), ValueError)
-        raise _Mismatch(_type_of(given))
+        raise _Mismatch(type_of(given))
 
     return take, _listed(choices)
 
@@ -254,7 +255,7 @@ def _tuple(arguments: tuple[Any, ...]) -> _Reading:
 
         def take(given: object) -> object:
             if isinstance(given, (*_NO_SEQUENCE, Set)) or not isinstance(given, Iterable):
-                raise _Mismatch(_type_of(given))
+                raise _Mismatch(type_of(given))
             return _taken(given, each, "tuple")
 
         return take, f"tuple of {words}"
@@ -262,7 +263,7 @@ def _tuple(arguments: tuple[Any, ...]) -> _Reading:
 
     def take_fixed(given: object) -> object:
         if not isinstance(given, tuple) or len(given) != len(readings):
-            raise _Mismatch(_type_of(given))
+            raise _Mismatch(type_of(given))
         return tuple(take(item) for (take, _), item in zip(readings, given, strict=True))
 
     return take_fixed, f"tuple ({', '.join(words for _, words in readings)})"
@@ -273,7 +274,7 @@ def _set(reading: _Reading) -> _Reading:
 
     def take(given: object) -> object:
         if isinstance(given, _NO_SEQUENCE) or not isinstance(given, Iterable):
-            raise _Mismatch(_type_of(given))
+            raise _Mismatch(type_of(given))
         return frozenset(_taken(given, each, "set"))
 
     return take, f"frozenset of {words}"
@@ -285,7 +286,7 @@ def _mapping(keys: _Reading, values: _Reading) -> _Reading:
 
     def take(given: object) -> object:
         if not isinstance(given, Mapping):
-            raise _Mismatch(_type_of(given))
+            raise _Mismatch(type_of(given))
         return dict(
             zip(
                 _taken(given, take_key, "mapping"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
 
 from smtpwire.wire.error import reduced
+from smtpwire.wire.checked import type_of
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -81,8 +82,14 @@ class Parameter(AnyParameter, Generic[T]):
         return Given(self.keyword, raw, self, self.parse(raw))
 
     def __call__(self, value: T) -> Given:
-        """The parameter with this value; ValueError where the value cannot be written."""
-        raw = self.format(value)
+        """The parameter with this value.
+
+        Raises TypeError for what it does not take, ValueError where that cannot be written.
+        """
+        try:
+            raw = self.format(value)
+        except (AttributeError, TypeError) as error:
+            raise TypeError(f"{self.keyword} does not take {type_of(value)}: {error}") from error
         text = self.keyword if raw is None else f"{self.keyword}={raw}"
         if _PARAMETER.fullmatch(text) is None:
             raise ValueError(f"{text!r} is no parameter (RFC 5321 §4.1.2)")
@@ -104,7 +111,11 @@ class Parameters:
 
     def __init__(self, *given: Given) -> None:
         """ValueError where a keyword stands twice (RFC 5321 §4.1.1.11 knows no repetition)."""
-        if len({item.keyword for item in given}) != len(given):
+        try:
+            keywords = {item.keyword for item in given}
+        except AttributeError:
+            raise TypeError("pass parameters with their values: Parameters(SIZE(9))") from None
+        if len(keywords) != len(given):
             raise ValueError("a parameter stands twice")
         self._given = given
 

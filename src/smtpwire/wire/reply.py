@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias, final
 
+from smtpwire.wire.checked import checked
 from smtpwire.wire.value import value
 
 __all__ = ["SMALLEST_LIMIT", "STATUS", "Reply", "format_reply", "proven_reply"]
@@ -37,6 +38,10 @@ class Reply:
     enhanced: str | None = None
 
     def __post_init__(self) -> None:
+        given: tuple[object, ...] = (self.code, self.text)
+        if type(given[0]) is not int or type(given[1]) is not str:
+            checked("Reply.code", self.code, int)
+            checked("Reply.text", self.text, str)
         if not (200 <= self.code <= 559 and self.code % 100 <= 59):
             raise ValueError(f"reply code {self.code} is not [2-5][0-5][0-9] (RFC 5321 §4.2)")
         if not self.text.isprintable():
@@ -47,6 +52,7 @@ class Reply:
                 )
             object.__setattr__(self, "text", text)
         if self.enhanced is not None:
+            checked("Reply.enhanced", self.enhanced, str)
             if re.fullmatch(STATUS, self.enhanced) is None:
                 raise ValueError("enhanced is not an enhanced status code (RFC 3463 §2)")
             if int(self.enhanced[0]) != self.severity:

@@ -1,0 +1,375 @@
+"""What applications make themselves refuses the wrong type at once, for every public class."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import pytest
+
+import smtpwire
+from smtpwire import (
+    REGISTRY,
+    Address,
+    Atrn,
+    Auth,
+    Bdat,
+    Burl,
+    ClientConfig,
+    ClientConnection,
+    Command,
+    Envelope,
+    Etrn,
+    Expn,
+    Extension,
+    ExtensionCommand,
+    Hello,
+    Help,
+    Leniency,
+    Limits,
+    LineEndings,
+    Mail,
+    Noop,
+    Offer,
+    Offered,
+    Parameters,
+    Peer,
+    PeerCertificate,
+    Policy,
+    Profile,
+    Rcpt,
+    Registry,
+    Reply,
+    ReplyKind,
+    Security,
+    ServerConfig,
+    ServerConnection,
+    Timeouts,
+    TlsInfo,
+    Verb,
+    ViolationKind,
+    Vrfy,
+    XClient,
+    XForward,
+    extensions,
+    parameters,
+    replace,
+)
+from smtpwire.extensions import When
+from smtpwire.extensions.future_release import FutureRelease
+from smtpwire.extensions.limits import ServerLimits
+from smtpwire.operations import TlsRequired, open_session, send_mail
+
+BOB = Address("bob", "example.org")
+
+VALUES: list[Any] = [
+    BOB,
+    ClientConfig(),
+    Envelope(Mail(BOB), (Rcpt(BOB),)),
+    extensions.SIZE,
+    FutureRelease(60, datetime(2099, 1, 1, tzinfo=UTC)),
+    Leniency(),
+    Limits(),
+    extensions.SIZE(10),
+    parameters.SIZE,
+    parameters.DeliverBy(60, parameters.ByMode.RETURN),
+    parameters.Mtrk("QUJD"),
+    parameters.Rrvs(datetime(2020, 1, 1, tzinfo=UTC)),
+    Peer(),
+    PeerCertificate(b""),
+    Registry(),
+    Reply(250),
+    ServerConfig.relay("mx.example.org"),
+    ServerLimits(),
+    Timeouts(),
+    TlsInfo(),
+    Verb("X", str, str),
+]
+"""Made by applications, once: checked by their constructors."""
+
+COMMANDS: list[Any] = [
+    Atrn(("example.org",)),
+    Auth("PLAIN"),
+    Bdat(1),
+    Burl("imap://example.org/"),
+    Etrn("example.org"),
+    Expn("list"),
+    ExtensionCommand("X", "y"),
+    Hello("c.example"),
+    Help("x"),
+    Noop("x"),
+    Vrfy("bob"),
+    XClient("c.example"),
+    XForward("c.example"),
+]
+"""Parsed for every line: looked at where they are written."""
+
+BY_OTHERS = {
+    # what the engine tells
+    *("AnonymousLogin", "Authenticated", "AuthenticationEnded", "AuthenticationFailed"),
+    *("AuthorizationRequest", "BodyChunk", "Closed", "Connected", "EndOfMessage", "EndOfData"),
+    *("ExtensionsChanged", "ExternalLogin", "Greeting", "Identity", "InvalidCommand"),
+    *("MessageAborted", "PasswordLogin", "ProtocolViolation", "ProxyHeader", "ProxyRefused"),
+    *("ReplyReceived", "SecretRequest", "ServiceClosing", "Stats", "Timeout", "TokenLogin"),
+    "Unanswered",
+    # abstract, or of no fields
+    *("ClientMechanism", "ServerMechanism", "Command", "Request"),
+    *("Data", "Quit", "Rset", "StartTls"),
+    # tested below
+    *("ClientConnection", "ServerConnection", "Offer", "Parameters", "ProxyReader"),
+    # tests/wire/test_command.py
+    *("Mail", "Rcpt"),
+    # tests/sasl
+    *("Anonymous", "BearerToken", "DigestMD5Secret", "ExternalIdentity", "Password"),
+    *("PlainPassword", "ScramSecret"),
+}
+
+
+def fields(item: Any) -> dict[str, object]:
+    names = inspect.signature(type(item)).parameters
+    return {name: getattr(item, name) for name in names}
+
+
+EVERY_FIELD = [(item, name) for item in VALUES for name in fields(item)]
+
+
+def named(found: object) -> str:
+    return found if isinstance(found, str) else type(found).__name__
+
+
+def test_every_public_class_is_looked_at() -> None:
+    listed = BY_OTHERS | {type(item).__name__ for item in (*VALUES, *COMMANDS)}
+    for name in vars(smtpwire)["__all__"]:
+        made = getattr(smtpwire, name)
+        if isinstance(made, type) and not issubclass(made, Enum | Exception):
+            assert name in listed
+
+
+@pytest.mark.parametrize(("item", "name"), EVERY_FIELD, ids=named)
+def test_a_field_of_the_wrong_type_is_refused_by_name(item: Any, name: str) -> None:
+    if (type(item), name) == (Offered, "parsed"):
+        return  # of any type
+    for wrong in (object(), [object()], {object(): object()}):
+        with pytest.raises(TypeError, match=name):
+            type(item)(**fields(item) | {name: wrong})
+
+
+@pytest.mark.parametrize("item", VALUES, ids=named)
+def test_a_misspelt_field_is_refused(item: Any) -> None:
+    for name in fields(item):
+        with pytest.raises(TypeError, match=r"has no|unexpected"):
+            type(item)(**fields(item), **{f"{name}_": None})
+
+
+@pytest.mark.parametrize("item", COMMANDS, ids=named)
+def test_a_command_of_the_wrong_type_is_never_written(item: Command) -> None:
+    for name in fields(item):
+        if isinstance(getattr(item, name), bool):
+            continue  # any truth is a word
+        with pytest.raises((TypeError, ValueError, AttributeError)):
+            bytes(replace(item, **{name: object()}))
+
+
+# -- words for what an enum has: the mode of failure that made "starttls" no TLS
+
+
+@pytest.mark.parametrize("member", Security)
+def test_security_by_its_word(member: Security) -> None:
+    word: Any = member.value
+    assert ClientConfig(security=word).security is member
+
+
+def test_the_word_starttls_asks_for_tls() -> None:
+    word: Any = "starttls"
+    conn = ClientConnection(ClientConfig(security=word))
+    conn.receive_data(b"220 mx.example.org\r\n")
+    opening = open_session(conn)
+    next(opening)
+    conn.data_to_send()
+    conn.receive_data(b"250 mx.example.org\r\n")
+    with pytest.raises(TlsRequired):
+        next(opening)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ClientConfig(security="start-tls"),  # type: ignore[arg-type]  # what is tested
+        lambda: replace(ClientConfig(), security="TLS"),
+        lambda: replace(ServerConfig.relay("mx"), profile="smtp"),
+        lambda: replace(ServerConfig.relay("mx"), line_endings="rejct"),
+        lambda: replace(ServerConfig.relay("mx"), policies={"pipelining": "close"}),
+        lambda: replace(ServerConfig.relay("mx"), replies={"greeting": Reply(220)}),
+        lambda: Extension("X", "", "", str, str, when="tls"),  # type: ignore[arg-type]  # tested
+        lambda: parameters.BODY("8bit"),  # type: ignore[arg-type]  # what is tested
+        lambda: parameters.RET("full"),  # type: ignore[arg-type]  # what is tested
+        lambda: parameters.NOTIFY(["ALWAYS"]),  # type: ignore[arg-type]  # what is tested
+        lambda: parameters.DeliverBy(60, "X"),  # type: ignore[arg-type]  # what is tested
+    ],
+)
+def test_a_word_that_no_enum_has_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=" pass a "):
+        make()
+
+
+def test_words_stand_for_members_everywhere() -> None:
+    config = replace(
+        ServerConfig.relay("mx.example.org"),
+        profile="lmtp",
+        line_endings="normalise",
+        policies={ViolationKind.PIPELINING.value: "close"},
+        replies={"the greeting": Reply(220, "hello")},
+    )
+    assert config.profile is Profile.LMTP
+    assert config.line_endings is LineEndings.NORMALISE
+    assert config.policy(ViolationKind.PIPELINING) is Policy.CLOSE
+    assert config.texts[ReplyKind.GREETING].text == "mx.example.org hello"
+    words: Mapping[str, Any] = {"when": "under TLS", "profiles": ["lmtp"]}
+    extension = Extension("X", "", "", str, str, **words)
+    assert (extension.when, extension.profiles) == (When.UNDER_TLS, frozenset({Profile.LMTP}))
+    by: Any = parameters.DeliverBy(60, "R")  # type: ignore[arg-type]  # what is tested
+    assert by.mode is parameters.ByMode.RETURN
+    word: Any = "8BITMIME"
+    assert str(parameters.BODY(word)) == "BODY=8BITMIME"
+    assert str(parameters.NOTIFY(["DELAY", "FAILURE"])) == "NOTIFY=FAILURE,DELAY"  # type: ignore[arg-type]  # tested
+
+
+# -- what cannot be
+
+
+@pytest.mark.parametrize("name", fields(Timeouts()))
+@pytest.mark.parametrize("seconds", [0, -1, 1e10, float("inf"), float("nan")])
+def test_what_is_no_time(name: str, seconds: float) -> None:
+    with pytest.raises(ValueError, match=rf"^Timeouts\.{name} is "):
+        Timeouts(**{name: seconds})
+
+
+@pytest.mark.parametrize("name", fields(Limits()))
+def test_what_is_no_limit(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^Limits\.{name} is -1: pass [01] or more$"):
+        Limits(**{name: -1})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"hello_name": ""}, "no domain"),
+        ({"hello_name": "my host"}, "no domain"),
+        ({"hello_name": "höst.example"}, "no domain"),
+        ({"hello_name": "a\r\nb"}, "control character"),
+        ({"host": "mx example"}, "ClientConfig.host"),
+        ({"host": "mx\n.example"}, "ClientConfig.host"),
+        ({"port": 65536}, "ClientConfig.port is 65536: pass 0 to 65535"),
+        ({"port": -1}, "ClientConfig.port is -1"),
+        ({"chunk_size": 0}, "ClientConfig.chunk_size is 0"),
+    ],
+)
+def test_a_client_that_cannot_be(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ClientConfig(**settings)
+
+
+@pytest.mark.parametrize("name", ["port", "destination_port"])
+def test_a_peer_s_port(name: str) -> None:
+    ports: dict[str, Any] = {name: 70000}
+    with pytest.raises(ValueError, match=rf"^Peer\.{name} is 70000"):
+        Peer(**ports)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda wrong: ServerConnection(wrong), "config"),
+        (lambda wrong: ServerConnection(ServerConfig.relay("mx"), tls=wrong), "tls"),
+        (lambda wrong: ServerConnection(ServerConfig.relay("mx"), peer=wrong), "peer"),
+        (lambda wrong: ServerConnection(ServerConfig.relay("mx"), reply_suffix=wrong), "suffix"),
+        (lambda wrong: ClientConnection(wrong), "config"),
+        (lambda wrong: ClientConnection(tls=wrong), "tls"),
+        (lambda wrong: ClientConnection(peer=wrong), "peer"),
+        (lambda wrong: Parameters(wrong), "pass parameters with their values"),
+        (lambda wrong: Offer([wrong]), "pass extensions with their values"),
+        (lambda wrong: REGISTRY + wrong, "Registry"),
+        (lambda wrong: REGISTRY.__add__([wrong]), "Registry"),
+        (lambda wrong: Address.parse(wrong), "text"),
+        (lambda wrong: parameters.BY(wrong), "BY does not take an object"),
+        (lambda wrong: parameters.BODY(wrong), "BODY"),
+        (lambda wrong: extensions.LIMITS(wrong), "LIMITS does not take an object"),
+    ],
+)
+def test_a_wrong_argument_is_a_type_error(make: Callable[[Any], object], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        make(object())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: extensions.AUTH("PLAIN"),  # type: ignore[arg-type]  # AUTH P L A I N
+        lambda: extensions.SIZE("10"),  # type: ignore[arg-type]  # parsed would not be an int
+        lambda: extensions.SIZE(1.5),  # type: ignore[arg-type]  # what is tested
+        lambda: extensions.STARTTLS(False),
+    ],
+)
+def test_an_offer_that_would_not_read_back(make: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match="would be it"):
+        make()
+
+
+def test_a_parameter_without_a_value_is_given_or_left_out() -> None:
+    for wrong in (False, "no", 1):
+        given: Any = wrong
+        with pytest.raises(ValueError, match="given as True, or left out"):
+            parameters.SMTPUTF8(given)
+
+
+# -- sender and recipients
+
+
+@pytest.mark.parametrize(
+    ("sender", "recipients", "said"),
+    [
+        ("a@example.com", "bob@example.org", r"^recipients is a str: pass a list"),
+        ("a@example.com", b"bob@example.org", r"^recipients is bytes: pass a list"),
+        ("a@example.com", BOB, r"^recipients is an Address: pass a list"),
+        ("a@example.com", Rcpt(BOB), r"^recipients is a Rcpt: pass a list"),
+        ("a@example.com", None, r"^recipients is None: pass a list"),
+        ("a@example.com", [b"bob@example.org"], r"^an address is bytes: pass a str or an Address"),
+        ("a@example.com", [None], r"^an address is None"),
+        ("a@example.com", [Mail(BOB)], r"^an address is a Mail"),
+        ("a@example.com", [Rcpt("bob@example.org")], r"^a Rcpt's address is a str"),  # type: ignore[arg-type]  # tested
+        (b"a@example.com", [BOB], r"^an address is bytes"),
+        (0, [BOB], r"^an address is an int"),
+        (False, [BOB], r"^an address is a bool"),
+        (Rcpt(BOB), [BOB], r"^an address is a Rcpt"),
+        (Mail("a@example.com"), [BOB], r"^the address of the sender's Mail is a str"),  # type: ignore[arg-type]  # tested
+    ],
+)  # fmt: skip
+def test_what_is_no_sender_and_no_list_of_recipients(
+    sender: Any, recipients: Any, said: str
+) -> None:
+    conn = ready()
+    with pytest.raises(TypeError, match=said):
+        next(send_mail(conn, sender, recipients, b""))
+    assert conn.data_to_send() == b""
+
+
+@pytest.mark.parametrize("text", ["Bob <bob@example.org>", "<bob@example.org>"])
+def test_a_name_beside_the_address(text: str) -> None:
+    for sender, recipient in ((text, "bob@example.org"), ("a@example.com", text)):
+        conn = ready()
+        with pytest.raises(ValueError, match="pass the address alone"):
+            next(send_mail(conn, sender, [recipient], b""))
+        assert conn.data_to_send() == b""
+
+
+def ready() -> ClientConnection:
+    conn = ClientConnection()
+    conn.receive_data(b"220 mx.example.org\r\n")
+    opening = open_session(conn)
+    next(opening)
+    conn.data_to_send()
+    conn.receive_data(b"250 mx.example.org\r\n")
+    with pytest.raises(StopIteration):
+        next(opening)
+    return conn
