@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
-from typing import Final, Literal, TypeAlias, TypeVar, final
+from typing import Final, Literal, TypeVar, final
 
-from smtpwire.command_line.output import printable
+from smtpwire.command_line.arguments import Parser, Subcommands
+from smtpwire.command_line.output import printable, show
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import ServerEvent
@@ -23,11 +24,9 @@ from smtpwire.wire.reply import Reply
 from smtpwire.wire.status import BASIC_CODES, describe
 from smtpwire.wire.value import Request, replace
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "run"]
 
 R = TypeVar("R")
-Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
 _WIDTH: Final = 48
 _INTRODUCTION: Final = """\
 A client engine (C) and a server engine (S) talk to each other, in memory: no socket is opened.
@@ -53,16 +52,15 @@ _MEANINGS: Final = {
 }
 
 
-def add_to(commands: Subcommands) -> None:
+def add_to(commands: Subcommands) -> Parser:
     """Declare the command."""
     text = "show a whole dialogue between the two engines, with what each line means"
-    parser = commands.add_parser("demo", help=text, description=text)
-    parser.set_defaults(run=run)
+    return commands.add_parser("demo", help=text, description=text)
 
 
 def run(options: argparse.Namespace) -> int:
     """Play it."""
-    print(_INTRODUCTION)
+    show(_INTRODUCTION)
     _Dialogue().play()
     return 0
 
@@ -150,14 +148,14 @@ class _Dialogue:
                 _print("S", line, "" if entry is None else f"{entry.summary} ({entry.rfc})")
 
     def _note(self, text: str) -> None:
-        print(f"   -- {printable(text)}")
+        show(f"   -- {printable(text)}")
 
 
 def _print(side: str, line: bytes, meaning: str) -> None:
     text = f"{side}: {printable(line)}"
     if meaning and len(text) > _WIDTH:
         text = f"{text[: _WIDTH - 1]}…"
-    print(f"{text:{_WIDTH}}  {meaning}".rstrip())
+    show(f"{text:{_WIDTH}}  {meaning}".rstrip())
 
 
 def _meaning(line: bytes) -> str:

@@ -1,17 +1,42 @@
-"""What is printed: never a control character of a peer's, one clear line for an error."""
+"""What is printed: no control character of a peer's, and one clear line for an error."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
-from typing import Final, final
+from contextlib import suppress
+from typing import Final, TextIO, final
 
-__all__ = ["Failure", "complain", "printable"]
+__all__ = [
+    "INTERRUPTED",
+    "TEMPORARY",
+    "UNAVAILABLE",
+    "USAGE",
+    "Failure",
+    "complain",
+    "printable",
+    "show",
+    "silence",
+]
+
+USAGE: Final = 64
+"""Exit code: what was passed is wrong (EX_USAGE of sysexits.h)."""
+UNAVAILABLE: Final = 69
+"""Exit code: it was refused, and will be again (EX_UNAVAILABLE)."""
+TEMPORARY: Final = 75
+"""Exit code: it may go another time (EX_TEMPFAIL)."""
+INTERRUPTED: Final = 130
+"""Exit code: Ctrl-C."""
 
 
 @final
 class Failure(Exception):
-    """Ends the program with this line and exit code 2."""
+    """Ends the program with this line and this exit code."""
+
+    def __init__(self, line: str, code: int = USAGE) -> None:
+        super().__init__(line)
+        self.code = code
 
 
 def _escapes() -> dict[int, str]:
@@ -36,6 +61,23 @@ def printable(text: str | bytes) -> str:
     return text.translate(_ESCAPES)
 
 
+def show(line: str) -> None:
+    """A line on standard output, at once; what its encoding does not have is escaped."""
+    _write(line, sys.stdout)
+
+
 def complain(line: str) -> None:
     """One line on standard error."""
-    print(f"smtpwire: {printable(line)}", file=sys.stderr)
+    with suppress(OSError):  # there is nobody left to tell
+        _write(f"smtpwire: {printable(line)}", sys.stderr)
+
+
+def _write(line: str, stream: TextIO) -> None:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+
+
+def silence() -> None:
+    """Nobody reads standard output any more: what is left in its buffer goes nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,13 +11,18 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from itertools import count
-from typing import Final, Literal, TypeAlias, final
+from pathlib import Path
+from socket import AI_PASSIVE, SOCK_STREAM, getaddrinfo
+from tempfile import TemporaryFile
+from typing import Final, Literal, final
 
 from smtpwire.adapters.asyncio import start_server
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig
-from smtpwire.command_line.output import Failure, printable
+from smtpwire.command_line.arguments import Parser, Subcommands, port
+from smtpwire.command_line.output import UNAVAILABLE, Failure, printable, show
 from smtpwire.engine.events import BodyChunk, EndOfMessage, MessageAborted, ServerEvent
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.extensions import (
@@ -37,9 +42,7 @@ from smtpwire.wire.received import received_header, with_protocol
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace
 
-__all__ = ["add_to"]
-
-Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+__all__ = ["add_to", "run"]
 
 HOST: Final = "localhost"
 GRACE: Final = 10.0
@@ -56,67 +59,118 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _BY_OTHER_FIELDS: Final = ("STARTTLS", "AUTH", "SIZE")
 
 
-def add_to(commands: Subcommands) -> None:
+def add_to(commands: Subcommands) -> Parser:
     """Declare the command."""
     text = "a debugging server: print dialogue and message, or deliver into a Maildir"
     parser = commands.add_parser("serve", help=text, description=text)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
-    parser.add_argument("--port", type=int, default=8025, help="the port; 0 takes a free one")
+    parser.add_argument("--port", type=port, default=8025, help="the port; 0 takes a free one")
     parser.add_argument("--profile", choices=_PROFILES, default="relay", help="what it is")
     parser.add_argument("--cert", metavar="FILE", help="the certificate, PEM: offers TLS")
     parser.add_argument("--key", metavar="FILE", help="its key, if it is not in the same file")
     parser.add_argument("--maildir", metavar="DIR", help="deliver here instead of printing")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="who may log in (for tests only)")
     parser.add_argument(
+        "--cleartext",
+        action="store_true",
+        help="let the password come in clear text beyond this machine, too",
+    )
+    parser.add_argument(
         "--all-extensions", action="store_true", help="offer all that the profile may offer"
     )
-    parser.set_defaults(run=run)
+    return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     tls = _tls(options.cert, options.key)
     user, colon, password = (options.auth or "").partition(":")
-    if options.auth and not (user and colon and password):
+    if options.auth is not None and not (user and colon and password):
         raise Failure("--auth wants USER:PASSWORD")
+    cleartext = bool(user) and tls is None
+    if cleartext and not options.cleartext and not _is_loopback(options.host, options.port):
+        raise Failure(
+            f"--auth at {options.host} without --cert: passwords would come in clear text from "
+            "other machines; pass --cert, or --cleartext if that is meant"
+        )
     config = _config(options.profile, tls is not None, bool(user), options.all_extensions)
     config = replace(config, aliases=(options.host, *_LOOPBACK))
     maildir = _maildir(options.maildir)
-    numbers = count(1)
-
-    def session(session: Session) -> Handler:
-        return _Printer(session, config, next(numbers), user, password, maildir)
-
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(session, config, options.host, options.port, tls))
-    return 0
+    kind = f"{config.profile.value}, passwords in clear text" if cleartext else config.profile.value
+    return asyncio.run(_Service(options, config, tls, kind, maildir).run())
 
 
-async def _serve(
-    session: Callable[[Session], Handler],
-    config: ServerConfig,
-    host: str,
-    port: int,
-    tls: TlsConfig | None,
-) -> None:
-    stop = asyncio.Event()
-    with suppress(NotImplementedError):  # Windows: Ctrl-C ends it without a drain
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+def _is_loopback(host: str, port: int) -> bool:
+    """Whether all addresses of this name are this machine's own."""
     try:
-        server = await start_server(session, config, host, port, tls=tls)
-    except OSError as error:
-        raise Failure(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
-    for sock in server.sockets:
-        address, number, *_ = sock.getsockname()
-        print(
-            f"listening at {address} port {number} ({config.profile.value}); Ctrl-C ends",
-            flush=True,
-        )
-    await stop.wait()
-    print("shutting down", flush=True)
-    with suppress(NotImplementedError):
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # the next one is harder
-    await server.shutdown(GRACE)
+        found = getaddrinfo(host or None, port, type=SOCK_STREAM, flags=AI_PASSIVE)
+    except (OSError, ValueError) as error:
+        raise _cannot_listen(host, port, error) from error
+    return all(ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+
+
+def _cannot_listen(host: str, port: int, error: Exception) -> Failure:
+    reason = getattr(error, "strerror", None) or error
+    return Failure(f"cannot listen at {host}:{port}: {reason}", UNAVAILABLE)
+
+
+@final
+class _Service:
+    """The listening server, and what its sessions share."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        config: ServerConfig,
+        tls: TlsConfig | None,
+        kind: str,
+        maildir: mailbox.Maildir | None,
+    ) -> None:
+        self._host: str = options.host
+        self._port: int = options.port
+        self.login: str = options.auth or ""
+        self.config = config
+        self.maildir = maildir
+        self._tls = tls
+        self._kind = kind
+        self._numbers = count(1)
+        self._stop = asyncio.Event()
+        self._unheard: OSError | None = None
+
+    async def run(self) -> int:
+        """Serve until a signal, or until nobody reads what is printed."""
+        with suppress(NotImplementedError):  # Windows: Ctrl-C ends it without a drain
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        try:
+            server = await start_server(
+                self._session, self.config, self._host, self._port, tls=self._tls
+            )
+        except (OSError, ValueError) as error:
+            raise _cannot_listen(self._host, self._port, error) from error
+        for sock in server.sockets:
+            address, number, *_ = sock.getsockname()
+            self.say(f"listening at {address} port {number} ({self._kind}); Ctrl-C ends")
+        await self._stop.wait()
+        self.say("shutting down")
+        with suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().remove_signal_handler(number)  # the next one is harder
+        await server.shutdown(0 if self._unheard else GRACE)
+        if self._unheard is not None:
+            raise self._unheard
+        return 0
+
+    def _session(self, session: Session) -> Handler:
+        return _Printer(self, session, next(self._numbers))
+
+    def say(self, line: str) -> None:
+        """Print; where that fails the service ends, and no session does by it."""
+        try:
+            show(line)
+        except OSError as error:
+            self._unheard = error
+            self._stop.set()
 
 
 def _tls(cert: str | None, key: str | None) -> TlsConfig | None:
@@ -126,21 +180,31 @@ def _tls(cert: str | None, key: str | None) -> TlsConfig | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(cert, key)
-    except OSError as error:
+        context.load_cert_chain(cert, key, _no_passphrase)
+    except (OSError, ValueError) as error:
         raise Failure(f"cannot use the certificate {cert}: {error}") from error
     # Not the certificate itself: -PLUS would be offered for tls-server-end-point alone, and
     # clients bind to what is TLS 1.3's default, tls-exporter (RFC 9266 §3).
     return TlsConfig(context)
 
 
+def _no_passphrase() -> str:
+    """Else OpenSSL asks at the terminal."""
+    raise ValueError("its key is locked by a passphrase")
+
+
 def _maildir(directory: str | None) -> mailbox.Maildir | None:
     if directory is None:
         return None
     try:
-        return mailbox.Maildir(directory, create=True)
-    except OSError as error:
-        raise Failure(f"cannot use the Maildir {directory}: {error.strerror}") from error
+        for name in ("tmp", "new", "cur"):  # mailbox makes none of them in a directory that exists
+            Path(directory, name).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=Path(directory, "tmp")):
+            pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Failure(f"cannot use the Maildir {directory}: {reason}") from error
+    return mailbox.Maildir(directory)
 
 
 def _config(profile: str, tls: bool, auth: bool, all_extensions: bool) -> ServerConfig:
@@ -181,21 +245,11 @@ def _everything(config: ServerConfig) -> tuple[AnyExtension | Offered, ...]:
 class _Printer:
     """The handler of one connection."""
 
-    def __init__(
-        self,
-        session: Session,
-        config: ServerConfig,
-        number: int,
-        user: str,
-        password: str,
-        maildir: mailbox.Maildir | None,
-    ) -> None:
+    def __init__(self, service: _Service, session: Session, number: int) -> None:
+        self._service = service
         self._conn = session.conn
-        self._config = config
         self._number = number
-        self._user = user
-        self._password = password
-        self._maildir = maildir
+        self._user, _, self._password = service.login.partition(":")
         self._body: list[bytes] = []
         self._conn.trace = self._trace
 
@@ -231,12 +285,13 @@ class _Printer:
     def _deliver(self, message: EndOfMessage) -> tuple[Reply, ...]:
         content = b"".join(self._body)
         self._body.clear()
-        if self._maildir is None:
+        maildir = self._service.maildir
+        if maildir is None:
             for line in content.removesuffix(b"\r\n").split(b"\r\n"):
                 self._say("|", line)
             return ()
         try:
-            self._maildir.add(self._header(message) + content)
+            maildir.add(self._header(message) + content)
         except OSError as error:
             self._say("--", f"cannot deliver: {error.strerror}")
             return (Reply(452, "Cannot store the message", "4.3.1"),) * self._conn.replies_owed
@@ -245,14 +300,15 @@ class _Printer:
     def _header(self, message: EndOfMessage) -> bytes:
         """What final delivery puts before a message (RFC 5321 §4.4)."""
         conn = self._conn
+        config = self._service.config
         envelope = message.envelope
         path = "" if envelope.reverse_path is None else str(envelope.reverse_path)
         hello = conn.hello
         received = received_header(
             from_name=hello.name if hello else "unknown",
-            by=self._config.host,
+            by=config.host,
             protocol=with_protocol(
-                lmtp=self._config.profile is Profile.LMTP,
+                lmtp=config.profile is Profile.LMTP,
                 extended=hello is not None and hello.verb != "HELO",
                 utf8=parameters.SMTPUTF8 in envelope.mail.parameters,
                 tls=conn.tls is not None,
@@ -271,4 +327,4 @@ class _Printer:
             self._say(side, line)
 
     def _say(self, side: str, line: str | bytes) -> None:
-        print(f"{self._number} {side} {printable(line)}".rstrip(), flush=True)
+        self._service.say(f"{self._number} {side} {printable(line)}".rstrip())
