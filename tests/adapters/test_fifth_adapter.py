@@ -1,11 +1,13 @@
 """An adapter written from the contract alone: flush at every Need, then do what it names."""
 
+import inspect
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from math import inf
-from socket import SHUT_WR, socket
+from socket import SHUT_WR, SO_RCVBUF, SOL_SOCKET, create_server, socket
+from threading import Thread
 from time import monotonic
-from typing import Final
 
 from tests.adapters.handlers import Mailbox
 from tests.adapters.servers import Dialogue
@@ -13,32 +15,62 @@ from tests.adapters.servers import Dialogue
 from smtpwire.adapters.memory_tls import MemoryTls
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import CloseReason
+from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.engine.timeouts import Timeouts
+from smtpwire.engine.timeouts import Timeout, Timeouts
 from smtpwire.wire.value import replace
 
-RFC_5321: Final = Timeouts()
+RELAY = replace(ServerConfig.relay("mx.example.org"), starttls=True)
 
 
 class FifthAdapter:
     """Serves one connection, with STARTTLS and time-outs, over two callables."""
 
     def __init__(
-        self, sock: socket, mailbox: Mailbox, tls: TlsConfig, timeouts: Timeouts = RFC_5321
+        self, sock: socket, mailbox: Mailbox, tls: TlsConfig, config: ServerConfig = RELAY
     ) -> None:
         self.sock, self.tls = sock, tls
-        self.receive: Callable[[int], bytes] = sock.recv
-        self.send: Callable[[bytes], object] = sock.sendall
-        config = replace(ServerConfig.relay("mx.example.org"), starttls=True, timeouts=timeouts)
+        self.receive: Callable[[int], bytes] = self.receive_in_time
+        self.send: Callable[[bytes], object] = self.send_in_time
         self.conn = ServerConnection(config)
+        self.timeout: Timeout | None = None
+        self.end = inf
         self.session_end = monotonic() + (self.conn.session_timeout or inf)
+        self.broken = False
         self.handler = mailbox(self)
 
+    def start_timer(self) -> None:
+        if self.conn.timeout != self.timeout:
+            self.timeout = self.conn.timeout
+            self.end = monotonic() + (self.timeout.seconds if self.timeout else inf)
+        end = min(self.end, self.session_end)
+        self.sock.settimeout(None if end == inf else max(end - monotonic(), 0.001))
+
+    def receive_in_time(self, size: int) -> bytes:
+        self.start_timer()
+        return self.sock.recv(size)
+
+    def send_in_time(self, octets: bytes) -> None:
+        self.start_timer()
+        self.sock.sendall(octets)
+
     def flush(self) -> None:
-        if octets := self.conn.data_to_send():
-            self.send(octets)
+        if (octets := self.conn.data_to_send()) and not self.broken:
+            try:
+                self.send(octets)
+            except OSError as error:
+                self.broken = True
+                self.give_up(error)
+
+    def give_up(self, error: OSError) -> None:
+        if not isinstance(error, TimeoutError):
+            self.conn.abort(str(error))
+        elif monotonic() < self.session_end:
+            self.conn.timed_out()
+        else:
+            self.conn.session_timed_out()
 
     def close(self) -> None:
         self.conn.abort()
@@ -49,37 +81,45 @@ class FifthAdapter:
                 self.handler(item)
                 continue
             self.flush()
-            if item is Need.DATA:
-                self.read()
-            elif item is Need.TLS:
+            if item is Need.DATA and not self.broken:
+                try:
+                    self.conn.receive_data(self.receive(65536))
+                except OSError as error:
+                    self.give_up(error)
+            elif item is Need.TLS and not self.broken:
                 layer = MemoryTls(self.receive, self.send, self.tls)
                 try:
                     self.conn.tls_started(layer.shake_hands())
-                except ssl.SSLError as error:
+                except TimeoutError as error:
+                    self.give_up(error)
+                except OSError as error:
                     self.conn.tls_failed(str(error))
                 self.receive, self.send = layer.receive, layer.send
         self.flush()
-        self.sock.shutdown(SHUT_WR)
+        with suppress(OSError):
+            self.sock.shutdown(SHUT_WR)
 
-    def read(self) -> None:
-        timeout = self.conn.timeout
-        seconds, session = timeout.seconds if timeout else inf, self.session_end - monotonic()
-        try:
-            self.sock.settimeout(max(min(seconds, session), 0.001))
-            self.conn.receive_data(self.receive(65536))
-        except TimeoutError:
-            self.conn.timed_out() if seconds < session else self.conn.session_timed_out()
+
+@contextmanager
+def served(mailbox: Mailbox, tls: TlsConfig, config: ServerConfig = RELAY) -> Iterator[int]:
+    """Serves one connection; the port."""
+    with create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                FifthAdapter(sock, mailbox, tls, config).run()
+
+        thread = Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_a_session_with_tls(server_tls: TlsConfig, client_context: ssl.SSLContext) -> None:
-    from socket import create_server
-    from threading import Thread
-
     mailbox = Mailbox()
-    with create_server(("127.0.0.1", 0)) as listener, Dialogue(listener.getsockname()[1]) as client:
-        sock, _ = listener.accept()
-        thread = Thread(target=FifthAdapter(sock, mailbox, server_tls).run)
-        thread.start()
+    with served(mailbox, server_tls) as port, Dialogue(port) as client:
         assert client.reply().startswith(b"220 ")
         client.say(b"EHLO client.example.com")
         assert client.say(b"STARTTLS").startswith(b"220 ")
@@ -90,31 +130,68 @@ def test_a_session_with_tls(server_tls: TlsConfig, client_context: ssl.SSLContex
         client.say(b"DATA")
         assert client.say(b"text\r\n.").startswith(b"250 ")
         assert client.say(b"QUIT").startswith(b"221 ")
-        thread.join(10)
-        sock.close()
     assert mailbox.messages == [b"text\r\n"]
     assert mailbox.wait_for_end().reason is CloseReason.QUIT
 
 
 def test_a_session_that_lasts_too_long(server_tls: TlsConfig) -> None:
-    from socket import create_server
-    from threading import Thread
-
     mailbox = Mailbox()
-    with create_server(("127.0.0.1", 0)) as listener, Dialogue(listener.getsockname()[1]) as client:
-        sock, _ = listener.accept()
-        adapter = FifthAdapter(sock, mailbox, server_tls, Timeouts(session=0.2))
-        thread = Thread(target=adapter.run)
-        thread.start()
+    config = replace(RELAY, timeouts=Timeouts(session=0.2))
+    with served(mailbox, server_tls, config) as port, Dialogue(port) as client:
         assert client.reply().startswith(b"220 ")
         assert client.reply() == b"421 4.4.2 Timeout\r\n"
-        thread.join(10)
-        sock.close()
     assert mailbox.wait_for_end().reason is CloseReason.TIMEOUT
 
 
-def test_it_is_short() -> None:
-    import inspect
+def test_octets_that_are_no_command_buy_no_time(server_tls: TlsConfig) -> None:
+    """Contract 5: the timer starts anew only where ``conn.timeout`` differs."""
+    mailbox = Mailbox()
+    config = replace(RELAY, timeouts=Timeouts(command=0.4))
+    with served(mailbox, server_tls, config) as port, Dialogue(port) as client:
+        client.reply()
+        client.sock.settimeout(0.1)
+        told = b""
+        for _ in range(50):  # a line that never ends
+            with suppress(TimeoutError):
+                client.send(b"N")
+                told = client.sock.recv(1000)
+                break
+        assert told.startswith(b"421 4.4.2 ")
+    assert mailbox.wait_for_end().reason is CloseReason.TIMEOUT
 
+
+def test_a_peer_that_stalls_in_the_handshake(server_tls: TlsConfig) -> None:
+    mailbox = Mailbox()
+    config = replace(RELAY, timeouts=Timeouts(handshake=0.2))
+    with served(mailbox, server_tls, config) as port, Dialogue(port) as client:
+        client.reply()
+        client.say(b"EHLO client.example.com")
+        assert client.say(b"STARTTLS").startswith(b"220 ")
+        assert mailbox.wait_for_end().reason is CloseReason.TIMEOUT
+
+
+def test_a_peer_that_does_not_read(server_tls: TlsConfig) -> None:
+    mailbox = Mailbox()
+    config = replace(RELAY, timeouts=Timeouts(command=0.2), limits=Limits(junk=10**6))
+    with served(mailbox, server_tls, config) as port, socket() as client:
+        client.setsockopt(SOL_SOCKET, SO_RCVBUF, 2048)
+        client.connect(("127.0.0.1", port))
+        client.settimeout(0.2)
+        with suppress(OSError):
+            while True:
+                client.sendall(b"EHLO client.example.com\r\n" * 1000)
+        assert mailbox.wait_for_end().reason is CloseReason.TIMEOUT
+
+
+def test_a_peer_that_is_gone(server_tls: TlsConfig) -> None:
+    mailbox = Mailbox()
+    with served(mailbox, server_tls) as port:
+        client = Dialogue(port)
+        client.reply()
+        client.reset()
+    assert mailbox.wait_for_end().reason is CloseReason.ABORTED
+
+
+def test_it_is_short() -> None:
     lines = inspect.getsource(FifthAdapter).splitlines()
-    assert len([line for line in lines if line.strip()]) < 55
+    assert len([line for line in lines if line.strip()]) < 75
