@@ -19,7 +19,8 @@ import trustme
 from tests.adapters.handlers import Mailbox
 from tests.adapters.servers import serving
 
-from smtpwire.adapters.session import Session, TlsConfig
+from smtpwire.adapters.session import Session
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.command_line import main
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Authenticated

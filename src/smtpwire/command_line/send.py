@@ -16,7 +16,7 @@ from socket import EAI_AGAIN, gaierror, gethostname
 from typing import Final, TypeVar
 
 from smtpwire.adapters.blocking import Client, connect
-from smtpwire.adapters.session import TlsConfig
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.command_line.arguments import Parser, Subcommands, mailbox, port
 from smtpwire.command_line.output import (
     TEMPORARY,
@@ -43,6 +43,7 @@ from smtpwire.sasl import MECHANISMS, ChoicePolicy, Password
 from smtpwire.wire.address import Address, parse_domain
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.status import Disposition
+from smtpwire.wire.value import replace
 
 __all__ = ["add_to", "run"]
 
@@ -186,7 +187,7 @@ def _port(options: argparse.Namespace, security: Security) -> int:
 def _timeouts(seconds: float | None) -> Timeouts:
     if seconds is None:
         return Timeouts()
-    return Timeouts(**dict.fromkeys(Timeouts.__match_args__, seconds))
+    return replace(Timeouts(**dict.fromkeys(Timeouts.__match_args__, seconds)), session=None)
 
 
 def _tls(authorities: str | None, security: Security) -> TlsConfig | None:

@@ -47,7 +47,7 @@ class Timeouts:
     def __post_init__(self) -> None:
         for name in self.__match_args__:
             seconds = getattr(self, name)
-            if not 0 < seconds <= _MOST:  # NaN is neither
+            if seconds is not None and not 0 < seconds <= _MOST:  # NaN is neither
                 raise ValueError(f"Timeouts.{name} is {seconds}: pass seconds, more than 0")
 
 

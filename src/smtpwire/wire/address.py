@@ -14,9 +14,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, TypeAlias, final
 
+from smtpwire.wire.checked import checked
 from smtpwire.wire.error import reduced
 from smtpwire.wire.ip import canonical_ip
-from smtpwire.wire.checked import checked
 from smtpwire.wire.value import field, value
 
 __all__ = [

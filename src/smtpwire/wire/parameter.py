@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
 
-from smtpwire.wire.error import reduced
 from smtpwire.wire.checked import type_of
+from smtpwire.wire.error import reduced
 from smtpwire.wire.value import value
 
 __all__ = [
