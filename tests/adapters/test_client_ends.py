@@ -232,6 +232,29 @@ def test_a_server_that_reads_no_more_after_354(
 
 
 @pytest.mark.parametrize("layer", LAYERS)
+def test_a_server_that_reads_no_more_and_has_said_why(
+    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    def play(server: Server) -> None:
+        server.envelope()
+        server.send(b"552 5.3.4 Too large\r\n")
+        server.stall()
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, _):
+            config = configured(layer, block=SHORT)
+            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
+            await client.open_session()
+            result = await client.send_mail("a@example.com", ["b@example.org"], LARGE * 200_000)
+            (recipient,) = result.recipients
+            assert recipient.outcome is Disposition.PERMANENT
+            assert recipient.reply.code == 552
+            await client.close()
+
+    loop.run(scenario)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
 def test_a_server_that_does_not_answer_the_dot(
     loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
@@ -684,5 +707,21 @@ def test_nobody_listens(loop: Loop) -> None:
             port = listener.getsockname()[1]
         with pytest.raises(OSError):
             await loop.connect("127.0.0.1", port)
+
+    loop.run(scenario)
+
+
+def test_a_connection_that_does_not_come_about_in_time(loop: Loop) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+            port = listener.getsockname()[1]
+            waiting = [socket.socket() for _ in range(4)]
+            for sock in waiting:  # the queue is full, and nobody accepts
+                sock.setblocking(False)
+                sock.connect_ex(("127.0.0.1", port))
+            with pytest.raises(TimeoutError):
+                await loop.connect("127.0.0.1", port, timeout=SHORT)
+            for sock in waiting:
+                sock.close()
 
     loop.run(scenario)

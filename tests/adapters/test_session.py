@@ -70,6 +70,7 @@ def dialled(
 
 def test_what_is_dialled_is_known_unless_named_otherwise() -> None:
     assert dialled("mx.example.org") == ClientConfig(host="mx.example.org", port=25)
+    assert dialled("mx.example.org.") == ClientConfig(host="mx.example.org", port=25)
     named = ClientConfig(host="mail.example.org", port=587)
     assert dialled("192.0.2.1", 2525, named) == named
     assert dialled(path="/run/lmtp.sock") == ClientConfig()

@@ -100,7 +100,10 @@ class _Stream:
             self._send_all(octets)
         except TimeoutError:
             self.broken = True
-            self.conn.timed_out()
+            if isinstance(self.conn, ServerConnection) or not self.poll():
+                self.conn.timed_out()
+            else:
+                self.conn.receive_data(b"")  # it reads no more, but has said why
         except OSError as error:
             self.broken = True
             self._lost(error)
@@ -114,18 +117,20 @@ class _Stream:
         except OSError as error:
             self.conn.abort(why(error))
 
-    def poll(self) -> None:
-        """Take what has come, without waiting for more."""
-        self._waits = False
+    def poll(self) -> bool:
+        """Take what has come, without waiting for more; True where there was anything."""
+        self._waits = came = False
         try:
             while self.conn.wants_data:
                 self.conn.receive_data(self.receive(READ))
+                came = True
         except BlockingIOError:
             pass
         except OSError as error:
             self.conn.abort(why(error))
         finally:
             self._waits = True
+        return came
 
     def start_tls(self, tls: TlsConfig | None, server_name: str | None = None) -> None:
         """The handshake after STARTTLS; whatever goes wrong in it ends the connection."""

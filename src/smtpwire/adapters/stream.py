@@ -66,7 +66,10 @@ class AsyncStream:
                 await self._send(octets)
         except TimeoutError:
             self.broken = True
-            self.conn.timed_out()
+            if isinstance(self.conn, ServerConnection) or not await self.poll():
+                self.conn.timed_out()
+            else:
+                self.conn.receive_data(b"")  # it reads no more, but has said why
         except OSError as error:
             self.broken = True
             await self._lost(error)
@@ -83,15 +86,17 @@ class AsyncStream:
         else:
             self.conn.receive_data(octets)
 
-    async def poll(self) -> None:
-        """Take what has come, without waiting for more."""
+    async def poll(self) -> bool:
+        """Take what has come, without waiting for more; True where there was anything."""
         try:
             octets = await self._receive_now()
         except OSError as error:
             self.conn.abort(why(error))
-        else:
-            if octets is not None and self.conn.wants_data:
-                self.conn.receive_data(octets)
+            return False
+        if octets is None or not self.conn.wants_data:
+            return False
+        self.conn.receive_data(octets)
+        return True
 
     async def start_tls(self, tls: TlsConfig | None, server_name: str | None = None) -> None:
         """The handshake after STARTTLS; whatever goes wrong in it ends the connection."""
