@@ -11,6 +11,7 @@ import pytest
 from tests.adapters.clients import Script, scripted
 from tests.adapters.loops import LOOPS, Loop, no_descriptor_left
 
+from smtpwire.adapters import client as client_module
 from smtpwire.adapters import tls as tls_module
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.client_config import ClientConfig
@@ -476,6 +477,59 @@ def test_whatever_is_raised_in_a_handshake_ends_the_connection(
             opening = opened(loop, port, configured(layer), tls=client_context)
             with pytest.raises(TlsFailed, match="an odd certificate"):
                 await opening
+
+    loop.run(scenario)
+
+
+def test_what_comes_with_the_end_of_the_handshake_is_kept(
+    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    """In TLS 1.2 the server has the last word of it, and may go on in the same segment."""
+
+    def play(server: Server) -> None:
+        server.send(b"220 mx.example.org\r\n")
+        server.expect(b"EHLO")
+        server.send(b"250-mx.example.org\r\n250 STARTTLS\r\n")
+        server.expect(b"STARTTLS")
+        server.send(b"220 Go ahead\r\n")
+        layer = tls_module.TlsLayer(server.tls)
+        while layer.shake_hands() is None:
+            server.send(layer.data_to_send())
+            layer.receive_data(server.sock.recv(65536))
+        layer.write(b"421 4.3.2 I have to go\r\n")
+        server.send(layer.data_to_send())
+        server.rest()
+
+    client_context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    async def scenario() -> None:
+        with playing(play, Security.STARTTLS, server_tls) as (port, _):
+            client = await loop.connect(
+                "127.0.0.1", port, configured(Security.STARTTLS), tls=client_context
+            )
+            with pytest.raises(SessionError) as raised:
+                await client.open_session()
+            assert raised.value.reply is not None
+            assert raised.value.reply.code == 421
+            await client.close()
+
+    loop.run(scenario)
+
+
+def test_no_context_is_made_where_none_is_needed(
+    loop: Loop, server_tls: TlsConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(server: Server) -> None:
+        server.hello()
+        server.expect(b"QUIT")
+        server.send(b"221 Bye\r\n")
+
+    monkeypatch.setattr(client_module, "client_tls", None)
+
+    async def scenario() -> None:
+        with playing(play, Security.NONE, server_tls) as (port, _):
+            async with await loop.connect("127.0.0.1", port) as client:
+                await client.open_session()
 
     loop.run(scenario)
 

@@ -506,12 +506,14 @@ def _dial(host: str, port: int, timeout: float, local_addr: str, path: str) -> s
     if host:
         source = (local_addr, 0) if local_addr else None
         sock = socket.create_connection((host, port), timeout, source)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
-    sock = socket.socket(socket.AF_UNIX)
+    else:
+        sock = socket.socket(socket.AF_UNIX)
     try:
-        sock.settimeout(timeout)
-        sock.connect(path)
+        if host:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            sock.settimeout(timeout)
+            sock.connect(path)
     except BaseException:
         sock.close()
         raise
