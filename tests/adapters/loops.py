@@ -10,18 +10,20 @@ from typing import Any, Protocol
 
 import pytest
 import trio
+import trio.testing
+from tests.adapters.contract_client import ContractClient
 
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
 from smtpwire.adapters import trio as trio_adapter
 
-__all__ = ["LOOPS", "Loop", "Scenario", "no_descriptor_left"]
+__all__ = ["CONTRACT", "LOOPS", "Loop", "Scenario", "no_descriptor_left"]
 
 
 class Calm:
     """The blocking client in the asynchronous ones' clothes: it never suspends."""
 
-    def __init__(self, client: blocking.Client) -> None:
+    def __init__(self, client: blocking.Client | ContractClient) -> None:
         self.inner = client
 
     def __getattr__(self, name: str) -> Any:
@@ -54,6 +56,9 @@ class Loop(Protocol):
     async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
         """Cancel what is awaited after so many seconds; it must not have ended before."""
 
+    async def meanwhile(self, first: Awaitable[object], other: Awaitable[object]) -> None:
+        """Await both, each in a task; the other one begins when the first waits."""
+
 
 Scenario = Callable[[Loop], Coroutine[Any, Any, None]]
 
@@ -73,6 +78,18 @@ class Blocking:
 
     async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
         raise NotImplementedError("nothing cancels a blocking client")
+
+    async def meanwhile(self, first: Awaitable[object], other: Awaitable[object]) -> None:
+        raise NotImplementedError("it has no tasks")
+
+
+class Contract(Blocking):
+    """Its client is no adapter of ours: it keeps the contract of README, and no more."""
+
+    name = "contract"
+
+    async def connect(self, *arguments: Any, **named: Any) -> Any:
+        return Calm(ContractClient(*arguments, **named))
 
 
 class Asyncio:
@@ -98,6 +115,12 @@ class Asyncio:
             async with asyncio.timeout(seconds):
                 await waiting
 
+    async def meanwhile(self, first: Awaitable[object], other: Awaitable[object]) -> None:
+        begun = asyncio.ensure_future(first)
+        await asyncio.sleep(0.05)
+        await other
+        await begun
+
 
 class Trio:
     name = "trio"
@@ -113,10 +136,20 @@ class Trio:
             await waiting
         assert scope.cancelled_caught
 
+    async def meanwhile(self, first: Awaitable[object], other: Awaitable[object]) -> None:
+        async def begin() -> None:
+            await first
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(begin)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            await other
+
 
 LOOPS: dict[str, Loop] = {"blocking": Blocking(), "asyncio": Asyncio(), "trio": Trio()}
 if sys.platform != "win32":
     LOOPS["uvloop"] = Asyncio("uvloop")
+CONTRACT: dict[str, Loop] = LOOPS | {"contract": Contract()}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.adapters.clients import Script, scripted
-from tests.adapters.loops import LOOPS, Loop, no_descriptor_left
+from tests.adapters.loops import CONTRACT, LOOPS, Loop, no_descriptor_left
 
 from smtpwire.adapters import client as client_module
 from smtpwire.adapters import tls as tls_module
@@ -34,6 +34,12 @@ NOBODY = ClientConfig("client.example.com")
 @pytest.fixture(params=LOOPS)
 def loop(request: pytest.FixtureRequest) -> Loop:
     return LOOPS[request.param]
+
+
+@pytest.fixture(params=CONTRACT)
+def any_loop(request: pytest.FixtureRequest) -> Loop:
+    """A client by README's contract alone as well."""
+    return CONTRACT[request.param]
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +159,7 @@ STALLS = [
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize(("play", "figure"), STALLS, ids=[play.__name__ for play, _ in STALLS])
 def test_a_session_that_is_not_opened_in_time(
-    loop: Loop,
+    any_loop: Loop,
     layer: Security,
     play: Callable[[Server], None],
     figure: str,
@@ -165,7 +171,7 @@ def test_a_session_that_is_not_opened_in_time(
 
     async def scenario() -> None:
         with playing(play, layer, server_tls) as (port, _):
-            client = await loop.connect(
+            client = await any_loop.connect(
                 "127.0.0.1", port, configured(layer, **{figure: SHORT}), tls=client_context
             )
             with pytest.raises(ConnectionLost):
@@ -174,11 +180,11 @@ def test_a_session_that_is_not_opened_in_time(
             with pytest.raises(ConnectionLost):
                 await client.verify("postmaster")
 
-    loop.run(scenario)
+    any_loop.run(scenario)
 
 
 def test_a_handshake_that_does_not_end_in_time(
-    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+    any_loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
     def play(server: Server) -> None:
         server.send(b"220 mx.example.org\r\n")
@@ -191,13 +197,13 @@ def test_a_handshake_that_does_not_end_in_time(
     async def scenario() -> None:
         with playing(play, Security.STARTTLS, server_tls) as (port, _):
             config = configured(Security.STARTTLS, handshake=SHORT)
-            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
+            client = await any_loop.connect("127.0.0.1", port, config, tls=client_context)
             with pytest.raises(SessionError) as raised:
                 await client.open_session()
             assert raised.value.stage is Stage.TLS
             assert client.conn.closed.reason is CloseReason.TIMEOUT
 
-    loop.run(scenario)
+    any_loop.run(scenario)
 
 
 def test_a_handshake_from_the_first_octet_that_does_not_end_in_time(
@@ -214,7 +220,7 @@ def test_a_handshake_from_the_first_octet_that_does_not_end_in_time(
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_server_that_reads_no_more_after_354(
-    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+    any_loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
     def play(server: Server) -> None:
         server.envelope()
@@ -223,13 +229,13 @@ def test_a_server_that_reads_no_more_after_354(
     async def scenario() -> None:
         with playing(play, layer, server_tls) as (port, _):
             config = configured(layer, block=SHORT)
-            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
+            client = await any_loop.connect("127.0.0.1", port, config, tls=client_context)
             await client.open_session()
             result = await client.send_mail("a@example.com", ["b@example.org"], LARGE * 200_000)
             assert client.conn.closed.reason is CloseReason.TIMEOUT
             assert [item.outcome for item in result.recipients] == [Disposition.RETRY]
 
-    loop.run(scenario)
+    any_loop.run(scenario)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -257,7 +263,7 @@ def test_a_server_that_reads_no_more_and_has_said_why(
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_server_that_does_not_answer_the_dot(
-    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+    any_loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
     def play(server: Server) -> None:
         server.envelope()
@@ -266,18 +272,18 @@ def test_a_server_that_does_not_answer_the_dot(
     async def scenario() -> None:
         with playing(play, layer, server_tls) as (port, _):
             config = configured(layer, end_of_data=SHORT)
-            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
+            client = await any_loop.connect("127.0.0.1", port, config, tls=client_context)
             await client.open_session()
             result = await client.send_mail("a@example.com", ["b@example.org"], MESSAGE)
             assert client.conn.closed.reason is CloseReason.TIMEOUT
             assert [item.outcome for item in result.recipients] == [Disposition.UNKNOWN]
 
-    loop.run(scenario)
+    any_loop.run(scenario)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_server_that_does_not_answer_quit(
-    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+    any_loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
     def play(server: Server) -> None:
         server.hello()
@@ -287,11 +293,13 @@ def test_a_server_that_does_not_answer_quit(
     async def scenario() -> None:
         with playing(play, layer, server_tls) as (port, _):
             config = configured(layer, quit=SHORT)
-            async with await loop.connect("127.0.0.1", port, config, tls=client_context) as client:
+            async with await any_loop.connect(
+                "127.0.0.1", port, config, tls=client_context
+            ) as client:
                 await client.open_session()
             assert client.conn.closed.reason is CloseReason.TIMEOUT
 
-    loop.run(scenario)
+    any_loop.run(scenario)
 
 
 # -- a client that is left, closed or cancelled
@@ -643,6 +651,48 @@ def test_closing_in_another_thread_ends_the_operation(server_tls: TlsConfig) -> 
         with pytest.raises(ConnectionLost):
             client.reset()
         thread.join(10)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("what", ["verify", "close"])
+def test_another_task_is_refused_or_closes(
+    loop: Loop, what: str, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    if loop.name == "blocking":
+        pytest.skip("it has no tasks")
+
+    def play(server: Server) -> None:
+        server.hello()
+        assert server.expect(b"RSET") == b"RSET\r\n"
+        if what == "verify":
+            assert server.over.wait(10)
+            server.send(b"250 ok\r\n")
+        assert server.rest() == b""
+
+    async def scenario() -> None:
+        with playing(play, layer, server_tls) as (port, over):
+            client = await loop.connect("127.0.0.1", port, configured(layer), tls=client_context)
+            await client.open_session()
+
+            async def first() -> None:
+                if what == "verify":
+                    assert (await client.reset()).code == 250
+                else:
+                    with pytest.raises(ConnectionLost):
+                        await client.reset()
+
+            async def other() -> None:
+                if what == "close":
+                    await client.close()
+                    return
+                with pytest.raises(LocalProtocolError, match="one at a time"):
+                    await client.verify("postmaster")
+                over.set()
+
+            await loop.meanwhile(first(), other())
+            await client.close()
+
+    loop.run(scenario)
 
 
 # -- pools
