@@ -1,10 +1,12 @@
 """What may be shown of a line."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
 from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted, without_secrets
+from smtpwire.engine.server_config import ServerConfig
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,31 @@ OPEN: Final = frozenset({b"MAIL", b"NOOP", b"QUIT"})
 )
 def test_of_what_was_not_understood_only_the_verb(line: bytes, shown: bytes) -> None:
     assert without_secrets(line, OPEN) == shown
+
+
+KEY: Final = b"AGFsaWNlAHNlY3JldA=="
+
+
+def slips(line: bytes) -> Iterator[bytes]:
+    """An octet missing, twisted, put in or another, anywhere in the first twelve."""
+    for at in range(12):
+        before, behind = line[:at], line[at + 1 :]
+        yield before + behind
+        yield before + behind[:1] + line[at : at + 1] + behind[1:]
+        for octet in range(256):
+            yield before + bytes([octet]) + line[at:]
+            yield before + bytes([octet]) + behind
+
+
+@pytest.mark.parametrize("start", [b"AUTH PLAIN ", b"AUTH LOGIN ", b"BURL imap://x;urlauth="])
+def test_no_single_slip_shows_a_secret(start: bytes) -> None:
+    for line in slips(start + KEY):
+        assert KEY not in without_secrets(line, OPEN), line
+
+
+@pytest.mark.parametrize("verb", sorted(ServerConfig.relay("mx.example").open_verbs))
+@pytest.mark.parametrize("between", [b"", b" ", b"  ", b"\t", b"\x08", b"; "])
+def test_no_verb_before_it_shows_a_secret(verb: bytes, between: bytes) -> None:
+    verbs = ServerConfig.relay("mx.example").open_verbs
+    for start in (b"AUTH PLAIN ", b"BURL imap://x;urlauth="):
+        assert KEY not in without_secrets(verb + between + start + KEY, verbs)

@@ -18,9 +18,9 @@ _AUTH: Final = re.compile(rb"(?:\A|\r)[ \t]*AUTH", re.IGNORECASE)
 _PLAUSIBLE: Final = re.compile(rb"[A-Z]{1,12}|[A-Z]?[a-z]{1,11}")
 """A verb as somebody would write one. Words of base64 have digits, or letters of both cases."""
 _MISPLACED: Final = re.compile(
-    rb"[\0-\x1f\x7f]|AUTH[ \t]+[A-Z0-9_-]{1,20}[ \t]+[!-~]", re.IGNORECASE
+    rb"[\0-\x1f\x7f]|AUTH[ \t]+[A-Z0-9_-]{1,20}[ \t]+[!-~]|BURL[ \t]+[A-Z]", re.IGNORECASE
 )
-"""In an argument: what an editing key leaves behind, or an AUTH with something before it."""
+"""In an argument: what an editing key leaves behind, or a verb with secrets behind another."""
 
 
 def looks_like_auth(line: bytes) -> bool:
