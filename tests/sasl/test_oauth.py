@@ -161,3 +161,11 @@ def test_an_error_which_is_no_utf8_is_readable() -> None:
     client.initial()
     client.step(b"\xff")
     assert client.error == "\ufffd"
+
+
+@pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2"])
+def test_a_token_that_the_server_echoes_is_not_told(mechanism: str) -> None:
+    client = client_mechanism(mechanism, BearerToken("user", "ya29.secret"), client_config())
+    client.initial()
+    client.step(b'{"status":"401","detail":"ya29.secret has expired"}')
+    assert client.error == '{"status":"401","detail":"<redacted> has expired"}'

@@ -1,10 +1,10 @@
 """No secret in any repr, str or exception, for every mechanism."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from tests.sasl.conversation import Users, client_config, server_config
+from tests.sasl.conversation import Users, client_config, converse, server_config
 
 from smtpwire.sasl import (
     MECHANISMS,
@@ -188,3 +188,28 @@ def test_questions_without_secrets_show_themselves() -> None:
     assert repr(AnonymousLogin("t")) == "AnonymousLogin(trace='t', mechanism='ANONYMOUS')"
     request = SecretRequest("SCRAM-SHA-1", "user", "", (ScramSecret, DigestMD5Secret))
     assert "user" in repr(request)
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        lambda: derive_scram(f"{PASSWORD}\ud800"),
+        lambda: derive_digest_md5("user", "r", f"{PASSWORD}\ud800"),
+        lambda: derive_digest_md5("us\udfffer", "r", PASSWORD),
+    ],
+)
+def test_a_password_that_is_no_text_is_refused_without_being_shown(
+    derive: Callable[[], object],
+) -> None:
+    with pytest.raises(ValueError, match="no Unicode text") as caught:
+        derive()
+    assert not isinstance(caught.value, UnicodeError)
+    _assert_hidden(caught.value)
+
+
+@pytest.mark.parametrize("mechanism", ["CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1"])
+def test_a_stored_password_that_is_no_text_is_wrong_for_everybody(mechanism: str) -> None:
+    client = client_mechanism(mechanism, Password("user", PASSWORD), client_config())
+    users = Users(passwords={"user": f"{PASSWORD}\ud800"})
+    outcome = converse(client, server_mechanism(mechanism, server_config()), users.decide)
+    assert outcome == Failed("credentials refused")

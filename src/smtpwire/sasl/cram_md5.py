@@ -21,7 +21,7 @@ from smtpwire.sasl.mechanism import (
 from smtpwire.sasl.names import prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.saslprep import prepared_password
-from smtpwire.sasl.stored import PlainPassword, StoredSecret
+from smtpwire.sasl.stored import PlainPassword, StoredSecret, stored_octets
 
 __all__ = ["CramMD5Client", "CramMD5Server"]
 
@@ -65,7 +65,7 @@ class CramMD5Server(ServerExchange):
             password = prepared_password(secret.password, self._config.preparation, stored=True)
         else:
             self._of_no_use = secret
-        digest = _digest((password or self._config.nonce()).encode(), self._challenge)
+        digest = _digest(stored_octets(password or self._config.nonce()), self._challenge)
         if not (hmac.compare_digest(digest, self._digest) and password):
             return self._refuse()
         return Succeeded(self._authcid)

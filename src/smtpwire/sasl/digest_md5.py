@@ -26,7 +26,7 @@ from smtpwire.sasl.mechanism import (
 )
 from smtpwire.sasl.names import claimed_identity, received_name, sendable
 from smtpwire.sasl.questions import SecretRequest
-from smtpwire.sasl.stored import DigestMD5Secret, PlainPassword, StoredSecret
+from smtpwire.sasl.stored import DigestMD5Secret, PlainPassword, StoredSecret, stored_octets
 
 __all__ = ["DigestMD5Client", "DigestMD5Server", "ha1"]
 
@@ -93,7 +93,7 @@ def _hashed_form(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
-        return text.encode()
+        return stored_octets(text)
 
 
 def ha1(username: str, realm: bytes, password: str) -> bytes:
@@ -107,7 +107,7 @@ def _every_ha1(username: str, realm: bytes, password: str) -> list[bytes]:
     Cyrus SASL's server tries the first two. GNU SASL converts the password to ISO 8859-1, and
     leaves the name in UTF-8.
     """
-    name, word = username.encode(), password.encode()
+    name, word = stored_octets(username), stored_octets(password)
     return [
         ha1(username, realm, password),
         _md5(b"%b:%b:%b" % (name, realm, word)),

@@ -121,6 +121,7 @@ class _TokenClient(ClientExchange, ABC):
         if any(char < " " or char == "\x7f" for char in credentials.username):
             raise UnusableCredentialsError(f"{name}: no controls in a user name")
         self._refused = False
+        self._token = credentials.token
         self._message = self._first(encoded(credentials.username), credentials.token, config)
 
     @abstractmethod
@@ -135,7 +136,9 @@ class _TokenClient(ClientExchange, ABC):
         if self._refused:
             raise BadChallengeError(f"{self.name} has ended")
         self._refused = True
-        self.error = challenge.decode("utf-8", "replace")
+        said = challenge.decode("utf-8", "replace")
+        # Some servers echo the token. One of a few letters would be found in any text.
+        self.error = said.replace(self._token, "<redacted>") if len(self._token) > 7 else said
         return self._acknowledgement
 
 

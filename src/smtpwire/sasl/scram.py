@@ -31,7 +31,12 @@ from smtpwire.sasl.mechanism import (
 from smtpwire.sasl.names import claimed_identity, prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.saslprep import prepared_password
-from smtpwire.sasl.stored import PlainPassword, ScramSecret, StoredSecret
+from smtpwire.sasl.stored import (
+    PlainPassword,
+    ScramSecret,
+    StoredSecret,
+    stored_octets,
+)
 
 __all__ = ["HASHES", "ScramClient", "ScramServer", "escaped", "secret_from_password", "unescaped"]
 
@@ -172,7 +177,7 @@ class ScramServer(ServerExchange):
                 salt, iterations = secret.salt, secret.iterations
             case PlainPassword() if config.stores_passwords:
                 password = prepared_password(secret.password, config.preparation, stored=True)
-                self._password = (password or "").encode()
+                self._password = stored_octets(password or "")
                 self._known = bool(password)
             case _:
                 self._of_no_use = secret

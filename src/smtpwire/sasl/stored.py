@@ -17,6 +17,7 @@ __all__ = [
     "StoredSecret",
     "derive_digest_md5",
     "derive_scram",
+    "stored_octets",
 ]
 
 
@@ -97,6 +98,7 @@ def derive_scram(
     prepared = prepared_password(password, preparation, stored=True)
     if not prepared:
         raise ValueError("this password cannot be used: it is empty or SASLprep refuses it")
+    _check_text("password", prepared)
     return secret_from_password(mechanism, prepared.encode(), salt, iterations)
 
 
@@ -107,4 +109,19 @@ def derive_digest_md5(username: str, realm: str, password: str) -> DigestMD5Secr
     """
     from smtpwire.sasl.digest_md5 import ha1
 
+    for name, text in (("username", username), ("realm", realm), ("password", password)):
+        _check_text(name, text)
     return DigestMD5Secret(realm, ha1(username, realm.encode(), password))
+
+
+def stored_octets(text: str) -> bytes:
+    """UTF-8. What is no Unicode text (lone surrogates) gives octets that no client can send.
+
+    An exception of Python's would show the password.
+    """
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _check_text(name: str, text: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{name} is no Unicode text: there is a lone surrogate in it")
