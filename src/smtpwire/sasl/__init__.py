@@ -22,25 +22,27 @@ from smtpwire.sasl.credentials import (
     ExternalIdentity,
     Password,
 )
+from smtpwire.sasl.errors import (
+    BadChallengeError,
+    IterationCountError,
+    SaslError,
+    ServerNotProvenError,
+    UnusableCredentialsError,
+)
 from smtpwire.sasl.mechanism import (
     PENDING,
     Ask,
-    BadChallengeError,
     Challenge,
     ClientFactory,
     ClientMechanism,
     ClientMechanismConfig,
     Failed,
-    IterationCountError,
     Pending,
-    SaslError,
     ServerFactory,
     ServerMechanism,
     ServerMechanismConfig,
-    ServerNotProvenError,
     ServerStep,
     Succeeded,
-    UnusableCredentialsError,
 )
 from smtpwire.sasl.questions import (
     AnonymousLogin,

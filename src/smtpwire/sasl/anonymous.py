@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from smtpwire.sasl.credentials import Anonymous
+from smtpwire.sasl.errors import (
+    BadChallengeError,
+    UnusableCredentialsError,
+)
 from smtpwire.sasl.mechanism import (
     Ask,
-    BadChallengeError,
     ClientExchange,
     Failed,
     ServerExchange,
     ServerStep,
     Succeeded,
-    UnusableCredentialsError,
 )
 from smtpwire.sasl.names import decoded, encoded
 from smtpwire.sasl.questions import AnonymousLogin

@@ -6,9 +6,11 @@ import hmac
 import re
 
 from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.errors import (
+    BadChallengeError,
+)
 from smtpwire.sasl.mechanism import (
     Ask,
-    BadChallengeError,
     Challenge,
     ClientExchange,
     ClientMechanismConfig,

@@ -11,16 +11,18 @@ import re
 from typing import Final
 
 from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.errors import (
+    BadChallengeError,
+    ServerNotProvenError,
+)
 from smtpwire.sasl.mechanism import (
     Ask,
-    BadChallengeError,
     Challenge,
     ClientExchange,
     ClientMechanismConfig,
     Failed,
     ServerExchange,
     ServerMechanismConfig,
-    ServerNotProvenError,
     ServerStep,
     Succeeded,
 )

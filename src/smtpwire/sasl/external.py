@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from smtpwire.sasl.credentials import ExternalIdentity
+from smtpwire.sasl.errors import (
+    BadChallengeError,
+    UnusableCredentialsError,
+)
 from smtpwire.sasl.mechanism import (
     Ask,
-    BadChallengeError,
     ClientExchange,
     Failed,
     ServerExchange,
     ServerStep,
     Succeeded,
-    UnusableCredentialsError,
 )
 from smtpwire.sasl.names import claimed_identity, encoded
 from smtpwire.sasl.questions import ExternalLogin

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.errors import (
+    BadChallengeError,
+)
 from smtpwire.sasl.mechanism import (
     Ask,
-    BadChallengeError,
     Challenge,
     ClientExchange,
     Failed,

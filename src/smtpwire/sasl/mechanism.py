@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import ClassVar, Final, Literal, Protocol, final
+from typing import Final, Literal, Protocol, final
 
 from smtpwire.sasl.credentials import Credentials
 from smtpwire.sasl.questions import Question
@@ -20,59 +20,21 @@ from smtpwire.wire.value import field, value
 __all__ = [
     "PENDING",
     "Ask",
-    "BadChallengeError",
     "Challenge",
     "ClientExchange",
     "ClientFactory",
     "ClientMechanism",
     "ClientMechanismConfig",
     "Failed",
-    "IterationCountError",
     "Pending",
-    "SaslError",
     "ServerExchange",
     "ServerFactory",
     "ServerMechanism",
     "ServerMechanismConfig",
-    "ServerNotProvenError",
     "ServerStep",
     "Succeeded",
-    "UnusableCredentialsError",
     "random_nonce",
 ]
-
-
-# --- errors (client) ----------------------------------------------------------------------
-
-
-class SaslError(Exception):
-    """The client cannot go on with this exchange: cancel it.
-
-    ``terminal`` says that the server or the path to it is not to be trusted: no other
-    mechanism may then be tried with the same password. No message contains a secret.
-    """
-
-    terminal: ClassVar[bool] = False
-
-
-class UnusableCredentialsError(SaslError):
-    """These credentials do not fit this mechanism. Raised before anything was sent."""
-
-
-class BadChallengeError(SaslError):
-    """The server's challenge is malformed, or one more than the mechanism has."""
-
-
-class ServerNotProvenError(SaslError):
-    """The server did not prove that it knows the password: wrong proof, or a foreign nonce."""
-
-    terminal = True
-
-
-class IterationCountError(SaslError):
-    """The server asks for too few iterations (easy to guess from) or too many (a burden)."""
-
-    terminal = True
 
 
 # --- what a server's step gives -----------------------------------------------------------

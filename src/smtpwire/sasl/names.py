@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final, final
 
 from smtpwire.sasl.credentials import Password
-from smtpwire.sasl.mechanism import UnusableCredentialsError
+from smtpwire.sasl.errors import (
+    UnusableCredentialsError,
+)
 from smtpwire.sasl.saslprep import Preparation, prepared_name, prepared_password
 from smtpwire.wire.value import field, value
 

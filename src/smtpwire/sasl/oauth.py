@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from smtpwire.sasl.credentials import BearerToken
+from smtpwire.sasl.errors import (
+    BadChallengeError,
+    UnusableCredentialsError,
+)
 from smtpwire.sasl.mechanism import (
     Ask,
-    BadChallengeError,
     Challenge,
     ClientExchange,
     ClientMechanismConfig,
@@ -20,7 +23,6 @@ from smtpwire.sasl.mechanism import (
     ServerMechanismConfig,
     ServerStep,
     Succeeded,
-    UnusableCredentialsError,
 )
 from smtpwire.sasl.names import encoded, received_name
 from smtpwire.sasl.questions import TokenLogin

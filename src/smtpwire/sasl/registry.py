@@ -12,6 +12,9 @@ from smtpwire.sasl.credentials import (
     ExternalIdentity,
     Password,
 )
+from smtpwire.sasl.errors import (
+    UnusableCredentialsError,
+)
 from smtpwire.sasl.mechanism import (
     ClientFactory,
     ClientMechanism,
@@ -19,7 +22,6 @@ from smtpwire.sasl.mechanism import (
     ServerFactory,
     ServerMechanism,
     ServerMechanismConfig,
-    UnusableCredentialsError,
 )
 
 __all__ = ["CLEARTEXT", "MECHANISMS", "PROMPTED", "client_mechanism", "server_mechanism"]

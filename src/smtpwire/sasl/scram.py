@@ -13,20 +13,22 @@ from binascii import a2b_base64, b2a_base64
 from typing import Final
 
 from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.errors import (
+    BadChallengeError,
+    IterationCountError,
+    ServerNotProvenError,
+    UnusableCredentialsError,
+)
 from smtpwire.sasl.mechanism import (
     Ask,
-    BadChallengeError,
     Challenge,
     ClientExchange,
     ClientMechanismConfig,
     Failed,
-    IterationCountError,
     ServerExchange,
     ServerMechanismConfig,
-    ServerNotProvenError,
     ServerStep,
     Succeeded,
-    UnusableCredentialsError,
 )
 from smtpwire.sasl.names import claimed_identity, prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
