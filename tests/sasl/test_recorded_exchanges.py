@@ -39,7 +39,7 @@ from smtpwire.sasl import (
     saslprep,
     server_mechanism,
 )
-from smtpwire.sasl.scram import secret_from_password
+from smtpwire.sasl.derive import secret_from_password
 
 Messages = list[tuple[str, bytes | None]]
 

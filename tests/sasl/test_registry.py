@@ -228,12 +228,12 @@ HEAVY = ("hashlib", "hmac", "unicodedata", "stringprep", "secrets", "json", "soc
     [
         ("import smtpwire.sasl", set()),
         (
-            "from smtpwire.sasl import *\n"
+            "from smtpwire.sasl import ServerMechanismConfig, server_mechanism\n"
             "server_mechanism('PLAIN', ServerMechanismConfig(scram_secret=b'')).start(b'\\0u\\0p')",
             set(),
         ),
         (
-            "from smtpwire.sasl import *\n"
+            "from smtpwire.sasl import ServerMechanismConfig, server_mechanism\n"
             "server_mechanism('SCRAM-SHA-1', ServerMechanismConfig(scram_secret=b''))",
             {"hashlib", "hmac"},
         ),

@@ -6,6 +6,8 @@ this package loads no hash and no Unicode table: they come with the first use.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from smtpwire.sasl.bindings import UndefinedBindingError, tls_server_end_point
 from smtpwire.sasl.choice import (
     Choice,
@@ -66,9 +68,10 @@ from smtpwire.sasl.stored import (
     PlainPassword,
     ScramSecret,
     StoredSecret,
-    derive_digest_md5,
-    derive_scram,
 )
+
+if TYPE_CHECKING:
+    from smtpwire.sasl.derive import derive_digest_md5, derive_scram
 
 __all__ = [
     "CLEARTEXT",
@@ -124,3 +127,13 @@ __all__ = [
     "server_mechanism",
     "tls_server_end_point",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Deriving loads hashes: only where it is done."""
+    if name in ("derive_digest_md5", "derive_scram"):
+        from smtpwire.sasl import derive
+
+        made: object = getattr(derive, name)
+        return made
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ import hmac
 import re
 
 from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.derive import stored_octets
 from smtpwire.sasl.errors import (
     BadChallengeError,
 )
@@ -23,7 +24,7 @@ from smtpwire.sasl.mechanism import (
 from smtpwire.sasl.names import prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.saslprep import prepared_password
-from smtpwire.sasl.stored import PlainPassword, StoredSecret, stored_octets
+from smtpwire.sasl.stored import PlainPassword, StoredSecret
 
 __all__ = ["CramMD5Client", "CramMD5Server"]
 

@@ -5,12 +5,12 @@ Only ``qop=auth`` and first authentications: no security layer, no reuse of a no
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from typing import Final
 
 from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.derive import every_ha1, ha1, md5
 from smtpwire.sasl.errors import (
     BadChallengeError,
     ServerNotProvenError,
@@ -28,9 +28,9 @@ from smtpwire.sasl.mechanism import (
 )
 from smtpwire.sasl.names import claimed_identity, received_name, sendable
 from smtpwire.sasl.questions import SecretRequest
-from smtpwire.sasl.stored import DigestMD5Secret, PlainPassword, StoredSecret, stored_octets
+from smtpwire.sasl.stored import DigestMD5Secret, PlainPassword, StoredSecret
 
-__all__ = ["DigestMD5Client", "DigestMD5Server", "ha1"]
+__all__ = ["DigestMD5Client", "DigestMD5Server"]
 
 # --- RFC 2831 §7 grammar ------------------------------------------------------------------
 
@@ -86,37 +86,6 @@ def _parsed(message: bytes, single: tuple[bytes, ...]) -> Directives | None:
 # --- RFC 2831 §2.1.2.1 response-value -----------------------------------------------------
 
 
-def _md5(octets: bytes) -> bytes:
-    return hashlib.md5(octets, usedforsecurity=False).digest()
-
-
-def _hashed_form(text: str) -> bytes:
-    """ISO 8859-1 where it can be, else UTF-8, so that stored hashes fit HTTP's."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return stored_octets(text)
-
-
-def ha1(username: str, realm: bytes, password: str) -> bytes:
-    """H(username:realm:password), the part of A1 which can be stored."""
-    return _md5(b"%b:%b:%b" % (_hashed_form(username), realm, _hashed_form(password)))
-
-
-def _every_ha1(username: str, realm: bytes, password: str) -> list[bytes]:
-    """The same as clients make it: by the RFC, all in UTF-8, and as GNU SASL does.
-
-    Cyrus SASL's server tries the first two. GNU SASL converts the password to ISO 8859-1, and
-    leaves the name in UTF-8.
-    """
-    name, word = stored_octets(username), stored_octets(password)
-    return [
-        ha1(username, realm, password),
-        _md5(b"%b:%b:%b" % (name, realm, word)),
-        _md5(b"%b:%b:%b" % (name, realm, _hashed_form(password))),
-    ]
-
-
 def _response_values(
     secret: bytes, nonce: bytes, cnonce: bytes, digest_uri: bytes, authzid: bytes | None
 ) -> tuple[bytes, bytes]:
@@ -124,11 +93,11 @@ def _response_values(
     a1 = b"%b:%b:%b" % (secret, nonce, cnonce)
     if authzid is not None:
         a1 += b":" + authzid
-    key = _md5(a1).hex().encode()
+    key = md5(a1).hex().encode()
     tail = b"%b:%b:%b:auth:" % (nonce, _FIRST_COUNT, cnonce)
 
     def value(a2: bytes) -> bytes:
-        return _md5(b"%b:%b%b" % (key, tail, _md5(a2).hex().encode())).hex().encode()
+        return md5(b"%b:%b%b" % (key, tail, md5(a2).hex().encode())).hex().encode()
 
     return value(b"AUTHENTICATE:" + digest_uri), value(b":" + digest_uri)
 
@@ -227,7 +196,7 @@ class DigestMD5Server(ServerExchange):
             case _:
                 self._of_no_use = secret
         # As many keys for everybody, known or not: the time it takes must tell nothing.
-        keys = _every_ha1(self._username, realm, password or config.nonce())
+        keys = every_ha1(self._username, realm, password or config.nonce())
         if stored:
             keys = [stored] * len(keys)
         proofs = [proof for key in keys if (proof := self._proof(key))]

@@ -10,9 +10,9 @@ import hmac
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from typing import Final
 
 from smtpwire.sasl.credentials import Password
+from smtpwire.sasl.derive import HASHES, secret_from_password, stored_octets
 from smtpwire.sasl.errors import (
     BadChallengeError,
     IterationCountError,
@@ -33,17 +33,9 @@ from smtpwire.sasl.mechanism import (
 from smtpwire.sasl.names import claimed_identity, prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.saslprep import prepared_password
-from smtpwire.sasl.stored import (
-    PlainPassword,
-    ScramSecret,
-    StoredSecret,
-    stored_octets,
-)
+from smtpwire.sasl.stored import PlainPassword, ScramSecret, StoredSecret
 
-__all__ = ["HASHES", "ScramClient", "ScramServer", "escaped", "secret_from_password", "unescaped"]
-
-HASHES: Final = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
-"""The hash of each mechanism, by its name without -PLUS."""
+__all__ = ["ScramClient", "ScramServer", "escaped", "unescaped"]
 
 # --- RFC 5802 §7 formal syntax ------------------------------------------------------------
 
@@ -99,18 +91,6 @@ def _from_base64(text: bytes) -> bytes:
 def _xor(left: bytes, right: bytes) -> bytes:
     number = int.from_bytes(left, "big") ^ int.from_bytes(right, "big")
     return number.to_bytes(len(left), "big")
-
-
-def secret_from_password(
-    mechanism: str, password: bytes, salt: bytes, iterations: int
-) -> ScramSecret:
-    """StoredKey and ServerKey of a prepared password."""
-    hash_name = HASHES[mechanism]
-    salted = hashlib.pbkdf2_hmac(hash_name, password, salt, iterations)
-    client_key = hmac.digest(salted, b"Client Key", hash_name)
-    stored_key = hashlib.new(hash_name, client_key).digest()
-    server_key = hmac.digest(salted, b"Server Key", hash_name)
-    return ScramSecret(mechanism, salt, iterations, stored_key, server_key)
 
 
 class ScramServer(ServerExchange):
