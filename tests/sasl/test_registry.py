@@ -2,12 +2,24 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import pytest
+from tests.engine.transcript import Session
+from tests.in_memory import Wire
 from tests.sasl.conversation import client_config, server_config
 
+import smtpwire
+from smtpwire.engine.client import ClientConnection
+from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.events import Identity
+from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.operations import open_session
 from smtpwire.sasl import (
+    FAMILIES,
     MECHANISMS,
     PENDING,
     Anonymous,
@@ -22,6 +34,8 @@ from smtpwire.sasl import (
     ExternalIdentity,
     ExternalLogin,
     Failed,
+    Family,
+    NoMechanism,
     Password,
     PasswordLogin,
     Pending,
@@ -33,9 +47,14 @@ from smtpwire.sasl import (
     Succeeded,
     TokenLogin,
     UnusableCredentialsError,
+    choose_mechanism,
     client_mechanism,
+    plain,
     server_mechanism,
 )
+from smtpwire.testing import SIMULATED_TLS
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.value import Request, replace
 
 BINDING = {"tls-unique": b"finished"}
 SERVER_FIRST = {"LOGIN", "CRAM-MD5", "DIGEST-MD5"}
@@ -216,6 +235,70 @@ def test_ones_own_goes_before_the_one_here_and_leaves_the_rest() -> None:
     clients = {"PLAIN": TicketClient}
     password = Password("u", "p")
     assert client_mechanism("LOGIN", password, client_config(), mechanisms=clients).name == "LOGIN"
+
+
+# --- a row each ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_row(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A mechanism as one would be added: a file with two classes, and a row."""
+    own = ModuleType("smtpwire.sasl.own")
+    vars(own).update(OwnServer=plain.PlainServer, OwnClient=plain.PlainClient)
+    monkeypatch.setitem(sys.modules, "smtpwire.sasl.own", own)
+    row = Family(module="own", classes="Own", credentials=Password, cleartext=True, prompted=True)
+    assert isinstance(FAMILIES, dict)
+    monkeypatch.setitem(FAMILIES, "OWN", row)
+    return "OWN"
+
+
+def test_a_new_mechanism_is_a_file_and_a_row(own_row: str) -> None:
+    """Nothing else must be told of it: not the choice, the offer, the engines or their guards."""
+    config = replace(ServerConfig.relay("mx.example"), mechanisms=(own_row,))
+    accounts = {"user": "pass"}
+
+    def answer(conn: ServerConnection, question: Request) -> None:
+        if isinstance(question, PasswordLogin):
+            assert question.mechanism == own_row
+            known = accounts.get(question.authcid) == question.password
+            conn.reply(Reply(235 if known else 535))
+        else:
+            conn.reply()
+
+    client = ClientConnection(ClientConfig(host="mx.example"), tls=SIMULATED_TLS)
+    wire = Wire(client, Session(ServerConnection(config, tls=SIMULATED_TLS), answer))
+    wire.run(open_session(client, Password("user", "pass")))
+    assert client.identity == Identity("user", "user", own_row)
+
+
+def test_a_new_row_has_its_guards(own_row: str) -> None:
+    none = choose_mechanism([own_row], Password("u", "p"), tls=None, bindings={})
+    assert none == NoMechanism("OWN reveals the secret and is not used without TLS")
+    service = replace(ServerConfig.relay("mx.example"), mechanisms=(own_row,))
+    made = Session(ServerConnection(service))
+    assert own_row.encode() not in made.feed(b"EHLO c.example\r\n")
+    made = Session(ServerConnection(service, tls=SIMULATED_TLS))
+    made.run()
+    assert b"AUTH OWN\r\n" in made.feed(b"EHLO c.example\r\n")
+
+
+def test_no_mechanism_is_named_but_in_its_row_and_its_own_file() -> None:
+    """What depends on a mechanism is a column. Presets and defaults are no such thing."""
+    allowed = {
+        "sasl/registry.py",
+        "sasl/questions.py",  # which mechanism a question is of, where nobody says
+        "sasl/derive.py",  # the hash of each SCRAM, and the default
+        "engine/server_config.py",  # what submission offers
+        "command_line/demo.py",
+    }
+    root = Path(smtpwire.__file__).parent
+    named = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        for name in MECHANISMS
+        if f'"{name}"' in path.read_text("utf-8") and name != "LOGIN"  # XCLIENT's word as well
+    }
+    assert named <= allowed
 
 
 # --- loading ------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from smtpwire.extensions import (
 )
 from smtpwire.extensions.future_release import FutureRelease
 from smtpwire.extensions.limits import ServerLimits
-from smtpwire.sasl import MECHANISMS, PasswordLogin, PlainPassword, SecretRequest
+from smtpwire.sasl import FAMILIES, Password, PasswordLogin, PlainPassword, SecretRequest
 from smtpwire.wire.command import Data, Rcpt
 from smtpwire.wire.received import received_header, with_protocol
 from smtpwire.wire.reply import Reply
@@ -216,7 +216,7 @@ def _config(profile: str, tls: bool, auth: bool, all_extensions: bool) -> Server
         config,
         starttls=tls and not implicit,
         require_auth=auth and config.require_auth,
-        mechanisms=tuple(name for name in MECHANISMS if name in _WITH_PASSWORDS) if auth else (),
+        mechanisms=_WITH_PASSWORDS if auth else (),
         cleartext_without_tls=not tls,  # it is for debugging, and says so
         scram_secret=secrets.token_bytes(32),
     )
@@ -225,7 +225,9 @@ def _config(profile: str, tls: bool, auth: bool, all_extensions: bool) -> Server
     return config
 
 
-_WITH_PASSWORDS: Final = frozenset(MECHANISMS) - {"OAUTHBEARER", "XOAUTH2", "EXTERNAL", "ANONYMOUS"}
+_WITH_PASSWORDS: Final = tuple(
+    name for name, row in FAMILIES.items() if row.credentials is Password
+)
 
 
 def _everything(config: ServerConfig) -> tuple[AnyExtension | Offered, ...]:

@@ -46,7 +46,7 @@ from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import Offer
-from smtpwire.sasl import CLEARTEXT, ClientMechanism, SaslError
+from smtpwire.sasl import ClientMechanism, SaslError, family
 from smtpwire.wire.body import BareLineEnding
 from smtpwire.wire.command import (
     COMMAND_LINE,
@@ -242,7 +242,7 @@ class ClientConnection(ClientReplies):
         if name not in self._terms.mechanisms:
             raise LocalProtocolError(f"AUTH {name}: the server does not offer this mechanism")
         if (
-            name in CLEARTEXT
+            family(name).cleartext
             and not (self._tls is not None and self._tls.verified)
             and not self._config.cleartext_authentication_without_verified_tls
         ):

@@ -6,7 +6,7 @@ from binascii import b2a_base64
 from typing import Final, final
 
 from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, Identity
-from smtpwire.sasl import PENDING, PROMPTED, ClientMechanism, SaslError
+from smtpwire.sasl import PENDING, ClientMechanism, SaslError, family
 from smtpwire.wire.command import Auth
 from smtpwire.wire.octets import decode_base64
 from smtpwire.wire.reply import Reply
@@ -83,7 +83,7 @@ class Exchange:
     def respond(self, challenge: str) -> bytes | None:
         """The line that answers a 334; None where the mechanism waits for the application."""
         data = decode_base64(challenge.strip(" \t").encode())  # blanks around it are met
-        if data is None and self._identity.mechanism in PROMPTED:
+        if data is None and family(self._identity.mechanism).prompted:
             data = b""
         initial, self._initial = self._initial, None
         try:
@@ -104,7 +104,7 @@ class Exchange:
 
         RFC 4954 §4: an empty one asks for it. So does any prompt where all has been said.
         """
-        if self._identity.mechanism in PROMPTED:
+        if family(self._identity.mechanism).prompted:
             return self._mechanism.complete
         return data == b""
 

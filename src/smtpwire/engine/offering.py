@@ -16,7 +16,7 @@ from smtpwire.extensions import (
     Offered,
     ServerLimits,
 )
-from smtpwire.sasl import CLEARTEXT
+from smtpwire.sasl import binds, family
 from smtpwire.wire.value import replace, value
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def _auth(item: Offered, offer: Offer, config: ServerConfig, now: Situation) -> 
     mechanisms = tuple(
         name
         for name in offer[AUTH]
-        if (cleartext or name not in CLEARTEXT)
-        and (now.bindings or not name.endswith("-PLUS"))
-        and (now.certificate or name != "EXTERNAL")
+        if (cleartext or not family(name).cleartext)
+        and (now.bindings or not binds(name))
+        and (now.certificate or not family(name).certified)
     )
     return AUTH(mechanisms) if mechanisms else None
 

@@ -32,6 +32,8 @@ from smtpwire.sasl import (
     ServerStep,
     StoredSecret,
     Succeeded,
+    family,
+    offers_plus,
 )
 from smtpwire.wire.command import (
     Auth,
@@ -43,8 +45,6 @@ from smtpwire.wire.value import Request
 __all__ = ["ServerAuth"]
 
 REFUSED: Final = "the application refused"
-# RFC 4954 §4: with these AUTH need not be the last of its group.
-ONE_ROUND_TRIP: Final = frozenset({"PLAIN", "EXTERNAL"})
 
 
 class ServerAuth(ServerBody):
@@ -56,7 +56,9 @@ class ServerAuth(ServerBody):
 
     def _on_auth(self, command: Auth) -> None:
         self._redact = True  # until it succeeds: what follows may be its response
-        last = command.initial_response is None or command.mechanism not in ONE_ROUND_TRIP
+        # RFC 4954 §4: where one round trip is all, AUTH need not be the last of its group.
+        one_round_trip = family(command.mechanism).one_round_trip
+        last = command.initial_response is None or not one_round_trip
         offered = self._full.mechanisms
         if not offered:
             self._refuse_kind(ReplyKind.NOT_IMPLEMENTED)
@@ -91,7 +93,7 @@ class ServerAuth(ServerBody):
             realm=config.realm,
             preparation=config.preparation,
             bindings={} if tls is None else tls.bindings,
-            plus_offered=any(name.endswith("-PLUS") for name in self._plan.mechanisms),
+            plus_offered=offers_plus(self._plan.mechanisms),
             external_identity=_certified_name(tls),
         )
 

@@ -36,6 +36,7 @@ from smtpwire.extensions import (
 )
 from smtpwire.extensions import parameters as p
 from smtpwire.extensions.parameters import Body
+from smtpwire.sasl import family
 from smtpwire.wire.command import (
     NO_PARAMETERS,
     Data,
@@ -296,7 +297,7 @@ class ServerCommands(ServerAuth):
         if rcpt.address.domain in self._config.domains:
             return True
         identity = self._identity
-        return identity is not None and identity.mechanism != "ANONYMOUS"
+        return identity is not None and not family(identity.mechanism).anonymous
 
     def _count_refused_recipient(self) -> None:
         self._refused_recipients += 1

@@ -34,7 +34,7 @@ from smtpwire.extensions import (
     Profile,
     Registry,
 )
-from smtpwire.sasl import MECHANISMS, Preparation, ServerFactory
+from smtpwire.sasl import FAMILIES, Preparation, ServerFactory, family
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import VERBS, Auth, Leniency
@@ -192,12 +192,12 @@ class ServerConfig:
             bytes(Auth(name))  # raises where that is no name
             if name in self.custom_mechanisms:
                 continue
-            if name not in MECHANISMS:
+            if name not in FAMILIES:
                 raise ValueError(f"{name} is no mechanism known here: see custom_mechanisms")
-            if name.startswith("SCRAM-"):
-                self._check_scram(name)
+            if family(name).salted:
+                self._check_salted(name)
 
-    def _check_scram(self, name: str) -> None:
+    def _check_salted(self, name: str) -> None:
         if len(self.scram_secret) < 16:  # else unknown users could be told from known ones
             raise ValueError(f"{name} needs a scram_secret of 16 octets or more, kept secret")
         if self.scram_iterations < 4096:

@@ -56,10 +56,12 @@ from smtpwire.sasl.questions import (
     TokenLogin,
 )
 from smtpwire.sasl.registry import (
-    CLEARTEXT,
+    FAMILIES,
     MECHANISMS,
-    PROMPTED,
+    Family,
+    binds,
     client_mechanism,
+    family,
     server_mechanism,
 )
 from smtpwire.sasl.saslprep import Preparation, SaslprepError, saslprep
@@ -74,10 +76,9 @@ if TYPE_CHECKING:
     from smtpwire.sasl.derive import derive_digest_md5, derive_scram
 
 __all__ = [
-    "CLEARTEXT",
+    "FAMILIES",
     "MECHANISMS",
     "PENDING",
-    "PROMPTED",
     "Anonymous",
     "AnonymousLogin",
     "Ask",
@@ -95,6 +96,7 @@ __all__ = [
     "ExternalIdentity",
     "ExternalLogin",
     "Failed",
+    "Family",
     "IterationCountError",
     "NoMechanism",
     "Password",
@@ -118,10 +120,12 @@ __all__ = [
     "TokenLogin",
     "UndefinedBindingError",
     "UnusableCredentialsError",
+    "binds",
     "choose_mechanism",
     "client_mechanism",
     "derive_digest_md5",
     "derive_scram",
+    "family",
     "offers_plus",
     "saslprep",
     "server_mechanism",

@@ -10,6 +10,7 @@ from smtpwire.sasl.errors import (
 from smtpwire.sasl.mechanism import (
     Ask,
     ClientExchange,
+    ClientMechanismConfig,
     Failed,
     ServerExchange,
     ServerStep,
@@ -45,7 +46,7 @@ class AnonymousServer(ServerExchange):
 class AnonymousClient(ClientExchange):
     """One message: the trace, or nothing."""
 
-    def __init__(self, name: str, credentials: Anonymous) -> None:
+    def __init__(self, name: str, credentials: Anonymous, config: ClientMechanismConfig) -> None:
         super().__init__(name)
         if not _acceptable(credentials.trace):
             raise UnusableCredentialsError("ANONYMOUS: a trace of 255 characters, no controls")

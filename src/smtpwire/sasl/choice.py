@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final, Protocol, final
+from typing import Protocol, final
 
-from smtpwire.sasl.credentials import (
-    Anonymous,
-    BearerToken,
-    Credentials,
-    ExternalIdentity,
-    Password,
-)
-from smtpwire.sasl.registry import CLEARTEXT, MECHANISMS, SCRAM
+from smtpwire.sasl.credentials import Credentials, Password
+from smtpwire.sasl.registry import FAMILIES, binds, family
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -78,22 +72,9 @@ class NoMechanism:
     reason: str
 
 
-_FITTING: Final[Mapping[type, tuple[str, ...]]] = {
-    Password: (
-        *(name for name in MECHANISMS if name in SCRAM),
-        *("DIGEST-MD5", "CRAM-MD5", "PLAIN", "LOGIN"),
-    ),
-    BearerToken: ("OAUTHBEARER", "XOAUTH2"),
-    ExternalIdentity: ("EXTERNAL",),
-    Anonymous: ("ANONYMOUS",),
-}
-_WITHOUT_AUTHZID: Final = ("CRAM-MD5", "LOGIN")
-_MD5: Final = ("CRAM-MD5", "DIGEST-MD5")
-
-
 def offers_plus(offered: Collection[str]) -> bool:
     """Whether a list of mechanisms has one with channel binding."""
-    return any(name.endswith("-PLUS") for name in _canonical(offered))
+    return any(map(binds, _canonical(offered)))
 
 
 def choose_mechanism(
@@ -120,13 +101,17 @@ def choose_mechanism(
     offer down (RFC 5802 §6).
     """
     policy = policy or ChoicePolicy()
-    if any(name.endswith("-PLUS") for name in (*refused, *failed)):
+    if any(map(binds, (*refused, *failed))):
         return NoMechanism("a mechanism with channel binding failed: the path is not trusted")
     if failed:
         return NoMechanism("the server has refused these credentials")
     binding_type = _binding_type(tls, bindings, policy)
     names = _canonical(offered)
-    fitting = [name for name in _FITTING[type(credentials)] if name in names]
+    fitting = [
+        name
+        for name, row in FAMILIES.items()
+        if name in names and isinstance(credentials, row.credentials)
+    ]
     if not fitting:
         return NoMechanism("the server offers no mechanism for these credentials")
     reason = "the mechanisms offered for these credentials are excluded by the application"
@@ -162,16 +147,17 @@ def _objection(
     policy: ChoicePolicy,
 ) -> str:
     """Why this mechanism must not be used here; "" if it may."""
-    if name.endswith("-PLUS") and not binding_type:
+    row = family(name)
+    if binds(name) and not binding_type:
         return f"{name} needs a channel binding"
-    if name in _WITHOUT_AUTHZID and isinstance(credentials, Password) and credentials.authzid:
+    if not row.authzid and isinstance(credentials, Password) and credentials.authzid:
         return f"{name} cannot carry an authorization identity"
-    if name in CLEARTEXT:
+    if row.cleartext:
         if tls is None and not policy.cleartext_without_tls:
             return f"{name} reveals the secret and is not used without TLS"
         if tls is not None and not (tls.verified or policy.cleartext_without_verification):
             return f"{name} reveals the secret and the server's certificate is not verified"
     verified = tls is not None and tls.verified
-    if name in _MD5 and not (verified or policy.md5_without_verified_tls):
+    if row.guessable and not (verified or policy.md5_without_verified_tls):
         return f"{name} lets a listener guess the password and is not used without verified TLS"
     return ""

@@ -10,6 +10,7 @@ from smtpwire.sasl.errors import (
 from smtpwire.sasl.mechanism import (
     Ask,
     ClientExchange,
+    ClientMechanismConfig,
     Failed,
     ServerExchange,
     ServerStep,
@@ -46,7 +47,9 @@ class ExternalServer(ServerExchange):
 class ExternalClient(ClientExchange):
     """One message, often an empty one."""
 
-    def __init__(self, name: str, credentials: ExternalIdentity) -> None:
+    def __init__(
+        self, name: str, credentials: ExternalIdentity, config: ClientMechanismConfig
+    ) -> None:
         super().__init__(name)
         if "\0" in credentials.authzid:
             raise UnusableCredentialsError("EXTERNAL: no NUL in an identity")

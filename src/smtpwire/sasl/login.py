@@ -10,6 +10,7 @@ from smtpwire.sasl.mechanism import (
     Ask,
     Challenge,
     ClientExchange,
+    ClientMechanismConfig,
     Failed,
     ServerExchange,
     ServerMechanismConfig,
@@ -59,7 +60,7 @@ class LoginClient(ClientExchange):
 
     client_first = False
 
-    def __init__(self, name: str, credentials: Password) -> None:
+    def __init__(self, name: str, credentials: Password, config: ClientMechanismConfig) -> None:
         super().__init__(name)
         sendable(name, credentials, authzid=False)
         self._answers = [credentials.password.encode(), credentials.username.encode()]

@@ -9,6 +9,7 @@ from smtpwire.sasl.errors import (
 from smtpwire.sasl.mechanism import (
     Ask,
     ClientExchange,
+    ClientMechanismConfig,
     Failed,
     ServerExchange,
     ServerStep,
@@ -54,7 +55,7 @@ class PlainServer(ServerExchange):
 class PlainClient(ClientExchange):
     """One message; preparing it is the server's part (RFC 4616 §2)."""
 
-    def __init__(self, name: str, credentials: Password) -> None:
+    def __init__(self, name: str, credentials: Password, config: ClientMechanismConfig) -> None:
         super().__init__(name)
         sendable(name, credentials)
         fields = (credentials.authzid, credentials.username, credentials.password)

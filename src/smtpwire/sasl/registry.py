@@ -1,9 +1,14 @@
-"""The mechanisms by name. A family's module is loaded when one of it is first used."""
+"""The mechanisms by name: a row each, with all that is known before one is used.
+
+A new mechanism is a file with its two classes and a row here. The file is loaded when the mechanism
+is first used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final, final
 
 from smtpwire.sasl.credentials import (
     Anonymous,
@@ -12,9 +17,7 @@ from smtpwire.sasl.credentials import (
     ExternalIdentity,
     Password,
 )
-from smtpwire.sasl.errors import (
-    UnusableCredentialsError,
-)
+from smtpwire.sasl.errors import UnusableCredentialsError
 from smtpwire.sasl.mechanism import (
     ClientFactory,
     ClientMechanism,
@@ -23,35 +26,122 @@ from smtpwire.sasl.mechanism import (
     ServerMechanism,
     ServerMechanismConfig,
 )
+from smtpwire.wire.value import replace, value
 
-__all__ = ["CLEARTEXT", "MECHANISMS", "PROMPTED", "client_mechanism", "server_mechanism"]
+__all__ = [
+    "FAMILIES",
+    "MECHANISMS",
+    "Family",
+    "binds",
+    "client_mechanism",
+    "family",
+    "server_mechanism",
+]
 
-MECHANISMS: Final = (
-    "SCRAM-SHA-512-PLUS",
-    "SCRAM-SHA-256-PLUS",
-    "SCRAM-SHA-1-PLUS",
-    "SCRAM-SHA-512",
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-1",
-    "DIGEST-MD5",
-    "CRAM-MD5",
-    "OAUTHBEARER",
-    "XOAUTH2",
-    "PLAIN",
-    "LOGIN",
-    "EXTERNAL",
-    "ANONYMOUS",
+
+@final
+@value(kw_only=True)
+class Family:
+    """What is known of a mechanism by its name. The defaults hold for one that nobody knows here.
+
+    module, classes: the file in this package, and what its classes ``…Server`` and ``…Client``
+        begin with.
+    credentials: what a client needs for it.
+    cleartext: it hands the secret itself over: only inside TLS.
+    guessable: what a listener hears lets him guess the password offline.
+    authzid: it can carry an authorization identity.
+    one_round_trip: with an initial response the client has said all (RFC 4954 §4).
+    prompted: a challenge is but a prompt, whose words mean nothing: it need not be base64.
+    salted: its server needs ``scram_secret``, for the salts of users who do not exist.
+    certified: the client's certificate says who the user is.
+    anonymous: it says nothing of who the user is.
+    """
+
+    module: str = ""
+    classes: str = ""
+    credentials: type[Credentials] = Password
+    cleartext: bool = False
+    guessable: bool = False
+    authzid: bool = True
+    one_round_trip: bool = False
+    prompted: bool = False
+    salted: bool = False
+    certified: bool = False
+    anonymous: bool = False
+
+    def server(self, name: str, config: ServerMechanismConfig) -> ServerMechanism:
+        """Begin an exchange on the server."""
+        made: ServerMechanism = self._loaded("Server")(name, config)
+        return made
+
+    def client(
+        self, name: str, credentials: Credentials, config: ClientMechanismConfig
+    ) -> ClientMechanism:
+        """Begin an exchange on the client."""
+        if not isinstance(credentials, self.credentials):
+            needed = self.credentials.__name__
+            raise UnusableCredentialsError(f"{name} needs {needed} credentials")
+        made: ClientMechanism = self._loaded("Client")(name, credentials, config)
+        return made
+
+    def _loaded(self, role: str) -> type:
+        module = import_module(f"smtpwire.sasl.{self.module}")
+        found: type = getattr(module, self.classes + role)
+        return found
+
+
+_SCRAM: Final = Family(module="scram", classes="Scram", salted=True)
+_OAUTHBEARER: Final = Family(
+    module="oauth", classes="OAuthBearer", credentials=BearerToken, cleartext=True
 )
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "SCRAM-SHA-512-PLUS": _SCRAM,
+    "SCRAM-SHA-256-PLUS": _SCRAM,
+    "SCRAM-SHA-1-PLUS": _SCRAM,
+    "SCRAM-SHA-512": _SCRAM,
+    "SCRAM-SHA-256": _SCRAM,
+    "SCRAM-SHA-1": _SCRAM,
+    "DIGEST-MD5": Family(module="digest_md5", classes="DigestMD5", guessable=True),
+    "CRAM-MD5": Family(module="cram_md5", classes="CramMD5", guessable=True, authzid=False),
+    "OAUTHBEARER": _OAUTHBEARER,
+    "XOAUTH2": replace(_OAUTHBEARER, classes="XOAuth2"),
+    "PLAIN": Family(
+        module="plain", classes="Plain", cleartext=True, one_round_trip=True, prompted=True
+    ),
+    "LOGIN": Family(module="login", classes="Login", cleartext=True, authzid=False, prompted=True),
+    "EXTERNAL": Family(
+        module="external",
+        classes="External",
+        credentials=ExternalIdentity,
+        one_round_trip=True,
+        prompted=True,
+        certified=True,
+    ),
+    "ANONYMOUS": Family(
+        module="anonymous",
+        classes="Anonymous",
+        credentials=Anonymous,
+        prompted=True,
+        anonymous=True,
+    ),
+}
 """Every mechanism there is here, the strongest of each kind first."""
 
-CLEARTEXT: Final = frozenset({"PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2"})
-"""Those which hand the secret itself over: only inside TLS."""
+MECHANISMS: Final = tuple(FAMILIES)
+"""Their names."""
 
-PROMPTED: Final = frozenset({"PLAIN", "LOGIN", "EXTERNAL", "ANONYMOUS"})
-"""Those where a challenge is but a prompt, whose words mean nothing: it need not be base64."""
+_UNKNOWN: Final = Family()
 
 
-SCRAM: Final = frozenset(name for name in MECHANISMS if name.startswith("SCRAM-"))
+def family(name: str) -> Family:
+    """What is known of a mechanism; of one of your own nothing, unless it has a name from here."""
+    return FAMILIES.get(name, _UNKNOWN)
+
+
+def binds(name: str) -> bool:
+    """Whether a mechanism is bound to the TLS channel: its name says so (RFC 5801 §4)."""
+    return name.endswith("-PLUS")
 
 
 def server_mechanism(
@@ -67,11 +157,7 @@ def server_mechanism(
     """
     if mechanisms is not None and name in mechanisms:
         return mechanisms[name](config)
-    if name in SCRAM:
-        from smtpwire.sasl.scram import ScramServer
-
-        return ScramServer(name, config)
-    return _SERVERS[name](name, config)
+    return FAMILIES[name].server(name, config)
 
 
 def client_mechanism(
@@ -89,157 +175,4 @@ def client_mechanism(
     """
     if mechanisms is not None and name in mechanisms:
         return mechanisms[name](credentials, config)
-    if name in SCRAM:
-        from smtpwire.sasl.scram import ScramClient
-
-        return ScramClient(name, _of(Password, credentials, name), config)
-    return _CLIENTS[name](name, credentials, config)
-
-
-C = TypeVar("C")
-
-
-def _of(kind: type[C], credentials: Credentials, name: str) -> C:
-    if not isinstance(credentials, kind):
-        raise UnusableCredentialsError(f"{name} needs {kind.__name__} credentials")
-    return credentials
-
-
-# --- the families: imports inside, so that nothing is loaded which is not used -------------
-
-
-def _plain_server(name: str, config: ServerMechanismConfig) -> ServerMechanism:
-    from smtpwire.sasl.plain import PlainServer
-
-    return PlainServer(name, config)
-
-
-def _login_server(name: str, config: ServerMechanismConfig) -> ServerMechanism:
-    from smtpwire.sasl.login import LoginServer
-
-    return LoginServer(name, config)
-
-
-def _external_server(name: str, config: ServerMechanismConfig) -> ServerMechanism:
-    from smtpwire.sasl.external import ExternalServer
-
-    return ExternalServer(name, config)
-
-
-def _anonymous_server(name: str, config: ServerMechanismConfig) -> ServerMechanism:
-    from smtpwire.sasl.anonymous import AnonymousServer
-
-    return AnonymousServer(name, config)
-
-
-def _cram_md5_server(name: str, config: ServerMechanismConfig) -> ServerMechanism:
-    from smtpwire.sasl.cram_md5 import CramMD5Server
-
-    return CramMD5Server(name, config)
-
-
-def _digest_md5_server(name: str, config: ServerMechanismConfig) -> ServerMechanism:
-    from smtpwire.sasl.digest_md5 import DigestMD5Server
-
-    return DigestMD5Server(name, config)
-
-
-def _oauthbearer_server(name: str, config: ServerMechanismConfig) -> ServerMechanism:
-    from smtpwire.sasl.oauth import OAuthBearerServer
-
-    return OAuthBearerServer(name, config)
-
-
-def _xoauth2_server(name: str, config: ServerMechanismConfig) -> ServerMechanism:
-    from smtpwire.sasl.oauth import XOAuth2Server
-
-    return XOAuth2Server(name, config)
-
-
-def _plain_client(
-    name: str, credentials: Credentials, config: ClientMechanismConfig
-) -> ClientMechanism:
-    from smtpwire.sasl.plain import PlainClient
-
-    return PlainClient(name, _of(Password, credentials, name))
-
-
-def _login_client(
-    name: str, credentials: Credentials, config: ClientMechanismConfig
-) -> ClientMechanism:
-    from smtpwire.sasl.login import LoginClient
-
-    return LoginClient(name, _of(Password, credentials, name))
-
-
-def _external_client(
-    name: str, credentials: Credentials, config: ClientMechanismConfig
-) -> ClientMechanism:
-    from smtpwire.sasl.external import ExternalClient
-
-    return ExternalClient(name, _of(ExternalIdentity, credentials, name))
-
-
-def _anonymous_client(
-    name: str, credentials: Credentials, config: ClientMechanismConfig
-) -> ClientMechanism:
-    from smtpwire.sasl.anonymous import AnonymousClient
-
-    return AnonymousClient(name, _of(Anonymous, credentials, name))
-
-
-def _cram_md5_client(
-    name: str, credentials: Credentials, config: ClientMechanismConfig
-) -> ClientMechanism:
-    from smtpwire.sasl.cram_md5 import CramMD5Client
-
-    return CramMD5Client(name, _of(Password, credentials, name), config)
-
-
-def _digest_md5_client(
-    name: str, credentials: Credentials, config: ClientMechanismConfig
-) -> ClientMechanism:
-    from smtpwire.sasl.digest_md5 import DigestMD5Client
-
-    return DigestMD5Client(name, _of(Password, credentials, name), config)
-
-
-def _oauthbearer_client(
-    name: str, credentials: Credentials, config: ClientMechanismConfig
-) -> ClientMechanism:
-    from smtpwire.sasl.oauth import OAuthBearerClient
-
-    return OAuthBearerClient(name, _of(BearerToken, credentials, name), config)
-
-
-def _xoauth2_client(
-    name: str, credentials: Credentials, config: ClientMechanismConfig
-) -> ClientMechanism:
-    from smtpwire.sasl.oauth import XOAuth2Client
-
-    return XOAuth2Client(name, _of(BearerToken, credentials, name), config)
-
-
-_SERVERS: Final[Mapping[str, Callable[[str, ServerMechanismConfig], ServerMechanism]]] = {
-    "PLAIN": _plain_server,
-    "LOGIN": _login_server,
-    "EXTERNAL": _external_server,
-    "ANONYMOUS": _anonymous_server,
-    "CRAM-MD5": _cram_md5_server,
-    "DIGEST-MD5": _digest_md5_server,
-    "OAUTHBEARER": _oauthbearer_server,
-    "XOAUTH2": _xoauth2_server,
-}
-
-_CLIENTS: Final[
-    Mapping[str, Callable[[str, Credentials, ClientMechanismConfig], ClientMechanism]]
-] = {
-    "PLAIN": _plain_client,
-    "LOGIN": _login_client,
-    "EXTERNAL": _external_client,
-    "ANONYMOUS": _anonymous_client,
-    "CRAM-MD5": _cram_md5_client,
-    "DIGEST-MD5": _digest_md5_client,
-    "OAUTHBEARER": _oauthbearer_client,
-    "XOAUTH2": _xoauth2_client,
-}
+    return FAMILIES[name].client(name, credentials, config)
