@@ -28,6 +28,7 @@ from smtpwire.sasl import (
     BearerToken,
     Challenge,
     Choice,
+    ChoicePolicy,
     ClientMechanism,
     ClientMechanismConfig,
     Credentials,
@@ -96,12 +97,24 @@ def test_credentials_of_another_kind_are_refused_before_anything_is_sent(mechani
                 client_mechanism(mechanism, credentials, config)
 
 
-@pytest.mark.parametrize("name", ["GSSAPI", "plain", "PLAIN-PLUS", "SCRAM-MD5", ""])
-def test_unknown_names(name: str) -> None:
-    with pytest.raises(KeyError):
-        server_mechanism(name, server_config())
-    with pytest.raises(KeyError):
-        client_mechanism(name, Password("u", "p"), client_config())
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("GSSAPI", "known are SCRAM-SHA-512-PLUS, "),
+        ("plain", "pass 'PLAIN' "),
+        ("PLAIN-PLUS", "known are "),
+        ("SCRAM-MD5", "known are "),
+        ("", "known are "),
+    ],
+)
+def test_unknown_names(name: str, hint: str) -> None:
+    for begin in (
+        lambda: server_mechanism(name, server_config()),
+        lambda: client_mechanism(name, Password("u", "p"), client_config()),
+        lambda: ChoicePolicy(mechanisms=(name,)),
+    ):
+        with pytest.raises(ValueError, match=f"{name!r} is no mechanism known here: {hint}"):
+            begin()
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
@@ -288,6 +301,7 @@ def test_no_mechanism_is_named_but_in_its_row_and_its_own_file() -> None:
         "sasl/registry.py",
         "sasl/questions.py",  # which mechanism a question is of, where nobody says
         "sasl/derive.py",  # the hash of each SCRAM, and the default
+        "sasl/stored.py",  # how long the keys of each SCRAM are
         "engine/server_config.py",  # what submission offers
         "command_line/demo.py",
     }

@@ -48,6 +48,7 @@ from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import Offer
 from smtpwire.sasl import ClientMechanism, SaslError, family
 from smtpwire.wire.body import BareLineEnding
+from smtpwire.wire.checked import checked
 from smtpwire.wire.command import (
     COMMAND_LINE,
     Auth,
@@ -230,9 +231,12 @@ class ClientConnection(ClientReplies):
         Returns the AUTH command that will end in an AuthenticationEnded. ``authcid`` and
         ``authzid`` are for ``identity``: who the credentials are of.
         Raises LocalProtocolError out of order, where the mechanism is not offered, and for one that
-        hands its secret over without verified TLS; nothing has changed then.
+        hands its secret over without verified TLS, TypeError for what is no mechanism, and what a
+        mechanism of your own raises instead of its initial response; nothing has changed then.
         """
-        name = mechanism.name
+        name = _name_of(mechanism)
+        authcid = checked("authcid", authcid, str)
+        authzid = checked("authzid", authzid, str)
         self._check_not_blocked(Auth(name))
         target = self._target(AUTH)
         if self._identity is not None:
@@ -265,8 +269,9 @@ class ClientConnection(ClientReplies):
     def answer(self, data: bytes) -> None:
         """Go on with an exchange whose mechanism gave PENDING: it is given ``data``.
 
-        Raises LocalProtocolError where none waits.
+        Raises LocalProtocolError where none waits, TypeError for what is no bytes.
         """
+        data = checked("data", data, bytes)
         exchange = self._exchange
         if exchange is None or not exchange.waiting:
             raise LocalProtocolError("no mechanism waits for an answer")
@@ -571,3 +576,13 @@ class ClientConnection(ClientReplies):
             if not isinstance(item, Need):
                 self._events.appendleft(item)
             raise
+
+
+def _name_of(mechanism: ClientMechanism) -> str:
+    """Its name, if it is a mechanism at all: credentials are none."""
+    given: object = mechanism
+    name = getattr(given, "name", None)
+    if not (isinstance(name, str) and hasattr(given, "step") and hasattr(given, "initial")):
+        kind = type(given).__name__
+        raise TypeError(f"mechanism is a {kind}: pass what sasl.client_mechanism() gives")
+    return name

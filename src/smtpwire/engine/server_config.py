@@ -34,7 +34,7 @@ from smtpwire.extensions import (
     Profile,
     Registry,
 )
-from smtpwire.sasl import FAMILIES, Preparation, ServerFactory, family
+from smtpwire.sasl import FAMILIES, Preparation, ServerFactory, check_mechanism, family
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import VERBS, Auth, Leniency
@@ -189,12 +189,10 @@ class ServerConfig:
     def check_mechanisms(self, names: Iterable[str]) -> None:
         """Raise ValueError for a SASL mechanism that this service does not or cannot have."""
         for name in names:
-            bytes(Auth(name))  # raises where that is no name
+            check_mechanism(name, (*FAMILIES, *self.custom_mechanisms))
             if name in self.custom_mechanisms:
-                continue
-            if name not in FAMILIES:
-                raise ValueError(f"{name} is no mechanism known here: see custom_mechanisms")
-            if family(name).salted:
+                bytes(Auth(name))  # raises where that is no name
+            elif family(name).salted:
                 self._check_salted(name)
 
     def _check_salted(self, name: str) -> None:

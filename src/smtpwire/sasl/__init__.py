@@ -23,6 +23,7 @@ from smtpwire.sasl.credentials import (
     Credentials,
     ExternalIdentity,
     Password,
+    check_credentials,
 )
 from smtpwire.sasl.errors import (
     BadChallengeError,
@@ -60,6 +61,7 @@ from smtpwire.sasl.registry import (
     MECHANISMS,
     Family,
     binds,
+    check_mechanism,
     client_mechanism,
     family,
     server_mechanism,
@@ -121,6 +123,8 @@ __all__ = [
     "UndefinedBindingError",
     "UnusableCredentialsError",
     "binds",
+    "check_credentials",
+    "check_mechanism",
     "choose_mechanism",
     "client_mechanism",
     "derive_digest_md5",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
-from smtpwire.sasl.credentials import Credentials, Password
-from smtpwire.sasl.registry import FAMILIES, binds, family
+from smtpwire.sasl.credentials import Credentials, Password, check_credentials
+from smtpwire.sasl.registry import FAMILIES, binds, check_mechanism, family
+from smtpwire.wire.checked import checked
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -32,7 +33,7 @@ class TlsFacts(Protocol):
 
 
 @final
-@value
+@value(checked=True)
 class ChoicePolicy:
     """Named exceptions from the safe choice. All of them are off.
 
@@ -42,6 +43,8 @@ class ChoicePolicy:
         hears lets him guess the password offline.
     binding_type: the channel binding to use instead of the TLS version's default.
     mechanisms: if not empty, take none but these.
+
+    Raises ValueError for a mechanism that nobody knows here.
     """
 
     cleartext_without_tls: bool = False
@@ -49,6 +52,10 @@ class ChoicePolicy:
     md5_without_verified_tls: bool = False
     binding_type: str = ""
     mechanisms: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.mechanisms:
+            check_mechanism(name, FAMILIES)
 
 
 @final
@@ -70,6 +77,9 @@ class NoMechanism:
     """None is usable. ``reason`` is a sentence for the application's user."""
 
     reason: str
+
+
+_NAMES: Final = frozenset[str]
 
 
 def offers_plus(offered: Collection[str]) -> bool:
@@ -100,6 +110,8 @@ def choose_mechanism(
     Once one has failed or was refused no other mechanism is taken: somebody may have cut the
     offer down (RFC 5802 §6).
     """
+    check_credentials(credentials)
+    refused, failed = checked("refused", refused, _NAMES), checked("failed", failed, _NAMES)
     policy = policy or ChoicePolicy()
     if any(map(binds, (*refused, *failed))):
         return NoMechanism("a mechanism with channel binding failed: the path is not trusted")
@@ -128,7 +140,8 @@ def choose_mechanism(
 
 def _canonical(offered: Collection[str]) -> frozenset[str]:
     """The names in upper case; what is not ASCII names no mechanism (RFC 4422 §3.1)."""
-    return frozenset(name.upper() for name in offered if name.isascii())
+    names = checked("offered", offered, _NAMES)
+    return frozenset(name.upper() for name in names if name.isascii())
 
 
 def _binding_type(tls: TlsFacts | None, bindings: Mapping[str, bytes], policy: ChoicePolicy) -> str:

@@ -1,4 +1,7 @@
-"""What a client authenticates with. None of them shows its secret in ``repr``."""
+"""What a client authenticates with. None of them shows its secret, in ``repr`` or in an error.
+
+Each constructor raises TypeError for what is no text, bytes above all.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,18 @@ from typing import final
 
 from smtpwire.wire.value import value
 
-__all__ = ["Anonymous", "BearerToken", "Credentials", "ExternalIdentity", "Password"]
+__all__ = [
+    "Anonymous",
+    "BearerToken",
+    "Credentials",
+    "ExternalIdentity",
+    "Password",
+    "check_credentials",
+]
 
 
 @final
-@value
+@value(checked=True)
 class Password:
     """A user name and password; ``authzid`` names another user to act as (RFC 4422 §2)."""
 
@@ -23,7 +33,7 @@ class Password:
 
 
 @final
-@value
+@value(checked=True)
 class BearerToken:
     """An OAuth 2.0 access token for OAUTHBEARER (RFC 7628) or XOAUTH2.
 
@@ -38,7 +48,7 @@ class BearerToken:
 
 
 @final
-@value
+@value(checked=True)
 class ExternalIdentity:
     """Whom the channel proves, by a client certificate: EXTERNAL (RFC 4422 Appendix A).
 
@@ -49,7 +59,7 @@ class ExternalIdentity:
 
 
 @final
-@value
+@value(checked=True)
 class Anonymous:
     """Nobody in particular: ANONYMOUS (RFC 4505). ``trace`` is shown to the server's operator."""
 
@@ -57,3 +67,13 @@ class Anonymous:
 
 
 Credentials = Password | BearerToken | ExternalIdentity | Anonymous
+
+
+def check_credentials(credentials: Credentials) -> None:
+    """Raise TypeError for what is none of them: most callers have no type checker."""
+    given: object = credentials
+    if not isinstance(given, Credentials):
+        raise TypeError(
+            f"credentials are a {type(given).__name__}: pass Password(username, password), "
+            "BearerToken(username, token), ExternalIdentity() or Anonymous()"
+        )

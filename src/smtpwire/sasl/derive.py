@@ -11,6 +11,7 @@ from typing import Final
 
 from smtpwire.sasl.saslprep import Preparation, prepared_password
 from smtpwire.sasl.stored import DigestMD5Secret, ScramSecret
+from smtpwire.wire.checked import checked
 
 __all__ = [
     "HASHES",
@@ -57,8 +58,11 @@ def derive_scram(
     ValueError for an unknown mechanism, for fewer than 4,096 iterations (RFC 7677 §4) and for a
     password which ``preparation`` refuses.
     """
+    password = checked("password", password, str)
+    preparation = checked("preparation", preparation, Preparation)
     if mechanism not in HASHES:
-        raise ValueError(f"no such SCRAM mechanism: {mechanism!r}")
+        names = ", ".join(HASHES)
+        raise ValueError(f"no such SCRAM mechanism: {mechanism!r}; pass one of {names}")
     if iterations < 4096:
         raise ValueError("SCRAM wants 4096 iterations or more (RFC 7677 §4)")
     if salt is None:
@@ -93,7 +97,7 @@ def derive_digest_md5(username: str, realm: str, password: str) -> DigestMD5Secr
     The user name must be spelled as the client will send it: RFC 2831 knows no preparation.
     """
     for name, text in (("username", username), ("realm", realm), ("password", password)):
-        _check_text(name, text)
+        _check_text(name, checked(name, text, str))
     return DigestMD5Secret(realm, ha1(username, realm.encode(), password))
 
 

@@ -15,6 +15,7 @@ from smtpwire.sasl.credentials import Credentials
 from smtpwire.sasl.questions import Question
 from smtpwire.sasl.saslprep import Preparation
 from smtpwire.sasl.stored import StoredSecret
+from smtpwire.wire.checked import check_port
 from smtpwire.wire.value import field, value
 
 __all__ = [
@@ -98,7 +99,7 @@ def random_nonce() -> str:
 
 
 @final
-@value(kw_only=True)
+@value(kw_only=True, checked=True)
 class ServerMechanismConfig:
     """What the mechanisms of one server connection need to know.
 
@@ -137,7 +138,7 @@ class ServerMechanismConfig:
 
 
 @final
-@value(kw_only=True)
+@value(kw_only=True, checked=True)
 class ClientMechanismConfig:
     """What the mechanisms of one client connection need to know.
 
@@ -159,6 +160,9 @@ class ClientMechanismConfig:
     maximum_iterations: int = 1_000_000
     preparation: Preparation = Preparation.RAW
     nonce: Callable[[], str] = field(default=random_nonce, repr=False)
+
+    def __post_init__(self) -> None:
+        check_port("ClientMechanismConfig.port", self.port)
 
 
 # --- the two roles ------------------------------------------------------------------------

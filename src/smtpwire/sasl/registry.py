@@ -6,7 +6,7 @@ is first used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Final, final
 
@@ -16,6 +16,7 @@ from smtpwire.sasl.credentials import (
     Credentials,
     ExternalIdentity,
     Password,
+    check_credentials,
 )
 from smtpwire.sasl.errors import UnusableCredentialsError
 from smtpwire.sasl.mechanism import (
@@ -26,6 +27,7 @@ from smtpwire.sasl.mechanism import (
     ServerMechanism,
     ServerMechanismConfig,
 )
+from smtpwire.wire.checked import checked
 from smtpwire.wire.value import replace, value
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "MECHANISMS",
     "Family",
     "binds",
+    "check_mechanism",
     "client_mechanism",
     "family",
     "server_mechanism",
@@ -144,6 +147,15 @@ def binds(name: str) -> bool:
     return name.endswith("-PLUS")
 
 
+def check_mechanism(name: str, known: Collection[str]) -> None:
+    """Raise ValueError for a name that is none of the known ones: they are in upper case."""
+    if checked("mechanism", name, str) in known:
+        return
+    upper = name.upper()
+    hint = f"pass {upper!r} (RFC 4422 §3.1)" if upper in known else f"known are {', '.join(known)}"
+    raise ValueError(f"{name!r} is no mechanism known here: {hint}")
+
+
 def server_mechanism(
     name: str,
     config: ServerMechanismConfig,
@@ -152,11 +164,12 @@ def server_mechanism(
 ) -> ServerMechanism:
     """Begin an exchange on the server.
 
-    ``mechanisms`` are more of them by name, or others in place of those here. Raises KeyError
+    ``mechanisms`` are more of them by name, or others in place of those here. Raises ValueError
     for a name which nobody knows.
     """
     if mechanisms is not None and name in mechanisms:
         return mechanisms[name](config)
+    check_mechanism(name, FAMILIES)
     return FAMILIES[name].server(name, config)
 
 
@@ -169,10 +182,13 @@ def client_mechanism(
 ) -> ClientMechanism:
     """Begin an exchange on the client.
 
-    ``mechanisms`` are more of them by name, or others in place of those here. Raises KeyError
-    for a name which nobody knows, and `UnusableCredentialsError` where the credentials are of the
-    wrong kind for it or cannot be sent; nothing has been sent then.
+    ``mechanisms`` are more of them by name, or others in place of those here. Raises ValueError
+    for a name which nobody knows, TypeError for what are no credentials, and
+    `UnusableCredentialsError` where the credentials are of the wrong kind for it or cannot be
+    sent; nothing has been sent then.
     """
     if mechanisms is not None and name in mechanisms:
         return mechanisms[name](credentials, config)
+    check_mechanism(name, FAMILIES)
+    check_credentials(credentials)
     return FAMILIES[name].client(name, credentials, config)

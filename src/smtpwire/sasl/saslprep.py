@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from smtpwire.wire.checked import checked
+
 __all__ = ["Preparation", "SaslprepError", "prepared_name", "prepared_password", "saslprep"]
 
 # Controls and line separators: never in a name, prepared or not.
@@ -41,6 +43,7 @@ def saslprep(text: str, *, stored: bool = False) -> str:
     The query profile lets code points pass which Unicode 3.2 had not assigned; with
     ``stored`` they are refused (RFC 3454 §7). Raises `SaslprepError`.
     """
+    text = checked("text", text, str)
     if text.isascii():  # nothing to map or to normalise: only §2.3's controls to refuse
         if re.search(_ASCII_CONTROLS, text):
             raise SaslprepError("a control character is prohibited")

@@ -33,7 +33,7 @@ from smtpwire.sasl.mechanism import (
 from smtpwire.sasl.names import claimed_identity, prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.saslprep import prepared_password
-from smtpwire.sasl.stored import PlainPassword, ScramSecret, StoredSecret
+from smtpwire.sasl.stored import HASH_SIZES, PlainPassword, ScramSecret, StoredSecret
 
 __all__ = ["ScramClient", "ScramServer", "escaped", "unescaped"]
 
@@ -196,7 +196,7 @@ class ScramServer(ServerExchange):
         config = self._config
         if config.stores_passwords:
             return secret_from_password(self._base, self._password, self._salt, config.iterations)
-        size = hashlib.new(HASHES[self._base]).digest_size
+        size = HASH_SIZES[self._base]
         return ScramSecret(self._base, self._salt, 1, bytes(size), bytes(size))
 
     def _acknowledged(self, response: bytes) -> ServerStep:

@@ -6,16 +6,21 @@ The derived forms are made once, when the password is set, so that nobody need k
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from smtpwire.wire.value import value
 
 __all__ = [
+    "HASH_SIZES",
     "DigestMD5Secret",
     "PlainPassword",
     "ScramSecret",
     "StoredSecret",
 ]
+
+
+HASH_SIZES: Final = {"SCRAM-SHA-1": 20, "SCRAM-SHA-256": 32, "SCRAM-SHA-512": 64}
+"""The octets of each mechanism's hash, by its name without -PLUS."""
 
 
 class StoredSecret:
@@ -25,7 +30,7 @@ class StoredSecret:
 
 
 @final
-@value
+@value(checked=True)
 class PlainPassword(StoredSecret):
     """The password itself: every mechanism can use it, and so can a thief."""
 
@@ -36,7 +41,7 @@ class PlainPassword(StoredSecret):
 
 
 @final
-@value
+@value(checked=True)
 class DigestMD5Secret(StoredSecret):
     """DIGEST-MD5's H(user:realm:password), 16 octets (RFC 2831 §3.9).
 
@@ -46,12 +51,16 @@ class DigestMD5Secret(StoredSecret):
     realm: str
     ha1: bytes
 
+    def __post_init__(self) -> None:
+        if len(self.ha1) != 16:
+            raise ValueError("DigestMD5Secret.ha1 has 16 octets: pass what derive_digest_md5 gives")
+
     def __repr__(self) -> str:
         return f"DigestMD5Secret(realm={self.realm!r}, ha1=<redacted>)"
 
 
 @final
-@value
+@value(checked=True)
 class ScramSecret(StoredSecret):
     """SCRAM's StoredKey and ServerKey (RFC 5802 §3); ``mechanism`` is the name without -PLUS.
 
@@ -63,6 +72,17 @@ class ScramSecret(StoredSecret):
     iterations: int
     stored_key: bytes
     server_key: bytes
+
+    def __post_init__(self) -> None:
+        size = HASH_SIZES.get(self.mechanism)
+        if size is None:
+            raise ValueError(
+                f"ScramSecret.mechanism is {self.mechanism!r}: pass one of {', '.join(HASH_SIZES)}"
+            )
+        if not self.salt or self.iterations < 1:
+            raise ValueError("a ScramSecret has a salt, and iterations from 1 on")
+        if not len(self.stored_key) == len(self.server_key) == size:
+            raise ValueError(f"the keys of {self.mechanism} have {size} octets each")
 
     def __repr__(self) -> str:
         return f"ScramSecret({self.mechanism!r}, iterations={self.iterations}, <redacted>)"
