@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 import trio
 
@@ -18,6 +18,7 @@ from smtpwire.adapters import blocking
 from smtpwire.adapters import trio as trio_adapter
 from smtpwire.adapters.session import SessionFactory
 from smtpwire.adapters.tls import TlsConfig
+from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
 
 __all__ = ["SERVERS", "Dialogue", "Running", "serving"]
@@ -30,28 +31,47 @@ class Running:
     """A server that listens."""
 
     port: int
-    stop: Callable[[], None]
+    stop: Callable[[], object]
     """Ask for the shutdown; the thread's end is its end."""
     thread: threading.Thread
 
 
+class Options(TypedDict, total=False):
+    """What every server takes."""
+
+    max_connections: int
+    max_connections_per_peer: int
+
+
 class Serve(Protocol):
     def __call__(
-        self, session: SessionFactory, config: ServerConfig, tls: TlsConfig | None, grace: float
+        self,
+        session: SessionFactory,
+        config: ServerConfig,
+        tls: TlsConfig | None,
+        grace: float,
+        cut: list[Peer],
+        **options: Unpack[Options],
     ) -> Running: ...
 
 
 def serve_blocking(
-    session: SessionFactory, config: ServerConfig, tls: TlsConfig | None, grace: float
+    session: SessionFactory,
+    config: ServerConfig,
+    tls: TlsConfig | None,
+    grace: float,
+    cut: list[Peer],
+    **options: Unpack[Options],
 ) -> Running:
-    server = blocking.Server(session, config, tls=tls)
+    server = blocking.start_server(session, config, "127.0.0.1", 0, tls=tls, **options)
+    port = server.sockets[0].getsockname()[1]
 
     def run() -> None:
         server.serve_forever()
 
     thread = threading.Thread(target=run)
     thread.start()
-    return Running(server.address[1], lambda: server.shutdown(grace), thread)
+    return Running(port, lambda: cut.extend(server.shutdown(grace)), thread)
 
 
 def serve_asyncio(
@@ -59,14 +79,17 @@ def serve_asyncio(
     config: ServerConfig,
     tls: TlsConfig | None,
     grace: float,
-    *,
+    cut: list[Peer],
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    **options: Unpack[Options],
 ) -> Running:
     listening = threading.Event()
     found: list[tuple[int, Callable[[], None]]] = []
 
     async def main() -> None:
-        server = await asyncio_adapter.start_server(session, config, "127.0.0.1", 0, tls=tls)
+        server = await asyncio_adapter.start_server(
+            session, config, "127.0.0.1", 0, tls=tls, **options
+        )
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -76,7 +99,7 @@ def serve_asyncio(
         found.append((server.sockets[0].getsockname()[1], ask))
         listening.set()
         await stop.wait()
-        await server.shutdown(grace)
+        cut.extend(await server.shutdown(grace))
 
     def run() -> None:
         with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -90,15 +113,25 @@ def serve_asyncio(
 
 
 def serve_uvloop(
-    session: SessionFactory, config: ServerConfig, tls: TlsConfig | None, grace: float
+    session: SessionFactory,
+    config: ServerConfig,
+    tls: TlsConfig | None,
+    grace: float,
+    cut: list[Peer],
+    **options: Unpack[Options],
 ) -> Running:
     import uvloop
 
-    return serve_asyncio(session, config, tls, grace, new_loop=uvloop.new_event_loop)
+    return serve_asyncio(session, config, tls, grace, cut, uvloop.new_event_loop, **options)
 
 
 def serve_trio(
-    session: SessionFactory, config: ServerConfig, tls: TlsConfig | None, grace: float
+    session: SessionFactory,
+    config: ServerConfig,
+    tls: TlsConfig | None,
+    grace: float,
+    cut: list[Peer],
+    **options: Unpack[Options],
 ) -> Running:
     listening = threading.Event()
     found: list[tuple[int, Callable[[], None]]] = []
@@ -106,22 +139,16 @@ def serve_trio(
     async def main() -> None:
         stop = trio.Event()
         token = trio.lowlevel.current_trio_token()
+        server = await trio_adapter.start_server(
+            session, config, "127.0.0.1", 0, tls=tls, **options
+        )
         async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(
-                partial(
-                    trio_adapter.serve,
-                    session,
-                    config,
-                    0,
-                    host="127.0.0.1",
-                    tls=tls,
-                    stop=stop,
-                    grace=grace,
-                )
-            )
-            port = listeners[0].socket.getsockname()[1]
+            nursery.start_soon(server.serve_forever)
+            port = server.sockets[0].getsockname()[1]
             found.append((port, partial(token.run_sync_soon, stop.set)))
             listening.set()
+            await stop.wait()
+            cut.extend(await server.shutdown(grace))
 
     thread = threading.Thread(target=trio.run, args=(main,))
     thread.start()
@@ -146,9 +173,12 @@ def serving(
     config: ServerConfig,
     tls: TlsConfig | None = None,
     grace: float = 5.0,
+    cut: list[Peer] | None = None,
+    **options: Unpack[Options],
 ) -> Iterator[int]:
-    """Run an adapter's server; its port."""
-    running = SERVERS[adapter](session, config, tls, grace)
+    """Run an adapter's server; its port. ``cut``: takes whom the shutdown had to cut."""
+    cut = [] if cut is None else cut
+    running = SERVERS[adapter](session, config, tls, grace, cut, **options)
     try:
         yield running.port
     finally:

@@ -72,6 +72,9 @@ class FifthAdapter:
         else:
             self.conn.session_timed_out()
 
+    def shutdown(self) -> None:
+        self.conn.shutdown()
+
     def close(self) -> None:
         self.conn.abort()
 

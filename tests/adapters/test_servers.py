@@ -214,12 +214,12 @@ def test_in_lmtp_each_recipient_still_owed_is_answered(adapter: str) -> None:
     assert codes == [b"250", b"451", b"451"]
 
 
-def test_a_session_that_cannot_begin_is_dropped(adapter: str) -> None:
+def test_where_no_handler_can_be_made_the_peer_is_told(adapter: str) -> None:
     def session(session: Session) -> object:
         raise ZeroDivisionError
 
     with serving(adapter, session, RELAY) as port, Dialogue(port) as client:  # type: ignore[arg-type]
-        assert client.rest() == b""
+        assert client.rest() == b"421 Local error in processing\r\n"
 
 
 # -- STARTTLS
@@ -695,7 +695,7 @@ def test_replies_made_one_by_one_leave_whenever_the_handler_suspends(adapter: st
 def test_a_server_without_a_certificate_is_refused() -> None:
     for config in (WITH_TLS, ServerConfig.submissions("mx.example.org")):
         with pytest.raises(ValueError, match="TlsConfig"):
-            blocking.Server(Mailbox(), config)
+            blocking.start_server(Mailbox(), config, "127.0.0.1", 0)
 
 
 def test_every_adapter_is_here() -> None:

@@ -11,8 +11,9 @@ from smtpwire.adapters.tls import TlsConfig, check_tls, client_tls
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.security import Security
+from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.engine.timeouts import Timeout
+from smtpwire.engine.timeouts import Timeout, Timeouts
 from smtpwire.wire.value import replace
 
 
@@ -29,6 +30,25 @@ def test_the_count_starts_anew_only_when_the_value_changes() -> None:
     assert deadline.left(Timeout(10, 1)) == 0
     assert deadline.left(Timeout(10, 2)) == 10
     assert deadline.left(Timeout(5, 2)) == 5
+
+
+def test_a_session_ends_when_its_own_time_is_over() -> None:
+    now = 100.0
+    deadline = Deadline(lambda: now)
+    conn = ServerConnection(
+        replace(ServerConfig.relay("mx.example.org"), timeouts=Timeouts(session=20))
+    )
+    deadline.begin_session(conn)
+    assert deadline.left(None) == 20
+    assert deadline.left(Timeout(10, 1)) == 10
+    now = 115.0
+    assert deadline.left(Timeout(10, 2)) == 5
+    assert deadline.left(Timeout(10, 2), session=False) == 10
+    now = 120.0
+    assert deadline.left(Timeout(10, 2)) == 0
+    deadline.tell(conn)
+    assert deadline.left(None) is None
+    assert conn.data_to_send().startswith(b"421 ")
 
 
 def test_who_is_at_the_other_end() -> None:

@@ -1,7 +1,6 @@
 """What only the trio adapter has: cancellation, its own clock, memory streams."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from functools import partial
 from typing import TypeAlias
 
 import pytest
@@ -12,7 +11,6 @@ from tests.adapters.handlers import Mailbox, answer
 from smtpwire.adapters import trio as adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.engine.events import CloseReason, EndOfMessage, ServerEvent
-from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeouts
@@ -34,9 +32,7 @@ def begin(
     handler: Callable[[Session], Handler], config: ServerConfig = RELAY
 ) -> tuple[adapter.ServerSession, Near]:
     near, far = trio.testing.memory_stream_pair()
-    conn = ServerConnection(config)
-    stream = adapter._Stream(far, conn, None)
-    return adapter.ServerSession(stream, conn, handler, config), near
+    return adapter.ServerSession(far, handler, config), near
 
 
 def test_a_batch_is_one_write_with_handlers_that_do_not_suspend() -> None:
@@ -105,10 +101,9 @@ def test_a_cancelled_server_drops_its_sessions() -> None:
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(
-                partial(adapter.serve, handler, RELAY, 0, host="127.0.0.1")
-            )
-            client = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+            server = await adapter.start_server(handler, RELAY, "127.0.0.1", 0)
+            nursery.start_soon(server.serve_forever)
+            client = await trio.open_tcp_stream(*server.sockets[0].getsockname())
             async with client:
                 await client.receive_some()
                 await client.send_all(HELLO + b"MAIL FROM:<a@example.com>\r\n")
@@ -184,18 +179,13 @@ def test_a_cancelled_client_ends_its_session() -> None:
         await trio.sleep_forever()
 
     async def main() -> None:
-        stop = trio.Event()
-        async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(
-                partial(adapter.serve, mailbox, RELAY, 0, host="127.0.0.1", stop=stop)
-            )
-            client = await adapter.connect(*listeners[0].socket.getsockname())
+        async with await adapter.start_server(mailbox, RELAY, "127.0.0.1", 0) as server:
+            client = await adapter.connect(*server.sockets[0].getsockname())
             await client.open_session()
             with trio.move_on_after(0.1) as scope:
                 await client.send_mail("a@b.example", ["c@d.example"], endless())
             assert scope.cancelled_caught
             assert client.conn.state is State.CLOSED
-            stop.set()
 
     run(main)
     assert mailbox.messages == []
@@ -206,15 +196,10 @@ def test_a_session_that_fails_does_not_end_the_server() -> None:
         raise ZeroDivisionError
 
     async def main() -> None:
-        stop = trio.Event()
-        async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(
-                partial(adapter.serve, broken, RELAY, 0, host="127.0.0.1", stop=stop)
-            )
+        async with await adapter.start_server(broken, RELAY, "127.0.0.1", 0) as server:
             for _ in range(2):
-                client = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+                client = await trio.open_tcp_stream(*server.sockets[0].getsockname())
                 async with client:
-                    assert await client.receive_some() == b""
-            stop.set()
+                    assert (await client.receive_some()).startswith(b"421 ")
 
     run(main)

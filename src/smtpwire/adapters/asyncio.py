@@ -3,331 +3,404 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from contextvars import copy_context
+from math import inf
 from socket import IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, socket
-from typing import Any, Final, TypedDict, Unpack, cast, final
+from time import monotonic
+from typing import Any, Final, Self, cast, final
 
+from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.eager import EagerTask
+from smtpwire.adapters.listening import Connections, listen
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
-    behind_proxy,
     logger,
     peer_of,
-    proxy_in_front,
-    proxy_reader,
-    settle,
 )
-from smtpwire.adapters.tls import Tls, TlsConfig, check_tls, tls_info
-from smtpwire.engine.client import ClientConnection
+from smtpwire.adapters.tls import Tls, TlsConfig, check_tls
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.events import Peer, ServerEvent
+from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
-from smtpwire.extensions import Profile
+from smtpwire.operations import ServeStep, Serving
+from smtpwire.operations.serve import serve, who
 
 __all__ = ["Client", "Server", "ServerProtocol", "connect", "start_server"]
 
 READ: Final = 65536
 LINGER: Final = 10.0
 """Seconds for the peer to take the last reply and to close, before it is cut off."""
+LINGER_OCTETS: Final = 1 << 20
+"""What it may send meanwhile."""
+PARTING: Final = 1.0
+"""Seconds between one cancellation of a handler and the next."""
+WAITING: Final = (NEED_DATA, NEED_TLS)
+"""At these the peer's time runs."""
 
 
 @final
 class ServerProtocol(asyncio.Protocol):
-    """One connection of a server, and its session: ``conn``, ``flush()``, ``close()``.
+    """One connection of a server, and its session: ``conn``, ``flush()``, ``shutdown()`` …
 
-    For ``loop.create_server(lambda: ServerProtocol(session, config))``; :func:`start_server`
-    does that and more. ``sessions``: a set in which the connection stands while it is open.
+    For ``loop.create_server(lambda: ServerProtocol(session, config, tls))``, which does no TLS of
+    its own; :func:`start_server` does that and more. ``connections``: where it stands from accept
+    to its end. Its handlers run in one context (contextvars), and where they suspend in one task.
     """
 
     conn: ServerConnection
+    _transport: asyncio.Transport
+    _channel: Channel
+    _serving: Serving
+    _timer: asyncio.TimerHandle
 
     def __init__(
         self,
         session: SessionFactory,
         config: ServerConfig,
         tls: TlsConfig | None = None,
-        sessions: set[ServerProtocol] | None = None,
-        peer: Peer | None = None,
+        connections: Connections[ServerProtocol] | None = None,
     ) -> None:
-        self._session, self._config, self._tls, self._peer = session, config, tls, peer
-        self._sessions = set() if sessions is None else sessions
+        self._session, self._config, self._tls = session, config, tls
+        self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._deadline = Deadline(self._loop.time)
+        self._context = copy_context()
+        self._eager = EagerTask(self._context, self.flush, self._go_on_later)
+        self._step: ServeStep | None = None  # what is waited for; None while a handler runs
+        self._made = self._begun = False  # there is a transport; there is a session
+        self._scheduled = self._lost = self._unwanted = False
         self._reading = self._writable = True
-        self._eager = EagerTask(self.flush, self._awaited)
-        self._early: bytes | None = None  # what comes under TLS before the handshake's task knows
-        self._ended = False  # the engine's CLOSE was obeyed
-        self._lost = False  # the transport is gone
+        self._dropped = 0
+
+    async def begin(self, sock: socket) -> None:
+        """Take a socket that was accepted."""
+        try:
+            await self._loop.connect_accepted_socket(lambda: self, sock)
+        except OSError as error:
+            logger.info("connection lost before it began: %s", error)
+        finally:
+            if not self._made:
+                sock.close()
+                self._leave()
 
     # -- what the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        tls = transport.get_extra_info("ssl_object")
-        self.conn = ServerConnection(
-            self._config,
-            tls=tls_info(tls, self._tls) if tls and self._tls else None,
-            peer=self._peer or peer_of(transport.get_extra_info("peername")),
-        )
-        self._sessions.add(self)
-        try:
-            self._handler = self._session(self)
-        except Exception:
-            logger.exception("no handler for %r", self.conn.peer)
-            self._handler = lambda event: None
-            self.close()
+        self._made = True
+        peer = peer_of(transport.get_extra_info("peername"))
+        self._channel = Channel(self._config, self._tls, peer)
         self._keep_time()
-        self._pump()
+        if self._unwanted or self._channel.refused:
+            self._give_up(self._channel.refused or "the server ends")
+        elif self._channel.open:
+            self._begin_session()
 
     def data_received(self, data: bytes) -> None:
-        if self._early is not None:
-            self._early += data
-        elif not self._ended:
-            self.conn.receive_data(data)
-            self._pump()
+        if self._step is NEED_CLOSE:
+            self._dropped += len(data)
+            if self._dropped > LINGER_OCTETS:
+                self.close()
+        elif self._begun:
+            self._channel.receive_data(data)
+            if self._step is NEED_TLS:
+                self.flush()
+            self._wake()
+        else:
+            self._prepare(data)
 
     def eof_received(self) -> bool:
-        self.conn.receive_data(b"")
-        self._pump()
-        if self._ended:
+        if self._step is NEED_CLOSE:
             self._transport.close()
-        return self.conn.tls is None  # who half-closes still reads; TLS has no half-close
+        else:
+            self.data_received(b"")
+        return True  # who half-closes still reads
 
     def pause_writing(self) -> None:
         self._writable = False
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._pump()
+        self._wake(later=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._early is not None:
-            return  # a handshake that fails tells it by itself, in one of two orders
-        self._timer.cancel()
-        self._sessions.discard(self)
         self._lost = self._writable = True
-        if exc is None:
-            self.conn.receive_data(b"")
-        else:
-            self.conn.abort(str(exc))
-        self._pump()
+        if self._begun:
+            if exc is None and self._step is not NEED_TLS:
+                self.conn.receive_data(b"")
+            else:
+                self.conn.abort(str(exc or "the connection was lost in the handshake"))
+            self._wake(later=True)
+        if not self._begun or self._step is NEED_CLOSE:
+            self._leave()
 
-    # -- the session
+    # -- the session, for its handler and for its server
 
     def flush(self) -> None:
         """Send what is queued; the adapter does so itself whenever a handler suspends."""
-        octets = self.conn.data_to_send()
+        octets = self._channel.data_to_send()
         if octets and not self._transport.is_closing():
             self._transport.write(octets)
 
-    def close(self) -> None:
-        """Drop the connection as it stands."""
-        self.conn.abort("closed by the application")
-        self._transport.abort()
-
     def shutdown(self) -> None:
         """End the session with 421, once the question that may be pending is answered."""
-        self.conn.shutdown()
-        self._pump()
+        self._unwanted = True
+        if self._begun:
+            self.conn.shutdown()
+            self._wake(later=True)
+        elif self._made:
+            self._transport.abort()
 
-    # -- events and needs
+    def close(self) -> None:
+        """Drop the connection as it stands."""
+        self._unwanted = True
+        if self._begun:
+            self.conn.abort("closed by the application")
+            self._wake(later=True)
+        if self._made:
+            self._transport.abort()
 
-    def _pump(self) -> None:
-        """Pull and handle events until somebody else has to act."""
-        conn, handler = self.conn, self._handler
-        event: ServerEvent | None = None
-        going = self._writable and not self._eager.busy
-        while going:
-            item = conn.next_event()
-            if item is NEED_DATA and self._reading:
-                self.flush()
+    def cut(self) -> None:
+        """Drop the connection, and cancel its handler."""
+        self.close()
+        self._eager.cancel()
+
+    # -- the server's loop
+
+    def _go_on(self, error: BaseException | None = None) -> None:
+        """Drive the server's loop until somebody else has to act."""
+        serving = self._serving
+        self._scheduled = suspended = False
+        self._step = None
+        try:
+            step = next(serving) if error is None else serving.throw(error)
+            while not isinstance(step, Need):
+                try:
+                    if suspended := self._eager.begin(step):
+                        break
+                except BaseException as raised:
+                    step = serving.throw(raised)
+                else:
+                    step = next(serving)
+        except BaseException as interruption:
+            self._end(0)
+            if not isinstance(interruption, asyncio.CancelledError):
+                raise
+            return
+        self._step = step
+        if not suspended:
+            self.flush()
+        if step is NEED_DATA:
+            if self._channel.decrypt():
+                self._go_on_later()
+            elif self._reading:
                 return
-            if isinstance(item, Need):
-                going = self._meet(item, event)
-                continue
-            event = item
-            try:
-                waiting = handler(event)
-                going = waiting is None or not self._eager.begin(event, waiting)
-            except Exception as error:
-                settle(conn, self._config, event, error)
-        wanted = conn.wants_data or self._ended
-        if wanted is not self._reading and not self._transport.is_closing():
+        elif step is NEED_WRITE and self._writable:
+            self._go_on_later()
+        elif step is NEED_TLS:
+            self._channel.start_tls()
+            self._timer.cancel()
+            self._keep_time()
+            self._wake(later=True)
+        elif step is NEED_CLOSE:
+            self._end(LINGER)
+        self._regulate()
+
+    def _go_on_later(self, error: BaseException | None = None) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._go_on, error, context=self._context)
+
+    def _wake(self, *, later: bool = False) -> None:
+        """Go on where that is waited for which may have come."""
+        step = self._step
+        if step is NEED_TLS:
+            if self.conn.state is not State.TLS:
+                self._go_on_later()
+        elif (step is NEED_DATA or step is NEED_WRITE) and self._writable:
+            if step is NEED_DATA and not (later or self._scheduled):
+                self._context.run(self._go_on)
+                return
+            self._go_on_later()
+        self._regulate()
+
+    def _regulate(self) -> None:
+        """Read, or read not, as the engine wants it."""
+        transport = self._transport
+        wanted = self._channel.wants_data or self._step is NEED_CLOSE
+        if wanted is not self._reading and not transport.is_closing():
             self._reading = wanted
-            transport = self._transport
             (transport.resume_reading if wanted else transport.pause_reading)()
 
-    def _meet(self, need: Need, handled: ServerEvent | None) -> bool:
-        """Flush, then do what the engine needs; True where it goes on at once."""
-        self.flush()
-        if handled is not None and handled is self.conn.pending:  # its handler gave no reply
-            settle(self.conn, self._config, handled)
-            return True
-        if need is NEED_TLS:
-            return not self._eager.begin(None, self._upgrade())
-        if need is NEED_CLOSE:
-            self._end()
-        return need is NEED_WRITE and self._writable
-
-    def _awaited(self, event: ServerEvent | None, error: BaseException | None) -> None:
-        """A handler that had suspended, or else a handshake, is over."""
-        if isinstance(error, asyncio.CancelledError):
-            self.close()
-        elif event is not None:
-            settle(self.conn, self._config, event, error)
-        self._pump()
-
-    async def _upgrade(self) -> None:
-        self._early = b""
-        self._reading = False
-        self._transport.pause_reading()
-        self._transport = await start_tls(self, self._transport, self.conn, self._tls)
-        early, self._early = self._early, None
-        self._reading = True
-        if early:
-            self.conn.receive_data(early)
-        if self.conn.state is State.CLOSED:
-            self._transport.abort()
-            self.connection_lost(None)
-
-    def _end(self) -> None:
-        """Close; where the peer may still talk, half, lest a reset overtake the last reply."""
+    def _end(self, linger: float) -> None:
+        """Close; half where the peer may still talk, lest a reset overtake the last reply."""
+        transport = self._transport
+        self._step = NEED_CLOSE
         if self._lost:
-            self._eager.stop()
-        if self._ended:
+            self._leave()
             return
-        self._ended = True
-        half = self._transport.can_write_eof() and not self.conn.eof_received
+        self._timer.cancel()
+        self._timer = self._loop.call_later(linger, transport.abort)
+        if transport.is_closing() or not linger:
+            transport.abort()
+            return
+        if farewell := self._channel.finish():
+            transport.write(farewell)
         with suppress(OSError):  # it may be gone already
-            if half and not self._transport.is_closing():
-                self._transport.write_eof()
+            if transport.can_write_eof() and not self.conn.eof_received:
+                transport.write_eof()
                 return
-        self._transport.close()
+        transport.close()
+
+    def _leave(self) -> None:
+        self._eager.stop()
+        if self._made:
+            self._timer.cancel()
+        if self._connections is not None:
+            self._connections.leave(self)
 
     def _keep_time(self) -> None:
         """Look now and then whether the peer is too slow: a twentieth late, and nearly free."""
-        timeout = None if self._eager.busy else self.conn.timeout
+        transport = self._transport
+        unwritten = not self._writable or transport.get_write_buffer_size() > 0
+        waited_for = unwritten or self._step in WAITING or not self._begun
+        timeout = self._channel.timeout if waited_for else None
         if self._deadline.left(timeout) == 0:
-            self._writable = True  # nobody waits for the peer to read any longer
-            self.conn.timed_out()
-            self._pump()
-        if self._ended:
-            self._timer = self._loop.call_later(LINGER, self._transport.abort)
-        else:
-            seconds = self._config.timeouts.command if timeout is None else timeout.seconds
-            self._timer = self._loop.call_later(seconds / 20, self._keep_time)
-
-
-class _Implicit(TypedDict, total=False):
-    """What asyncio wants to know for TLS from the first octet."""
-
-    ssl: ssl.SSLContext
-    ssl_handshake_timeout: float
-    ssl_shutdown_timeout: float
-
-
-def _implicit(tls: TlsConfig, seconds: float) -> _Implicit:
-    return {
-        "ssl": tls.context,
-        "ssl_handshake_timeout": seconds,
-        "ssl_shutdown_timeout": LINGER,
-    }
-
-
-async def start_tls(
-    protocol: asyncio.Protocol,
-    transport: asyncio.Transport,
-    conn: ServerConnection | ClientConnection,
-    tls: TlsConfig | None,
-    server_name: str | None = None,
-) -> asyncio.Transport:
-    """TLS after STARTTLS, told to the engine; as a server where no ``server_name`` is given."""
-    try:
-        if tls is None:
-            raise OSError("no TLS is configured")
-        upgraded = await asyncio.get_running_loop().start_tls(
-            transport,
-            protocol,
-            tls.context,
-            server_side=server_name is None,
-            server_hostname=server_name,
-            ssl_handshake_timeout=conn.timeout and conn.timeout.seconds,
-            ssl_shutdown_timeout=LINGER,
+            if not self._begun:
+                self._give_up("the handshake takes too long")
+                return
+            self._deadline.tell(self.conn)
+            self._wake(later=True)
+            if unwritten:
+                transport.abort()
+        times = self._config.timeouts
+        seconds = min(times.command, times.block, inf if timeout is None else timeout.seconds) / 20
+        left = self._deadline.left(None)  # of the whole session
+        self._timer = self._loop.call_later(
+            seconds if left is None else min(seconds, left), self._keep_time
         )
-        if upgraded is None:  # closed in the meantime
-            raise OSError("the connection was lost in the handshake")
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: uvloop, if it is closed
-        if conn.state is State.TLS:
-            conn.tls_failed(str(error))
-        return transport
-    conn.tls_started(tls_info(upgraded.get_extra_info("ssl_object"), tls, server_name or ""))
-    return upgraded
 
+    # -- what comes before the session
 
-@final
-class ProxyProtocol(asyncio.Protocol):
-    """Reads a PROXY header in front of TLS and not an octet more, then makes way for a session."""
-
-    def __init__(
-        self, config: ServerConfig, make: Callable[[Peer], ServerProtocol], implicit: _Implicit
-    ) -> None:
-        self._config, self._make, self._implicit = config, make, implicit
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A transport reads what comes, a socket what it is asked for.
-        sock = transport.get_extra_info("socket").dup()
-        cast(asyncio.Transport, transport).abort()
-        self._task = asyncio.get_running_loop().create_task(self._begin(sock))
-
-    async def _begin(self, sock: socket) -> None:
-        loop = asyncio.get_running_loop()
+    def _prepare(self, data: bytes) -> None:
         try:
-            peer = peer_of(sock.getpeername())
-            reader = proxy_reader(self._config, peer)
-            async with asyncio.timeout(self._config.timeouts.handshake):
-                while reader.result is None:
-                    reader.receive_data(await loop.sock_recv(sock, reader.wanted))
-            peer = behind_proxy(peer, reader.result)
-            await loop.connect_accepted_socket(partial(self._make, peer), sock, **self._implicit)
+            self._channel.receive_data(data)
         except OSError as error:
-            logger.info("connection lost before it began: %s", error)
-            sock.close()
+            self.flush()  # an alert of TLS's
+            self._give_up(str(error))
+        else:
+            self.flush()
+            if self._channel.open:
+                self._begin_session()
+
+    def _begin_session(self) -> None:
+        self.conn = self._channel.conn
+        self._serving = serve(self, self._session, self._config, logger, monotonic)
+        self._begun = True
+        self._deadline.begin_session(self.conn)
+        self._timer.cancel()
+        self._keep_time()
+        self._context.run(self._go_on)
+
+    def _give_up(self, reason: str) -> None:
+        logger.info("%s: no session: %s", who(self._channel.peer), reason)
+        self._step = NEED_CLOSE
+        transport = self._transport
+        self._timer.cancel()
+        self._timer = self._loop.call_later(LINGER, transport.abort)
+        transport.close()
 
 
 @final
 class Server:
-    """A listening server: its ``sockets`` and open ``sessions``."""
+    """A listening server, and all that it has begun. An asynchronous context manager.
 
-    def __init__(self, listener: asyncio.Server, sessions: set[ServerProtocol]) -> None:
-        self._listener = listener
-        self.sessions = sessions
+    Its end is :meth:`shutdown`, which leaving the block calls.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], ServerProtocol],
+        listeners: list[socket],
+        connections: Connections[ServerProtocol],
+    ) -> None:
+        self._make, self._listeners, self._connections = make, listeners, connections
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        self._beginning: set[asyncio.Task[None]] = set()  # of which the loop keeps no reference
+        for listener in listeners:
+            self._loop.add_reader(listener, self._accept, listener)
 
     @property
     def sockets(self) -> tuple[socket, ...]:
         """The listening sockets: their addresses by ``getsockname()``."""
-        return tuple(self._listener.sockets)
+        return tuple(self._listeners)
 
-    async def shutdown(self, grace: float = 30.0) -> None:
-        """Listen no more, end each session with 421, cut off what is left after ``grace`` seconds.
+    @property
+    def sessions(self) -> tuple[ServerProtocol, ...]:
+        """What is open, from accept to the end of the last handler."""
+        return tuple(self._connections)
 
-        Questions that are pending may still be answered meanwhile.
+    def _accept(self, listener: socket) -> None:
+        try:
+            sock, address = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if pause := self._connections.pause_after(error):
+                self._loop.remove_reader(listener)
+                self._loop.call_later(pause, self._accept_again, listener)
+            return
+        sock.setblocking(False)
+        session, peer = self._make(), peer_of(address)
+        if self._connections.admit(session, peer, sock):
+            self._beginning.add(task := self._loop.create_task(session.begin(sock)))
+            task.add_done_callback(self._beginning.discard)
+
+    def _accept_again(self, listener: socket) -> None:
+        if listener in self._listeners:
+            self._loop.add_reader(listener, self._accept, listener)
+
+    async def serve_forever(self) -> None:
+        """Wait until :meth:`shutdown` has been called and is done: connections are taken anyway."""
+        await self._ended.wait()
+
+    async def shutdown(self, grace: float = 30.0) -> tuple[Peer, ...]:
+        """Listen no more, end each session with 421; return when nothing is left.
+
+        Questions that are pending may still be answered meanwhile. After ``grace`` seconds what
+        is left is dropped and its handlers are cancelled: their peers are what is returned.
         """
-        self._listener.close()
-        for session in tuple(self.sessions):
+        while self._listeners:
+            listener = self._listeners.pop()
+            self._loop.remove_reader(listener)
+            listener.close()
+        empty = asyncio.Event()
+        self._connections.when_empty(empty.set)
+        for session in self._connections:
             session.shutdown()
-        end = asyncio.get_running_loop().time() + grace
-        while self.sessions and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.02)
-        for session in tuple(self.sessions):
-            session.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(empty.wait(), grace)
+        cut = tuple(map(self._connections.peer_of, self._connections))
+        while self._connections:
+            for session in self._connections:
+                session.cut()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(empty.wait(), PARTING)
+        self._ended.set()
+        return cut
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.shutdown()
 
 
 async def start_server(
@@ -336,33 +409,29 @@ async def start_server(
     host: str | None = None,
     port: int = 25,
     *,
-    tls: TlsConfig | None = None,
+    path: str | None = None,
+    sock: socket | None = None,
+    tls: Tls | None = None,
     reuse_port: bool = False,
+    max_connections: int | None = None,
+    max_connections_per_peer: int | None = None,
 ) -> Server:
     """Listen; every connection gets a handler from ``session``.
 
-    TLS is by STARTTLS, or from the first octet where the profile is SUBMISSIONS. With
-    ``reuse_port`` several processes can share the port. Raises OSError where the address
-    cannot be had, ValueError where the configuration needs ``tls``.
+    At all addresses of ``host``, at a UNIX socket's ``path``, or at ``sock``. TLS is by STARTTLS,
+    or from the first octet where the profile is SUBMISSIONS. With ``reuse_port`` several
+    processes can share the port. Connections beyond the maximum are refused with 421; None: as
+    many as the system has room for. Raises OSError where the address cannot be had, ValueError
+    where the configuration needs ``tls``.
     """
-    tls = check_tls(config, tls)
-    sessions: set[ServerProtocol] = set()
-    implicit: _Implicit = {}
-    if tls is not None and config.profile is Profile.SUBMISSIONS:
-        implicit = _implicit(tls, config.timeouts.handshake)
-
-    def make(peer: Peer | None = None) -> ServerProtocol:
-        return ServerProtocol(session, config, tls, sessions, peer)
-
-    async def listen(make: Callable[[], asyncio.Protocol], **implicit: Unpack[_Implicit]) -> Server:
-        listener = await asyncio.get_running_loop().create_server(
-            make, host, port, reuse_port=reuse_port or None, backlog=1024, **implicit
-        )
-        return Server(listener, sessions)
-
-    if proxy_in_front(config):
-        return await listen(lambda: ProxyProtocol(config, make, implicit))
-    return await listen(make, **implicit)
+    checked = check_tls(config, tls)
+    listeners = listen(host, port, path=path, sock=sock, reuse_port=reuse_port)
+    connections: Connections[ServerProtocol] = Connections(
+        config, max_connections, max_connections_per_peer
+    )
+    return Server(
+        lambda: ServerProtocol(session, config, checked, connections), listeners, connections
+    )
 
 
 @final

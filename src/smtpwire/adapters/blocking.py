@@ -5,37 +5,36 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
-from threading import Thread, current_thread
-from time import monotonic
+from selectors import EVENT_READ, DefaultSelector
+from threading import Event, Thread, get_ident
+from time import monotonic, sleep
 from typing import Final, Self, TypeVar, Unpack, final
 
+from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import Dialled, Turn
+from smtpwire.adapters.listening import Connections, listen
 from smtpwire.adapters.memory_tls import MemoryTls
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
-    behind_proxy,
     logger,
     peer_of,
-    proxy_in_front,
-    proxy_reader,
-    settle,
 )
 from smtpwire.adapters.stream import why
 from smtpwire.adapters.tls import Tls, TlsConfig, check_tls
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import Peer, ServerEvent
-from smtpwire.engine.need import NEED_DATA, NEED_TLS, Need
+from smtpwire.engine.events import Peer
+from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import TlsInfo
-from smtpwire.extensions import Profile
 from smtpwire.operations import (
     Operation,
     OperationNeed,
@@ -51,15 +50,18 @@ from smtpwire.operations import (
     send_mail,
     verify,
 )
+from smtpwire.operations.serve import serve, who
 from smtpwire.sasl import ChoicePolicy, Credentials
 from smtpwire.wire.reply import Reply
 
-__all__ = ["Client", "Server", "ServerSession", "connect"]
+__all__ = ["Client", "Server", "ServerSession", "connect", "start_server"]
 
 R = TypeVar("R")
 
 LINGER: Final = 10.0
 """Seconds for the peer to take the last reply and to close, before it is cut off."""
+LINGER_OCTETS: Final = 1 << 20
+"""What it may send meanwhile."""
 LAST_WORDS: Final = 0.1
 """Seconds for close_notify."""
 POLL: Final = 0.1
@@ -208,10 +210,12 @@ class _Stream:
 
 @final
 class ServerSession:
-    """One connection of a server: ``conn``, ``flush()``, ``close()``; ``run()`` serves it.
+    """One connection of a server: ``conn``, ``flush()``, ``shutdown()`` …; ``run()`` serves it.
 
-    Raises OSError where TLS from the first octet (profile SUBMISSIONS) does not come about.
+    ``shutdown()`` and ``close()`` may be called from any thread.
     """
+
+    conn: ServerConnection
 
     def __init__(
         self,
@@ -219,141 +223,282 @@ class ServerSession:
         session: SessionFactory,
         config: ServerConfig,
         tls: TlsConfig | None = None,
+        peer: Peer | None = None,
     ) -> None:
-        peer = Peer()
-        with suppress(OSError):  # it may be gone already
-            peer = peer_of(sock.getpeername())
-        info: TlsInfo | None = None
-        if proxy_in_front(config):
-            reader = proxy_reader(config, peer)
-            sock.settimeout(config.timeouts.handshake)
-            while reader.result is None:
-                reader.receive_data(sock.recv(reader.wanted))
-            peer = behind_proxy(peer, reader.result)
-        self._stream = _Stream(sock, config.timeouts.handshake)
-        if tls is not None and config.profile is Profile.SUBMISSIONS:
-            info = self._stream.shake_hands(tls)
-        self.conn = ServerConnection(config, tls=info, peer=peer)
-        self._stream.attach(self.conn)
-        self._config, self._tls = config, tls
-        self._stopping = False
-        self._handler = session(self)
+        self._sock, self._session, self._config = sock, session, config
+        self._channel = Channel(config, tls, peer or Peer())
+        self._deadline = Deadline(monotonic)
+        self._broken = False  # a write has failed: nothing is written any more
+        self._thread = 0
+        self._asked: Callable[[], object] | None = None  # of this session, by another thread
 
     def run(self) -> None:
         """Serve the connection to its end."""
-        while (item := self.conn.next_event()) is not Need.CLOSE:
-            if not isinstance(item, Need):
-                self._handle(item)
-                continue
-            self._stream.flush()
-            if item is Need.DATA:
-                if not self._stopping:
-                    self._stream.read()
-                if self._stopping:
-                    self.conn.shutdown()
-            elif item is Need.TLS:
-                self._stream.start_tls(self._tls)
-        self._stream.flush()
-        self._stream.end(LINGER)
-
-    def _handle(self, event: ServerEvent) -> None:
+        self._thread = get_ident()
+        channel = self._channel
         try:
-            waiting = self._handler(event)
-            if waiting is not None:
-                for _ in waiting.__await__():
-                    raise RuntimeError("the handler suspends, and a blocking server has no loop")
-        except Exception as error:
-            settle(self.conn, self._config, event, error)
-        except BaseException:
-            self.close()
-            raise
-        else:
-            settle(self.conn, self._config, event)
+            with self._sock:
+                while not (channel.open or channel.refused or self._asked):
+                    self._read()
+                    self.flush()
+                if channel.open:
+                    self._serve()
+        except OSError as error:
+            logger.info("%s: no session: %s", who(channel.peer), error)
+
+    def _serve(self) -> None:
+        self.conn = self._channel.conn
+        self._deadline.begin_session(self.conn)
+        serving = serve(self, self._session, self._config, logger, monotonic)
+        step = next(serving)
+        while step is not NEED_CLOSE:
+            try:
+                if isinstance(step, Need):
+                    self._meet(step)
+                else:
+                    for _ in step.__await__():
+                        raise RuntimeError(
+                            "the handler suspends, and a blocking server has no loop"
+                        )
+            except BaseException as raised:
+                step = serving.throw(raised)
+            else:
+                step = next(serving)
+        self._end()
+
+    def _meet(self, need: Need) -> None:
+        """Flush, then do what the engine needs."""
+        self.flush()
+        if need is NEED_TLS:
+            self._channel.start_tls()
+            while self.conn.state is State.TLS and not self._asked:
+                self.flush()
+                self._read()
+        elif need is NEED_DATA and not self._asked and not self._channel.decrypt():
+            self._read()
+        if self._asked is not None:
+            self._asked()
+
+    # -- the socket
 
     def flush(self) -> None:
         """Send what is queued."""
-        self._stream.flush()
+        octets = self._channel.data_to_send()
+        if not octets or self._broken:
+            return
+        try:
+            self._wait_for(self._deadline.left(self._channel.timeout, session=False))
+            self._sock.sendall(octets)
+        except TimeoutError:
+            self._broken = True
+            self._time_out()
+        except OSError as error:
+            self._fail(error)
+
+    def _read(self) -> None:
+        """Take what comes, in the time there is for it."""
+        while self._channel.wants_data:
+            try:
+                self._wait_for(self._deadline.left(self._channel.timeout))
+                octets = self._sock.recv(READ)
+            except TimeoutError:
+                if self._deadline.left(self._channel.timeout) == 0:
+                    self._time_out()
+                    return
+            except OSError as error:
+                self._fail(error)
+                return
+            else:
+                self._channel.receive_data(octets)
+                return
+
+    def _wait_for(self, seconds: float | None) -> None:
+        """The time a call may take: roughly, since every change is a system call."""
+        if seconds == 0:
+            raise TimeoutError
+        last = self._sock.gettimeout()
+        if not (last and seconds and seconds / 2 <= last <= seconds * 1.1):
+            self._sock.settimeout(seconds)
+
+    def _time_out(self) -> None:
+        if not self._channel.open:
+            raise TimeoutError("the handshake takes too long")
+        self._deadline.tell(self._channel.conn)
+
+    def _fail(self, error: OSError) -> None:
+        self._broken = True
+        if not self._channel.open:
+            raise error
+        self._channel.conn.abort(str(error))
+
+    def _end(self) -> None:
+        """Close; the other side may still talk for a while, and is not heard."""
+        self.flush()
+        end, dropped = monotonic() + LINGER, 0
+        with suppress(OSError):
+            if not self._broken:
+                self._sock.settimeout(LINGER)
+                self._sock.sendall(self._channel.finish())
+                self._sock.shutdown(socket.SHUT_WR)
+            while dropped < LINGER_OCTETS and not self._broken and (left := end - monotonic()) > 0:
+                self._sock.settimeout(left)
+                if not (octets := self._sock.recv(READ)):
+                    break
+                dropped += len(octets)
+
+    # -- for its handler, and for its server
+
+    def shutdown(self) -> None:
+        """End the session with 421, once the question that may be pending is answered."""
+        self._ask(lambda: self._channel.conn.shutdown(), socket.SHUT_RD)
 
     def close(self) -> None:
         """Drop the connection as it stands."""
-        self.conn.abort("closed by the application")
+        reason = "closed by the application"
+        self._ask(lambda: self._channel.conn.abort(reason), socket.SHUT_RDWR)
 
-    def shutdown(self) -> None:
-        """End the session with 421, once the pending question is answered; from any thread."""
-        self._stopping = True
-        self._stream.wake(socket.SHUT_RD)
-
-    def cut(self) -> None:
-        """Wake whoever reads or writes; from any thread."""
-        self._stream.wake()
+    def _ask(self, what: Callable[[], object], how: int) -> None:
+        """Do it in the session's own thread; wake that, where it reads or writes."""
+        if get_ident() == self._thread and self._channel.open:
+            what()
+            return
+        self._asked = what
+        with suppress(OSError):
+            self._sock.shutdown(how)
 
 
 @final
 class Server:
-    """Listens and serves each connection in a thread of its own.
+    """A listening server, each connection in a thread of its own: see :func:`start_server`.
 
-    TLS is by STARTTLS, or from the first octet where the profile is SUBMISSIONS. Raises OSError
-    where the address cannot be had, ValueError where the configuration needs ``tls``.
+    As a context manager it serves meanwhile, and its end is :meth:`shutdown`.
     """
 
     def __init__(
         self,
-        session: SessionFactory,
-        config: ServerConfig,
-        address: tuple[str, int] = ("127.0.0.1", 0),
-        *,
-        tls: TlsConfig | None = None,
+        make: Callable[[socket.socket, Peer], ServerSession],
+        listeners: list[socket.socket],
+        connections: Connections[ServerSession],
     ) -> None:
-        tls = check_tls(config, tls)
-        self._session, self._config, self._tls = session, config, tls
-        self._listener = socket.create_server(address, backlog=1024)
-        self._listener.settimeout(POLL)
-        self._stopping = False
-        self._sessions: dict[Thread, ServerSession | None] = {}
+        self._make, self._listeners, self._connections = make, listeners, connections
+        self._stopping, self._idle = Event(), Event()
+        self._idle.set()
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        host, port, *_ = self._listener.getsockname()
-        return host, port
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The listening sockets: their addresses by ``getsockname()``."""
+        return tuple(self._listeners)
+
+    @property
+    def sessions(self) -> tuple[ServerSession, ...]:
+        """What is open, from accept to the end of the last handler."""
+        return tuple(self._connections)
 
     def serve_forever(self) -> None:
         """Take connections until :meth:`shutdown` is called in another thread."""
-        while not self._stopping:
-            with suppress(OSError):  # TimeoutError, or a client that has gone again
-                sock, _ = self._listener.accept()
-                thread = Thread(target=self._serve, args=(sock,), daemon=True)
-                self._sessions[thread] = None
-                thread.start()
-        self._listener.close()
-
-    def _serve(self, sock: socket.socket) -> None:
-        thread = current_thread()
+        self._idle.clear()
         try:
-            session = ServerSession(sock, self._session, self._config, self._tls)
-            self._sessions[thread] = session
-            if self._stopping:
-                session.shutdown()
-            session.run()
-        except OSError as error:
-            logger.info("connection lost before it began: %s", error)
-        except Exception:
-            logger.exception("a session failed")
+            with DefaultSelector() as selector:
+                for listener in self._listeners:
+                    selector.register(listener, EVENT_READ, listener)
+                while not self._stopping.is_set():
+                    for key, _ in selector.select(POLL):
+                        self._accept(key.data)
         finally:
-            sock.close()
-            del self._sessions[thread]
+            self._idle.set()
 
-    def shutdown(self, grace: float = 30.0) -> None:
-        """Listen no more and end each session with 421; cut off what is left after ``grace``."""
-        self._stopping = True
-        end = monotonic() + grace
-        for session in tuple(self._sessions.values()):
-            if session is not None:
-                session.shutdown()
-        for thread, session in tuple(self._sessions.items()):
-            thread.join(max(end - monotonic(), 0))
-            if session is not None and thread.is_alive():
-                session.cut()
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, address = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            sleep(self._connections.pause_after(error))
+            return
+        with suppress(OSError):  # a UNIX socket has no Nagle
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = peer_of(address)
+        session = self._make(sock, peer)
+        if not self._connections.admit(session, peer, sock):
+            return
+        thread = Thread(target=copy_context().run, args=(self._run, session), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no room for a thread
+            self._connections.leave(session)
+            self._connections.refuse(sock, peer, str(error))
+            sleep(self._connections.pause_after(error))
+
+    def _run(self, session: ServerSession) -> None:
+        try:
+            session.run()
+        except Exception:
+            logger.exception("%s: the session failed", who(self._connections.peer_of(session)))
+        finally:
+            self._connections.leave(session)
+
+    def shutdown(self, grace: float = 30.0) -> tuple[Peer, ...]:
+        """Listen no more, end each session with 421; return when nothing is left.
+
+        Questions that are pending may still be answered meanwhile. After ``grace`` seconds the
+        sockets of what is left are closed: their peers are what is returned. A handler cannot be
+        interrupted in its thread: it is waited for.
+        """
+        self._stopping.set()
+        self._idle.wait()
+        while self._listeners:
+            self._listeners.pop().close()
+        empty = Event()
+        self._connections.when_empty(empty.set)
+        for session in self._connections:
+            session.shutdown()
+        empty.wait(grace)
+        cut = tuple(map(self._connections.peer_of, self._connections))
+        for session in self._connections:
+            session.close()
+        empty.wait()
+        return cut
+
+    def __enter__(self) -> Self:
+        self._idle.clear()
+        Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+
+def start_server(
+    session: SessionFactory,
+    config: ServerConfig,
+    host: str | None = None,
+    port: int = 25,
+    *,
+    path: str | None = None,
+    sock: socket.socket | None = None,
+    tls: Tls | None = None,
+    reuse_port: bool = False,
+    max_connections: int | None = None,
+    max_connections_per_peer: int | None = None,
+) -> Server:
+    """Listen; every connection gets a handler from ``session``, as soon as the server serves.
+
+    At all addresses of ``host``, at a UNIX socket's ``path``, or at ``sock``. TLS is by STARTTLS,
+    or from the first octet where the profile is SUBMISSIONS. With ``reuse_port`` several
+    processes can share the port. Connections beyond the maximum are refused with 421; None: as
+    many as the system has room for. Raises OSError where the address cannot be had, ValueError
+    where the configuration needs ``tls``.
+    """
+    checked = check_tls(config, tls)
+    listeners = listen(host, port, path=path, sock=sock, reuse_port=reuse_port)
+    connections: Connections[ServerSession] = Connections(
+        config, max_connections, max_connections_per_peer
+    )
+    return Server(
+        lambda sock, peer: ServerSession(sock, session, config, checked, peer),
+        listeners,
+        connections,
+    )
 
 
 @final

@@ -3,87 +3,145 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar, final
-
-from smtpwire.adapters.session import Steps, attended
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any, Final, TypeAlias, final
 
 __all__ = ["EagerTask"]
 
-K = TypeVar("K")
+Steps: TypeAlias = Generator[object, object, None]
+NOTHING: Final = object()
 
 
 @final
-class EagerTask(Generic[K]):
+class EagerTask(Coroutine[object, object, None]):
     """Awaits one thing after another in one task, and begins each at once.
 
     Most handlers never suspend, and a turn of the loop for each would cost more than all else.
-    From its start a handler sees this task as the current one, as ``asyncio.timeout()`` must.
-    (``eager_start`` of Python 3.12 does the same.)
+    From its start a handler sees this task as the current one, as ``asyncio.timeout()`` must, and
+    runs in ``context``. (``eager_start`` of Python 3.12 does the same for one coroutine.) It is
+    the task's coroutine itself: so whoever cancels the task before its first turn reaches the
+    handler, too.
 
     ``suspended`` is called whenever what is awaited suspends; ``ended`` when it is over after all,
-    with what was given to :meth:`begin` and what it raised. ``busy``: something is awaited.
+    with what it raised.
     """
 
     def __init__(
-        self, suspended: Callable[[], object], ended: Callable[[K, BaseException | None], object]
+        self,
+        context: Context,
+        suspended: Callable[[], object],
+        ended: Callable[[BaseException | None], object],
     ) -> None:
-        self._suspended, self._ended = suspended, ended
+        self._context, self._suspended, self._ended = context, suspended, ended
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._parked: asyncio.Future[None] | None = None
-        self._begun: tuple[K, Steps, object] | None = None
-        self.busy = False
+        self._steps: Steps | None = None
+        self._waiting: object = NOTHING  # what the first step gave, until the task has its turn
+        self._stopped = False
 
-    def begin(self, key: K, waiting: Awaitable[None]) -> bool:
-        """Run it up to where it suspends; False if it never does. Raises what it raises so far."""
+    def begin(self, awaitable: Awaitable[None]) -> bool:
+        """Run it up to where it suspends; False if it never does. Raises what it raises so far.
+
+        To be called in the context. Awaiting what somebody else has cancelled is a RuntimeError:
+        CancelledError says that the task itself was cancelled.
+        """
         task = self._task
         if task is None or task.done():
-            self._task = task = self._loop.create_task(self._go_on())
-        steps = waiting.__await__()
+            self._task = task = self._loop.create_task(self, context=self._context)
         outer = asyncio.current_task()
         _switch(self._loop, outer, task)
         try:
-            self._begun = key, steps, next(steps)
+            steps = awaitable.__await__()
+            self._waiting = next(steps)
         except StopIteration:
             return False
+        except asyncio.CancelledError as error:
+            raise self._told(error) from error
         finally:
             _switch(self._loop, task, outer)
-        self.busy = True
-        if self._parked is not None and not self._parked.done():
-            self._parked.set_result(None)
+        self._steps = steps
+        self._suspended()
+        self._unpark()
         return True
 
-    def stop(self) -> None:
-        """Nothing more will be begun: end the task, unless it is busy."""
-        if self._task is not None and not self.busy:
+    def cancel(self) -> None:
+        """Cancel what is awaited."""
+        if self._task is not None and self._steps is not None:
             self._task.cancel()
 
-    async def _go_on(self) -> None:
-        """Go on with what has been begun and has suspended."""
-        while True:
-            while (begun := self._begun) is None:
-                self._parked = self._loop.create_future()
-                try:
-                    await self._parked
-                except asyncio.CancelledError:
-                    if self._begun is None or self._task is None:
-                        raise
-                    self._task.uncancel()
-                    self._task.cancel()  # anew: it was meant for what has been begun
-            key, steps, waiting = begun
-            self._begun = None
-            error: BaseException | None = None
-            try:
-                await attended(steps, waiting, self._suspended)
-            except asyncio.CancelledError as cancelled:
-                self.busy = False
-                self._ended(key, cancelled)
-                raise
-            except Exception as raised:
-                error = raised
-            self.busy = False
-            self._ended(key, error)
+    def stop(self) -> None:
+        """Nothing more will be begun: end the task."""
+        self._stopped = True
+        self._unpark()
+
+    # -- a coroutine, as the task sees it
+
+    def send(self, value: object) -> object:
+        """Go on with what was begun; where it is over, wait for the next."""
+        if self._steps is None:
+            return self._park()
+        if self._waiting is not NOTHING:
+            waiting, self._waiting = self._waiting, NOTHING
+            return waiting
+        return self._go_on(self._steps.send, value)
+
+    def throw(self, *error: object) -> object:
+        """The same, where what it awaits has raised, or the task is cancelled."""
+        raised = error[-2] if len(error) == 3 and error[1] is not None else error[0]
+        raised = raised if isinstance(raised, BaseException) else RuntimeError(raised)
+        if self._steps is None:
+            raise raised
+        waiting, self._waiting = self._waiting, NOTHING
+        if isinstance(waiting, asyncio.Future) and waiting.cancel():
+            return waiting  # as the task would have it, had it had its turn: this one first
+        return self._go_on(self._steps.throw, raised)
+
+    def close(self) -> None:
+        """Drop what was begun: the loop is at its end."""
+        if self._steps is not None:
+            self._steps.close()
+
+    def __await__(self) -> Steps:
+        raise RuntimeError("only a task can have it")
+
+    def _go_on(self, resume: Callable[[Any], object], argument: object) -> object:
+        error: BaseException | None = None
+        try:
+            waiting = resume(argument)
+        except StopIteration:
+            pass
+        except asyncio.CancelledError as cancelled:
+            error = self._told(cancelled)
+        except BaseException as raised:
+            error = raised
+        else:
+            self._suspended()
+            return waiting
+        self._steps = None
+        while self._task is not None and self._task.uncancel():
+            pass  # the next one begins unharmed
+        self._ended(error)
+        return self._park()
+
+    def _told(self, error: asyncio.CancelledError) -> BaseException:
+        """The error itself where the task was cancelled."""
+        if self._task is not None and self._task.cancelling():
+            return error
+        told = RuntimeError("what the handler awaits was cancelled")
+        told.__cause__ = error
+        return told
+
+    def _park(self) -> object:
+        if self._stopped:
+            raise StopIteration
+        self._parked = self._loop.create_future()
+        return next(self._parked.__await__())
+
+    def _unpark(self) -> None:
+        if self._parked is not None and not self._parked.done():
+            self._parked.set_result(None)
 
 
 def _switch(

@@ -1,33 +1,19 @@
-"""What the adapters share: sessions and their handlers, answers still owed, time."""
+"""What the adapters share: sessions and their handlers, time, who the peer is."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator
 from functools import partial
+from math import inf
 from types import coroutine
-from typing import Final, Protocol, TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from smtpwire.adapters.tls import TlsConfig
-from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import BodyChunk, Peer, ServerEvent
-from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.events import Peer
 from smtpwire.engine.server import ServerConnection
-from smtpwire.engine.server_config import ServerConfig
-from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeout
-from smtpwire.extensions import Profile
-from smtpwire.sasl import (
-    AnonymousLogin,
-    AuthorizationRequest,
-    ExternalLogin,
-    PasswordLogin,
-    SecretRequest,
-    TokenLogin,
-)
-from smtpwire.wire.command import StartTls
-from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
+from smtpwire.operations.serve import Handler, Session, SessionFactory
 
 __all__ = [
     "Deadline",
@@ -37,69 +23,12 @@ __all__ = [
     "Steps",
     "TlsConfig",
     "attended",
-    "behind_proxy",
     "checked_port",
     "logger",
     "peer_of",
-    "proxy_in_front",
-    "proxy_reader",
-    "settle",
 ]
 
 logger: Final = logging.getLogger("smtpwire")
-
-
-class Session(Protocol):
-    """One connection of a server, as its handler sees it."""
-
-    @property
-    def conn(self) -> ServerConnection:
-        """The engine: ``reply()``, ``supply()``, ``offer()``, ``shutdown()`` and what it knows."""
-
-    def flush(self) -> Awaitable[None] | None:
-        """Send what is queued now. The adapter does so itself before a handler suspends."""
-
-    def close(self) -> None:
-        """Drop the connection as it stands; what is queued is not sent."""
-
-
-Handler: TypeAlias = Callable[[ServerEvent], Awaitable[None] | None]
-"""Called with each event, one after another; answers the questions among them."""
-
-SessionFactory: TypeAlias = Callable[[Session], Handler]
-"""Called once a connection."""
-
-_CREDENTIALS: Final = (
-    PasswordLogin,
-    TokenLogin,
-    ExternalLogin,
-    AnonymousLogin,
-    SecretRequest,
-    AuthorizationRequest,
-    StartTls,  # RFC 3207 §4 has the same 454 for it
-)
-
-
-def settle(
-    conn: ServerConnection,
-    config: ServerConfig,
-    event: ServerEvent,
-    error: BaseException | None = None,
-) -> None:
-    """After a handler: log what went wrong and answer what it left unanswered."""
-    if isinstance(error, LocalProtocolError) and conn.state is State.CLOSED:
-        logger.info("the connection ended before %r was answered", event)
-    elif error is not None:
-        logger.error("handler failed at %r", event, exc_info=error)
-    elif conn.pending is event:
-        logger.error("handler left %r unanswered", event)
-    if conn.pending is event:
-        credentials = isinstance(event, _CREDENTIALS)
-        kind = ReplyKind.AUTH_TROUBLE if credentials else ReplyKind.TROUBLE
-        conn.reply(*[config.texts[kind]] * conn.replies_owed)
-    elif error is not None and isinstance(event, BodyChunk):
-        with suppress(LocalProtocolError):  # the verdict has been given already
-            conn.reply(config.texts[ReplyKind.TROUBLE])
 
 
 Steps: TypeAlias = Generator[object, object, None]
@@ -126,22 +55,39 @@ def attended(steps: Steps, waiting: object, suspended: Callable[[], object]) -> 
 
 @final
 class Deadline:
-    """When ``conn.timeout`` is over, by the adapter's clock."""
+    """When ``conn.timeout`` is over, and a server's session, by the adapter's clock."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._timeout: Timeout | None = None
         self._end = 0.0
+        self._session_end = inf
 
-    def left(self, timeout: Timeout | None) -> float | None:
-        """Seconds left; the count starts anew only when the value has changed."""
-        if timeout is None:
-            return None
+    def begin_session(self, conn: ServerConnection) -> None:
+        """From now on the time of the whole session runs, where it has one."""
+        if conn.session_timeout is not None:
+            self._session_end = self._clock() + conn.session_timeout
+
+    def left(self, timeout: Timeout | None, *, session: bool = True) -> float | None:
+        """Seconds left; the count starts anew only when the value has changed.
+
+        ``session``: those of the whole session count, too: where one reads.
+        """
         now = self._clock()
-        if timeout != self._timeout:
+        if timeout is not None and timeout != self._timeout:
             self._timeout = timeout
             self._end = now + timeout.seconds
-        return max(self._end - now, 0.0)
+        session_end = self._session_end if session else inf
+        end = session_end if timeout is None else min(self._end, session_end)
+        return None if end == inf else max(end - now, 0.0)
+
+    def tell(self, conn: ServerConnection) -> None:
+        """Tell a server's engine that a time is over, and which."""
+        if self._clock() >= self._session_end:
+            self._session_end = inf
+            conn.session_timed_out()
+        else:
+            conn.timed_out()
 
 
 def peer_of(address: object) -> Peer:
@@ -149,25 +95,6 @@ def peer_of(address: object) -> Peer:
     if isinstance(address, tuple) and len(address) > 1:
         return Peer(str(address[0]), int(address[1]))
     return Peer()
-
-
-def proxy_in_front(config: ServerConfig) -> bool:
-    """Whether the adapter reads a PROXY header, since TLS is behind it; else the engine does so."""
-    return bool(config.proxy) and config.profile is Profile.SUBMISSIONS
-
-
-def proxy_reader(config: ServerConfig, peer: Peer) -> ProxyReader:
-    """What reads that header. Raises OSError for a peer that is not trusted: close silently."""
-    if "PROXY" not in config.trusted(peer.address):
-        raise OSError("not a trusted proxy")
-    return ProxyReader()
-
-
-def behind_proxy(peer: Peer, header: ProxyHeader | ProxyRefused | None) -> Peer:
-    """The peer that the header names. Raises OSError where it is refused."""
-    if not isinstance(header, ProxyHeader):
-        raise OSError("no PROXY header" if header is None else header.reason)
-    return peer.behind(header)
 
 
 def checked_port(port: int, least: int = 1) -> int:

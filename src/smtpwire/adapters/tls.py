@@ -7,7 +7,8 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any, Final, TypeAlias, final
+from typing import Any, ClassVar, Final, TypeAlias, final
+from weakref import WeakKeyDictionary
 
 from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
@@ -52,6 +53,26 @@ class TlsConfig:
     context: ssl.SSLContext
     certificate: bytes = b""
     bindings: Callable[[TlsObject], Mapping[str, bytes]] = _no_bindings
+
+    def __post_init__(self) -> None:
+        if self.context.protocol is not ssl.PROTOCOL_TLS_CLIENT:
+            then = self.context.sni_callback
+            if not isinstance(then, _AskedFor):
+                self.context.sni_callback = _AskedFor(then)
+
+
+@final
+class _AskedFor:
+    """A context's callback for SNI (RFC 6066 §3) that notes each name, before that of others."""
+
+    names: ClassVar[WeakKeyDictionary[object, str]] = WeakKeyDictionary()
+
+    def __init__(self, then: Callable[..., int | None] | None) -> None:
+        self._then = then
+
+    def __call__(self, tls: TlsObject, name: str | None, context: ssl.SSLContext) -> int | None:
+        self.names[tls] = name or ""
+        return None if self._then is None else self._then(tls, name, context)
 
 
 Tls: TypeAlias = TlsConfig | ssl.SSLContext
@@ -184,7 +205,7 @@ def tls_info(tls: TlsObject, config: TlsConfig, server_name: str = "") -> TlsInf
         verified,
         _bindings(tls, config, der),
         PeerCertificate(der, tuple(str(name) for _, name in alternatives)) if verified else None,
-        server_name=server_name,
+        server_name=server_name or _AskedFor.names.get(tls, ""),
         alpn=tls.selected_alpn_protocol() or "",
     )
 

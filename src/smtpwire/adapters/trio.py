@@ -2,318 +2,366 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from math import inf
 from socket import socket
-from typing import Final, cast, final
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self, final
 
 import trio
 
+from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
+from smtpwire.adapters.listening import Connections, listen
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
     attended,
-    behind_proxy,
     logger,
     peer_of,
-    proxy_in_front,
-    proxy_reader,
-    settle,
 )
-from smtpwire.adapters.tls import Tls, TlsConfig, TlsObject, check_tls, tls_info
-from smtpwire.engine.client import ClientConnection
+from smtpwire.adapters.tls import Tls, TlsConfig, check_tls
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.events import Peer, ServerEvent
-from smtpwire.engine.need import Need
+from smtpwire.engine.events import Peer
+from smtpwire.engine.need import NEED_CLOSE, NEED_TLS, NEED_WRITE, Need
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.extensions import Profile
+from smtpwire.engine.state import State
+from smtpwire.operations.serve import serve, who
 
-__all__ = ["Client", "ServerSession", "connect", "serve"]
+__all__ = ["Client", "Server", "ServerSession", "connect", "start_server"]
 
 LINGER: Final = 10.0
 """Seconds for the peer to take the last reply and to close, before it is cut off."""
-PATIENCE: Final = 300.0
-"""Seconds for a write where the engine names none."""
-LAST_WORDS: Final = 0.1
-"""Seconds to read what has come when nothing can be sent any more."""
+LINGER_OCTETS: Final = 1 << 20
+"""What it may send meanwhile."""
 READ: Final = 65536
 INSTANT: Final = 0.001
 """Seconds to see what has come: trio cancels before it looks where there are none."""
 
 
-class _Stream:
-    """A stream with an engine at it: what both roles do at a Need."""
-
-    def __init__(
-        self,
-        stream: trio.abc.HalfCloseableStream | trio.SSLStream[trio.abc.HalfCloseableStream],
-        conn: ServerConnection | ClientConnection,
-        tls: TlsConfig | None,
-    ) -> None:
-        self.conn = conn
-        self._stream = stream
-        self._tls = tls
-        self._deadline = Deadline(trio.current_time)
-        self._writing = trio.Lock()
-        self.waiting = trio.CancelScope()  # cancelled to wake whoever waits for the peer
-
-    async def flush(self) -> None:
-        async with self._writing:
-            octets = self.conn.data_to_send()
-            if not octets:
-                return
-            left = self._deadline.left(self.conn.timeout)
-            try:
-                with trio.fail_after(left or PATIENCE):
-                    await self._stream.send_all(octets)
-            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-                await self._take_last_words()
-
-    async def _take_last_words(self) -> None:
-        """Nothing can be sent any more, but what has come, such as a 421, may still be read."""
-        with trio.move_on_after(LAST_WORDS):
-            while self.conn.wants_data and not self.conn.eof_received:
-                await self.read()
-        self.conn.receive_data(b"")
-
-    async def read(self) -> None:
-        try:
-            self.conn.receive_data(await self._stream.receive_some(READ))
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self.conn.abort(str(error.__cause__ or error))
-
-    async def read_in_time(self) -> None:
-        """As above, and tell the engine where its time is over."""
-        left = self._deadline.left(self.conn.timeout)
-        end = inf if left is None else trio.current_time() + left
-        with trio.CancelScope(deadline=end) as self.waiting:
-            await self.read()
-        if self.waiting.cancelled_caught and trio.current_time() >= end:
-            self.conn.timed_out()
-
-    async def start_tls(self, server_name: str | None = None) -> None:
-        """The handshake after STARTTLS."""
-        try:
-            if self._tls is None or isinstance(self._stream, trio.SSLStream):
-                raise OSError("no TLS is configured")
-            left = self._deadline.left(self.conn.timeout)
-            self._stream = secure = await shake_hands(self._stream, self._tls, left, server_name)
-        except (OSError, ValueError) as error:
-            self.conn.tls_failed(str(error))
-        else:
-            self.conn.tls_started(tls_info(facts(secure), self._tls, server_name or ""))
-
-    async def end(self, linger: float) -> None:
-        """Close; the other side may still talk for a while, and is not heard."""
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            with trio.move_on_after(linger):
-                await self.flush()
-                if isinstance(self._stream, trio.SSLStream):
-                    await self._stream.aclose()  # sends close_notify and waits for no answer
-                else:
-                    await self._stream.send_eof()
-                    while linger > 1 and await self._stream.receive_some(READ):
-                        pass
-        await trio.aclose_forcefully(self._stream)
-
-
-def facts(stream: trio.SSLStream[trio.abc.HalfCloseableStream]) -> TlsObject:
-    """The stream as what its attributes are forwarded to: the SSLObject inside."""
-    return cast(TlsObject, stream)
-
-
-async def shake_hands(
-    stream: trio.abc.HalfCloseableStream,
-    tls: TlsConfig,
-    timeout: float | None,
-    server_name: str | None = None,
-) -> trio.SSLStream[trio.abc.HalfCloseableStream]:
-    """TLS on a stream; as a server where no ``server_name`` is given. Raises OSError."""
-    secure = trio.SSLStream(
-        stream,
-        tls.context,
-        server_hostname=server_name,
-        server_side=server_name is None,
-        https_compatible=True,
-    )
-    try:
-        with trio.fail_after(inf if timeout is None else timeout):
-            await secure.do_handshake()
-    except (trio.BrokenResourceError, trio.TooSlowError) as error:
-        raise OSError(str(error.__cause__ or "the TLS handshake takes too long")) from error
-    return secure
-
-
 @final
 class ServerSession:
-    """One connection of a server: ``conn``, ``flush()``, ``close()``; :func:`serve` runs it."""
+    """One connection of a server: ``conn``, ``flush()``, ``shutdown()`` …; ``run()`` serves it."""
+
+    conn: ServerConnection
+    _nursery: trio.Nursery
 
     def __init__(
         self,
-        stream: _Stream,
-        conn: ServerConnection,
+        stream: trio.abc.HalfCloseableStream,
         session: SessionFactory,
         config: ServerConfig,
+        tls: TlsConfig | None = None,
+        peer: Peer | None = None,
     ) -> None:
-        self.conn = conn
-        self._config = config
-        self._stream = stream
-        self._stopping = False
+        self._stream, self._session, self._config = stream, session, config
+        self._channel = Channel(config, tls, peer or Peer())
+        self._deadline = Deadline(trio.current_time)
+        self._lock = trio.Lock()
+        self._broken = self._unwanted = False  # a write has failed: nothing is written any more
         self._suspended = trio.Event()
-        self._handler = session(self)
+        self._scope, self._reading, self._writing = (trio.CancelScope() for _ in range(3))
 
     async def run(self) -> None:
         """Serve the connection to its end."""
-        while (item := self.conn.next_event()) is not Need.CLOSE:
-            if not isinstance(item, Need):
-                await self._handle(item)
-                continue
-            await self._stream.flush()
-            if item is Need.DATA:
-                if not self._stopping:
-                    await self._stream.read_in_time()
-                if self._stopping:
-                    self.conn.shutdown()
-            elif item is Need.TLS:
-                await self._stream.start_tls()
-        await self._stream.end(LINGER)
-
-    async def _handle(self, event: ServerEvent) -> None:
-        error: Exception | None = None
+        channel = self._channel
         try:
-            if (waiting := self._handler(event)) is not None:
-                await self._finish(waiting)
-        except Exception as raised:
-            error = raised
-        settle(self.conn, self._config, event, error)
+            with self._scope:
+                while not (channel.open or channel.refused or self._unwanted):
+                    await self._read()
+                    await self.flush()
+                if channel.open:
+                    async with trio.open_nursery() as self._nursery:
+                        await self._serve()
+        except OSError as error:
+            logger.info("%s: no session: %s", who(channel.peer), error)
+        finally:
+            await trio.aclose_forcefully(self._stream)
 
-    async def _finish(self, waiting: Awaitable[None]) -> None:
-        """Await what a handler has returned; read and write meanwhile."""
-        error: Exception | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._send_meanwhile)
-            nursery.start_soon(self._read_meanwhile)
+    async def _serve(self) -> None:
+        self.conn = self._channel.conn
+        self._deadline.begin_session(self.conn)
+        serving = serve(self, self._session, self._config, logger, monotonic)
+        step = next(serving)
+        while step is not NEED_CLOSE:
             try:
-                steps = waiting.__await__()
-                await attended(steps, next(steps), lambda: self._suspended.set())
-            except StopIteration:
-                pass  # it never suspended
-            except Exception as raised:  # by itself: a nursery would put it into a group
-                error = raised
-            nursery.cancel_scope.cancel()
-        if error is not None:
-            raise error
+                await (self._meet(step) if isinstance(step, Need) else self._finish(step))
+            except BaseException as raised:
+                step = serving.throw(raised)
+            else:
+                step = next(serving)
+        await self._end()
 
-    async def _send_meanwhile(self) -> None:
-        """While a handler is suspended: send what it has queued, but not before."""
-        while True:
-            await self._suspended.wait()
-            self._suspended = trio.Event()
-            with trio.CancelScope(shield=True):
-                await self._stream.flush()
+    async def _meet(self, need: Need) -> None:
+        """Flush, then do what the engine needs."""
+        await self.flush()
+        if need is NEED_WRITE:
+            await trio.lowlevel.checkpoint()
+        elif need is NEED_TLS:
+            self._channel.start_tls()
+            while self.conn.state is State.TLS:
+                await self.flush()
+                await self._read()
+        elif not self._channel.decrypt() and self._channel.wants_data:
+            await self._read()
 
-    async def _read_meanwhile(self) -> None:
-        """While a handler is suspended: see what comes, the end of the stream above all."""
-        while self.conn.wants_data and not self.conn.eof_received:
-            await self._stream.read()
+    async def _finish(self, awaitable: Awaitable[None]) -> None:
+        """Await what a handler has returned; where it suspends, read and write meanwhile."""
+        steps = awaitable.__await__()
+        try:
+            waiting = next(steps)
+        except StopIteration:
+            return  # most never suspend
+        reading, over, attended_to = trio.CancelScope(), trio.Event(), trio.Event()
+        self._nursery.start_soon(self._attend, reading, over, attended_to)
+        try:
+            await attended(steps, waiting, lambda: self._suspended.set())
+        finally:
+            over.set()
+            self._suspended.set()
+            reading.cancel()
+            await attended_to.wait()
+
+    async def _attend(self, reading: trio.CancelScope, over: trio.Event, done: trio.Event) -> None:
+        """While a handler is suspended: send what it has queued, and see what comes."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read_meanwhile, reading)
+                while not over.is_set():
+                    await self._suspended.wait()
+                    self._suspended = trio.Event()
+                    await self.flush()
+        finally:
+            done.set()
+
+    async def _read_meanwhile(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while self._channel.wants_data and not self.conn.eof_received:
+                await self._receive()
+
+    # -- the stream
 
     async def flush(self) -> None:
         """Send what is queued."""
-        await self._stream.flush()
+        async with self._lock:
+            octets = self._channel.data_to_send()
+            if not octets or self._broken:
+                return
+            left = self._deadline.left(self._channel.timeout, session=False)
+            with trio.move_on_after(inf if left is None else left) as self._writing:
+                try:
+                    await self._stream.send_all(octets)
+                    return
+                except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                    self._fail(str(error.__cause__ or error))
+                except trio.Cancelled:
+                    self._broken = True  # nobody knows what has been written
+                    raise
+            if self._writing.cancelled_caught and self._channel.open:
+                self._channel.conn.timed_out()
 
-    def close(self) -> None:
-        """Drop the connection as it stands."""
-        self.conn.abort("closed by the application")
-        self._stream.waiting.cancel()
+    async def _read(self) -> None:
+        """Take what comes, in the time there is for it."""
+        left = self._deadline.left(self._channel.timeout)
+        end = inf if left is None else trio.current_time() + left
+        with trio.CancelScope(deadline=end) as self._reading:
+            await self._receive()
+        if self._reading.cancelled_caught and trio.current_time() >= end:
+            if not self._channel.open:
+                raise TimeoutError("the handshake takes too long")
+            self._deadline.tell(self._channel.conn)
+
+    async def _receive(self) -> None:
+        try:
+            octets = await self._stream.receive_some(READ)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._fail(str(error.__cause__ or error))
+        else:
+            self._channel.receive_data(bytes(octets))
+
+    def _fail(self, reason: str) -> None:
+        self._broken = True
+        if not self._channel.open:
+            raise OSError(reason)
+        self._channel.conn.abort(reason)
+
+    async def _end(self) -> None:
+        """Close; the other side may still talk for a while, and is not heard."""
+        dropped = 0
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            with trio.move_on_after(LINGER):
+                await self.flush()
+                if not self._broken:
+                    await self._stream.send_all(self._channel.finish())
+                    await self._stream.send_eof()
+                while dropped < LINGER_OCTETS and not self._broken:
+                    if not (octets := await self._stream.receive_some(READ)):
+                        break
+                    dropped += len(octets)
+
+    # -- for its handler, and for its server
 
     def shutdown(self) -> None:
         """End the session with 421, once the question that may be pending is answered."""
-        self._stopping = True
-        self._stream.waiting.cancel()
+        self._unwanted = True
+        if self._channel.open:
+            self._channel.conn.shutdown()
+        self._reading.cancel()
+
+    def close(self) -> None:
+        """Drop the connection as it stands."""
+        self._unwanted = True
+        if self._channel.open:
+            self._channel.conn.abort("closed by the application")
+        self._reading.cancel()
+        self._writing.cancel()
+
+    def cut(self) -> None:
+        """Drop the connection, and cancel its handler."""
+        self._scope.cancel()
 
 
-async def serve(
-    session: SessionFactory,
-    config: ServerConfig,
-    port: int,
-    *,
-    host: str | None = None,
-    tls: TlsConfig | None = None,
-    stop: trio.Event | None = None,
-    grace: float = 30.0,
-    task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Listen and serve until ``stop`` is set, then end each session with 421.
+@final
+class Server:
+    """A listening server, and all that it has begun: see :func:`start_server`.
 
-    What is left after ``grace`` seconds is cut off. TLS is by STARTTLS, or from the first octet
-    where the profile is SUBMISSIONS. ``nursery.start()`` gives the listeners. Raises OSError where
-    the address cannot be had, ValueError where the configuration needs ``tls``.
+    As an asynchronous context manager it serves meanwhile, and its end is :meth:`shutdown`.
     """
-    tls = check_tls(config, tls)
-    stop = trio.Event() if stop is None else stop
-    sessions: set[ServerSession] = set()
 
-    async def serve_one(stream: trio.SocketStream) -> None:
+    def __init__(
+        self,
+        make: Callable[[trio.SocketStream, Peer], ServerSession],
+        listeners: list[socket],
+        connections: Connections[ServerSession],
+    ) -> None:
+        self._make, self._listeners, self._connections = make, listeners, connections
+        self._accepting = trio.CancelScope()
+        self._ended = trio.Event()
+        self._serving = trio.open_nursery()
+
+    @property
+    def sockets(self) -> tuple[socket, ...]:
+        """The listening sockets: their addresses by ``getsockname()``."""
+        return tuple(self._listeners)
+
+    @property
+    def sessions(self) -> tuple[ServerSession, ...]:
+        """What is open, from accept to the end of the last handler."""
+        return tuple(self._connections)
+
+    async def serve_forever(self) -> None:
+        """Take connections until :meth:`shutdown` has been called elsewhere, and is done."""
+        async with trio.open_nursery() as sessions:
+            try:
+                with self._accepting:
+                    async with trio.open_nursery() as accepting:
+                        for listener in self._listeners:
+                            accepting.start_soon(self._accept, listener, sessions)
+            finally:
+                self._listen_no_more()
+            await self._ended.wait()
+
+    def _listen_no_more(self) -> None:
+        self._accepting.cancel()
+        while self._listeners:
+            listener = self._listeners.pop()
+            trio.lowlevel.notify_closing(listener)
+            listener.close()
+
+    async def _accept(self, listener: socket, sessions: trio.Nursery) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                sock, address = listener.accept()
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                await trio.sleep(self._connections.pause_after(error))
+                continue
+            peer = peer_of(address)
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+            session = self._make(stream, peer)
+            if self._connections.admit(session, peer, sock):
+                sessions.start_soon(self._run, session)
+
+    async def _run(self, session: ServerSession) -> None:
         try:
-            await _serve_one(stream, session, config, tls, sessions)
-        except OSError as error:
-            logger.info("connection lost before it began: %s", error)
+            await session.run()
         except Exception:
-            logger.exception("a session failed")
+            logger.exception("%s: the session failed", who(self._connections.peer_of(session)))
         finally:
-            await trio.aclose_forcefully(stream)
+            self._connections.leave(session)
 
-    listeners = await trio.open_tcp_listeners(port, host=host)
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as listening:
-            nursery.start_soon(_stopped, stop, listening)
-            task_status.started(listeners)
-            await trio.serve_listeners(serve_one, listeners, handler_nursery=nursery)
-        for one in tuple(sessions):
-            one.shutdown()
+    async def shutdown(self, grace: float = 30.0) -> tuple[Peer, ...]:
+        """Listen no more, end each session with 421; return when nothing is left.
+
+        Questions that are pending may still be answered meanwhile. After ``grace`` seconds what
+        is left is dropped and its handlers are cancelled: their peers are what is returned.
+        """
+        self._listen_no_more()
+        empty = trio.Event()
+        self._connections.when_empty(empty.set)
+        for session in self._connections:
+            session.shutdown()
         with trio.move_on_after(grace):
-            while sessions:
-                await trio.sleep(0.02)
-        nursery.cancel_scope.cancel()
+            await empty.wait()
+        cut = tuple(map(self._connections.peer_of, self._connections))
+        for session in self._connections:
+            session.cut()
+        await empty.wait()
+        self._ended.set()
+        return cut
+
+    async def __aenter__(self) -> Self:
+        nursery = await self._serving.__aenter__()
+        nursery.start_soon(self.serve_forever)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        with trio.CancelScope(shield=True):
+            await self.shutdown(30.0 if kind is None else 0.0)
+        return await self._serving.__aexit__(kind, error, traceback)
 
 
-async def _stopped(stop: trio.Event, listening: trio.CancelScope) -> None:
-    await stop.wait()
-    listening.cancel()
-
-
-async def _serve_one(
-    stream: trio.SocketStream,
+async def start_server(
     session: SessionFactory,
     config: ServerConfig,
-    tls: TlsConfig | None,
-    sessions: set[ServerSession],
-) -> None:
-    peer = Peer()
-    with suppress(OSError):  # it may be gone already
-        peer = peer_of(stream.socket.getpeername())
-    info = None
-    secure = None
-    if proxy_in_front(config):
-        reader = proxy_reader(config, peer)
-        with trio.move_on_after(config.timeouts.handshake):
-            while reader.result is None:
-                reader.receive_data(await stream.receive_some(reader.wanted))
-        peer = behind_proxy(peer, reader.result)
-    if tls is not None and config.profile is Profile.SUBMISSIONS:
-        secure = await shake_hands(stream, tls, config.timeouts.handshake)
-        info = tls_info(facts(secure), tls)
-    conn = ServerConnection(config, tls=info, peer=peer)
-    one = ServerSession(_Stream(secure or stream, conn, tls), conn, session, config)
-    sessions.add(one)
-    try:
-        await one.run()
-    finally:
-        conn.abort("cancelled")
-        sessions.discard(one)
+    host: str | None = None,
+    port: int = 25,
+    *,
+    path: str | None = None,
+    sock: socket | None = None,
+    tls: Tls | None = None,
+    reuse_port: bool = False,
+    max_connections: int | None = None,
+    max_connections_per_peer: int | None = None,
+) -> Server:
+    """Listen; every connection gets a handler from ``session``, as soon as the server serves.
+
+    At all addresses of ``host``, at a UNIX socket's ``path``, or at ``sock``. TLS is by STARTTLS,
+    or from the first octet where the profile is SUBMISSIONS. With ``reuse_port`` several
+    processes can share the port. Connections beyond the maximum are refused with 421; None: as
+    many as the system has room for. Raises OSError where the address cannot be had, ValueError
+    where the configuration needs ``tls``.
+    """
+    configured = check_tls(config, tls)
+    listeners = listen(host, port, path=path, sock=sock, reuse_port=reuse_port)
+    connections: Connections[ServerSession] = Connections(
+        config, max_connections, max_connections_per_peer
+    )
+    return Server(
+        lambda stream, peer: ServerSession(stream, session, config, configured, peer),
+        listeners,
+        connections,
+    )
 
 
 @final

@@ -35,6 +35,7 @@ class ReplyKind(Enum):
     TOO_LARGE = "over the message limit"
     TOO_MANY_RECIPIENTS = "over the recipient limit"
     TOO_MANY_MESSAGES = "over the limit of messages that LIMITS told"
+    TOO_MANY_CONNECTIONS = "too many connections: in the greeting's place"
     TOO_MANY_ERRORS = "over the limit of errors, junk or refused recipients"
     BARE_LINE_END = "CR or LF alone"
     CLOSING = "a fatal violation"
@@ -101,6 +102,7 @@ DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = Table(
         ReplyKind.TOO_LARGE: Reply(552, "Message too large", "5.3.4"),
         ReplyKind.TOO_MANY_RECIPIENTS: Reply(452, "Too many recipients", "4.5.3"),
         ReplyKind.TOO_MANY_MESSAGES: Reply(452, "Too many messages in this session", "4.5.3"),
+        ReplyKind.TOO_MANY_CONNECTIONS: Reply(421, "Too many connections", "4.3.2"),
         ReplyKind.TOO_MANY_ERRORS: Reply(421, "Too many errors", "4.7.0"),
         ReplyKind.BARE_LINE_END: Reply(554, "Bare CR or LF in the message", "5.6.0"),
         ReplyKind.CLOSING: Reply(421, "Protocol violation", "4.7.0"),

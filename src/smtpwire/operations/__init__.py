@@ -1,6 +1,6 @@
-"""What a client does with a connection, as generators: no I/O, and no colour.
+"""What clients and servers do with a connection, as generators: no I/O, and no colour.
 
-Each operation yields what it needs of its driver, an adapter or a test: see ``Operation``.
+Each yields what it needs of its driver, an adapter or a test: see ``Operation`` and ``serve``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,21 @@ from smtpwire.operations.operation import (
     TlsRequired,
 )
 from smtpwire.operations.send import RecipientResult, SendResult, send_mail
+from smtpwire.operations.serve import (
+    Handler,
+    ServeStep,
+    Serving,
+    Session,
+    SessionFactory,
+    serve,
+)
 from smtpwire.operations.session import open_session, quit, reset, verify
 
 __all__ = [
     "AuthenticationFailed",
     "ConnectionLost",
     "Content",
+    "Handler",
     "Operation",
     "OperationNeed",
     "Recipient",
@@ -37,8 +46,12 @@ __all__ = [
     "SendOptions",
     "SendResult",
     "Sender",
+    "ServeStep",
     "ServiceRefused",
+    "Serving",
+    "Session",
     "SessionError",
+    "SessionFactory",
     "Stage",
     "TlsFailed",
     "TlsRequired",
@@ -47,5 +60,6 @@ __all__ = [
     "quit",
     "reset",
     "send_mail",
+    "serve",
     "verify",
 ]

@@ -1,0 +1,177 @@
+"""What the servers share: where they listen, and everything they have begun."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
+from threading import Lock
+from time import monotonic
+from typing import Final, Generic, TypeVar, final
+
+from smtpwire.adapters.session import logger
+from smtpwire.engine.events import Peer
+from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.server_config import ServerConfig, serialise
+from smtpwire.extensions import Profile
+from smtpwire.operations.serve import who
+
+__all__ = ["Connections", "listen"]
+
+C = TypeVar("C", bound=Hashable)
+
+BACKLOG: Final = 1024
+PAUSE: Final = 0.1
+"""Seconds before the next accept where the system has no room for a connection."""
+QUIET: Final = 60.0
+"""Seconds for which a complaint is not repeated in the log."""
+GONE: Final = (errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO, errno.EINTR)
+"""Before it was accepted: no trouble of the system's."""
+
+
+def listen(
+    host: str | None,
+    port: int,
+    *,
+    path: str | None = None,
+    sock: socket.socket | None = None,
+    reuse_port: bool = False,
+) -> list[socket.socket]:
+    """Sockets that listen: at a UNIX socket's path, at a socket of yours, else at all of a host.
+
+    No host: all addresses of IPv4 and IPv6. Port 0: a free one, the same for all. A socket file
+    that an earlier server has left is replaced. Raises OSError.
+    """
+    if sock is not None:
+        listeners = [sock]
+        sock.listen(BACKLOG)
+    elif path is not None:
+        listeners = [_listen_unix(path)]
+    else:
+        listeners = _listen_ip(host, port, reuse_port)
+    for listener in listeners:
+        listener.setblocking(False)
+    return listeners
+
+
+def _listen_unix(path: str) -> socket.socket:
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            os.unlink(path)
+    return socket.create_server(path, family=socket.AF_UNIX, backlog=BACKLOG)
+
+
+def _listen_ip(host: str | None, port: int, reuse_port: bool) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    missing: OSError | None = None
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            try:
+                listeners.append(
+                    socket.create_server(
+                        (address[0], port, *address[2:]),
+                        family=family,
+                        backlog=BACKLOG,
+                        reuse_port=reuse_port,
+                    )
+                )
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                missing = error  # a family that this machine does not have
+            else:
+                port = listeners[0].getsockname()[1]
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    if missing is not None and not listeners:
+        raise missing
+    return listeners
+
+
+@final
+class Connections(Generic[C]):
+    """Everything a server has begun, from accept to the end of the last handler.
+
+    ``most``, ``most_of_peer``: how many may be open at once, in all and of one address; None:
+    as many as come. A trusted proxy's are counted in all only, and those of a UNIX socket.
+    """
+
+    def __init__(self, config: ServerConfig, most: int | None, most_of_peer: int | None) -> None:
+        self._config, self._most, self._most_of_peer = config, most, most_of_peer
+        self._open: dict[C, Peer] = {}
+        self._of_peer: Counter[str] = Counter()
+        self._lock = Lock()
+        self._emptied: Callable[[], object] = lambda: None
+        self._complained: dict[str, float] = {}
+
+    def __iter__(self) -> Iterator[C]:
+        return iter(tuple(self._open))
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def peer_of(self, connection: C) -> Peer:
+        """Who connected."""
+        return self._open.get(connection, Peer())
+
+    def admit(self, connection: C, peer: Peer, sock: socket.socket) -> bool:
+        """Enter what was just accepted; False where that is too many: it was refused and closed."""
+        with self._lock:
+            proxy = "PROXY" in self._config.trusted(peer.address)
+            of_peer = 0 if proxy else self._of_peer[peer.address]
+            if not (_reached(self._most, len(self._open)) or _reached(self._most_of_peer, of_peer)):
+                self._open[connection] = peer
+                self._of_peer[peer.address] += bool(peer.address)
+                return True
+        self.refuse(sock, peer, "too many connections")
+        return False
+
+    def refuse(self, sock: socket.socket, peer: Peer, reason: str) -> None:
+        """421 and close, where there is no TLS before it (RFC 5321 §3.8)."""
+        self._complain(f"{who(peer)} refused", reason)
+        with sock, suppress(OSError):
+            if self._config.profile is not Profile.SUBMISSIONS:
+                sock.send(
+                    serialise(self._config.texts[ReplyKind.TOO_MANY_CONNECTIONS], enhanced=False)
+                )
+
+    def leave(self, connection: C) -> None:
+        """It is over."""
+        with self._lock:
+            peer = self._open.pop(connection, None)
+            if peer is not None and peer.address:
+                self._of_peer[peer.address] -= 1
+                if not self._of_peer[peer.address]:
+                    del self._of_peer[peer.address]
+        if not self._open:
+            self._emptied()
+
+    def when_empty(self, call: Callable[[], object]) -> None:
+        """Call this when the last one is over: now, where none is left."""
+        self._emptied = call
+        if not self._open:
+            call()
+
+    def pause_after(self, error: Exception) -> float:
+        """Seconds to wait after an accept, or a thread's start, that failed."""
+        if isinstance(error, OSError) and error.errno in GONE:
+            return 0.0
+        self._complain("cannot take a connection", str(error))
+        return PAUSE
+
+    def _complain(self, what: str, reason: str) -> None:
+        now = monotonic()
+        if now - self._complained.get(reason, -QUIET) >= QUIET:
+            self._complained[reason] = now
+            logger.warning("%s: %s", what, reason)
+
+
+def _reached(most: int | None, count: int) -> bool:
+    return most is not None and count >= most

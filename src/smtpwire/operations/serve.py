@@ -1,0 +1,197 @@
+"""What a server does with a connection, as a generator: no I/O, and no colour."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast
+
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import BodyChunk, Peer, ServerEvent
+from smtpwire.engine.need import NEED_CLOSE, NEED_WRITE, Need
+from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.state import State
+from smtpwire.sasl import (
+    AnonymousLogin,
+    AuthorizationRequest,
+    ExternalLogin,
+    PasswordLogin,
+    SecretRequest,
+    TokenLogin,
+)
+from smtpwire.wire.command import StartTls
+from smtpwire.wire.reply import Reply
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+__all__ = ["Handler", "ServeStep", "Serving", "Session", "SessionFactory", "serve", "who"]
+
+
+class Session(Protocol):
+    """One connection of a server, as its handler sees it."""
+
+    @property
+    def conn(self) -> ServerConnection:
+        """The engine: ``reply()``, ``supply()``, ``offer()`` and what it knows."""
+
+    def flush(self) -> Awaitable[None] | None:
+        """Send what is queued now. The adapter does so itself before a handler suspends."""
+
+    def shutdown(self) -> None:
+        """End the session with 421, once the question that may be pending is answered.
+
+        From a handler or from anywhere else: it only asks, and waits for nothing.
+        """
+
+    def close(self) -> None:
+        """Drop the connection as it stands; what is queued is not sent. From anywhere, too."""
+
+
+Handler: TypeAlias = Callable[[ServerEvent], Awaitable[None] | None]
+"""Called with each event, one after another; answers the questions among them."""
+
+SessionFactory: TypeAlias = Callable[[Session], Handler]
+"""Called once a connection."""
+
+ServeStep: TypeAlias = Literal[Need.DATA, Need.WRITE, Need.TLS, Need.CLOSE] | Awaitable[None]
+"""What the server's loop asks of its driver: to do what a Need names, or to await a handler."""
+
+Serving: TypeAlias = Generator[ServeStep, None, None]
+"""A server's loop: see :func:`serve`."""
+
+TURN: Final = 0.005
+"""Seconds for which one connection's events are handled before others have their turn."""
+
+FAR: Final = float("inf")
+_CREDENTIALS: Final = (
+    PasswordLogin,
+    TokenLogin,
+    ExternalLogin,
+    AnonymousLogin,
+    SecretRequest,
+    AuthorizationRequest,
+)
+_TLS_TROUBLE: Final = Reply(454, "TLS not available due to temporary reason", "4.7.0")
+
+
+def serve(
+    session: Session,
+    factory: SessionFactory,
+    config: ServerConfig,
+    logger: Logger,
+    clock: Callable[[], float],
+) -> Serving:
+    """Make a handler and give it one event after another, to the connection's end.
+
+    At every Need flush ``conn.data_to_send()``, do what it names and go on with ``next()``: at
+    DATA read and ``receive_data()``; at WRITE wait until the peer has room, and let other
+    connections have their turn; at TLS the handshake, ``tls_started()`` or ``tls_failed()``; at
+    CLOSE close, and it is over. An awaitable is what a handler has returned: await it, flush
+    whenever it suspends, and ``throw()`` what it raises. What fails in the driver itself, or
+    interrupts it, is thrown in as well.
+
+    Whatever happens, one place decides here. A handler that raises, or leaves its question
+    unanswered, is logged, and each reply still owed is 451 (credentials and STARTTLS: 454); at a
+    BodyChunk that is the early verdict. A factory that raises is a 421. What fails in the driver
+    ends the connection. The handler is always told of the end, once, by MessageAborted where a
+    message was open and by Closed. What is no Exception (a cancellation, KeyboardInterrupt) ends
+    the connection too, and is raised when the handler has been told: close without a word then.
+
+    ``clock``: seconds, monotonic; by it a turn ends.
+    """
+    conn = session.conn
+    trouble = _Trouble(conn, config, logger)
+    interruption: BaseException | None = None
+    try:
+        handler = factory(session)
+    except Exception as error:
+        trouble.no_handler(error)
+        handler = _ignore
+    turn_ends = clock() + TURN
+    while True:
+        item = None
+        try:
+            item = conn.next_event() if clock() < turn_ends else NEED_WRITE
+            if item is NEED_CLOSE:
+                break
+            if isinstance(item, Need):
+                turn_ends = FAR  # what is thrown in ends the connection, and that needs no turn
+                yield cast("ServeStep", item)  # REPLY it never is: no question is left unanswered
+                turn_ends = clock() + TURN
+                continue
+            waiting = handler(item)
+            if waiting is not None:
+                yield waiting
+        except GeneratorExit:
+            raise
+        except Exception as error:
+            trouble.failed(item, error)
+        except BaseException as error:
+            interruption = interruption or error
+            conn.abort(f"interrupted by {type(error).__name__}")
+        if item is not None and conn.pending is item:
+            trouble.unanswered(item)
+    if interruption is not None:
+        raise interruption
+    yield NEED_CLOSE
+
+
+def _ignore(event: ServerEvent) -> None:
+    """The handler where none could be made."""
+
+
+class _Trouble:
+    """What is done about what goes wrong in a session: a line in the log, an answer, or the end."""
+
+    def __init__(self, conn: ServerConnection, config: ServerConfig, logger: Logger) -> None:
+        self._conn, self._config, self._logger = conn, config, logger
+
+    def no_handler(self, error: Exception) -> None:
+        """The factory raised: the peer, which waits for the greeting, gets 421."""
+        self._logger.error("%s: no handler could be made", who(self._conn.peer), exc_info=error)
+        text = self._config.texts[ReplyKind.TROUBLE].text
+        self._conn.shutdown(Reply(421, text, "4.3.0"))
+
+    def failed(self, item: ServerEvent | Need | None, error: Exception) -> None:
+        """A handler raised at an event, or else the driver or a trace."""
+        conn, peer = self._conn, who(self._conn.peer)
+        if item is None or isinstance(item, Need):
+            self._logger.error("%s: the session failed", peer, exc_info=error)
+            conn.abort(f"{type(error).__name__}: {error}")
+            return
+        if isinstance(error, LocalProtocolError) and conn.state is State.CLOSED:
+            self._logger.info("%s: the connection ended before %r was answered", peer, item)
+        else:
+            self._logger.error("%s: handler failed at %r", peer, item, exc_info=error)
+        if conn.pending is item:
+            self._answer(item)
+        elif isinstance(item, BodyChunk):
+            with suppress(LocalProtocolError):  # the verdict has been given already
+                conn.reply(self._config.texts[ReplyKind.TROUBLE])
+
+    def unanswered(self, item: ServerEvent) -> None:
+        """A handler returned, and its question is still pending."""
+        self._logger.error("%s: handler left %r unanswered", who(self._conn.peer), item)
+        self._answer(item)
+
+    def _answer(self, item: ServerEvent) -> None:
+        reply = self._config.texts[ReplyKind.TROUBLE]
+        if isinstance(item, StartTls):
+            reply = _TLS_TROUBLE
+        elif isinstance(item, _CREDENTIALS):
+            reply = self._config.texts[ReplyKind.AUTH_TROUBLE]
+        try:
+            self._conn.reply(*[reply] * self._conn.replies_owed)
+        except LocalProtocolError as error:  # such as an answer that a custom reply cannot be
+            self._logger.error("%s: no answer to %r", who(self._conn.peer), item, exc_info=error)
+            self._conn.abort(str(error))
+
+
+def who(peer: Peer) -> str:
+    """A peer, in a line of the log."""
+    if ":" in peer.address:
+        return f"[{peer.address}]:{peer.port}"
+    return f"{peer.address}:{peer.port}" if peer.address else "unknown peer"
