@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks import ours
+from benchmarks import ours, serving
 from benchmarks.contents import KINDS, MESSAGE, content, wire
 from benchmarks.dialogue import CONNECTION, LOCKSTEP, PIPELINED, Step, body_steps
 from benchmarks.harness import (
@@ -220,7 +220,25 @@ def _source_and_sink(effort: Effort) -> Measured:
         )
 
 
+def _adapter_idle(adapter: str, *, tls: bool) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        rounds = tuple(serving.idle_memory(adapter, tls=tls) / KIB for _ in range(SERVED_ROUNDS))
+        return Measured(rounds)
+
+    return measure
+
+
+def _wait(adapter: str) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        seconds = 4 * effort.loopback_seconds
+        waits = (serving.longest_wait(adapter, seconds) for _ in range(SERVED_ROUNDS))
+        return Measured(tuple(1000 * wait for wait in waits))
+
+    return measure
+
+
 # The root alone loads nothing: what a server's program needs is what costs.
+SERVED_ROUNDS: Final = 3
 ROOT_IMPORT: Final = "import smtpwire"
 SERVER_IMPORT: Final = "from smtpwire import ServerConfig, ServerConnection"
 ITS_IMPORT: Final = "import smtplib"
@@ -332,5 +350,20 @@ FIGURES: tuple[Figure, ...] = (
            "smtplib", _LESS, 1.0, "×", _imports(SERVER_IMPORT)),
     Figure(19, "scram", "SCRAM-SHA-256 server exchanges/s",
            "scramp", _MORE, 1.5, "×", _scram),
+    *(
+        Figure(20, f"wait-{adapter}", f"longest wait beside a flood, {adapter}",
+               "-", _LESS, 20, " ms", _wait(adapter))
+        for adapter in serving.ADAPTERS
+    ),
+    *(
+        Figure(21, f"idle-{adapter}{'-tls' * tls}",
+               f"memory of an idle session, {adapter}{', TLS' * tls}",
+               "-", _LESS, goal, " KiB", _adapter_idle(adapter, tls=tls))
+        for tls, adapter, goal in (
+            (False, "blocking", 40), (False, "asyncio", 6), (False, "uvloop", 5),
+            (False, "trio", 15), (True, "blocking", 90), (True, "asyncio", 30),
+            (True, "uvloop", 30), (True, "trio", 40),
+        )
+    ),
 )  # fmt: skip
 """Every figure, in the order of the table."""

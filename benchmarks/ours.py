@@ -51,6 +51,7 @@ __all__ = [
     "idle_server",
     "octets_while_a_reply_is_owed",
     "one_octet_deliveries",
+    "plain_session",
     "protocol_with_async_handler",
     "protocol_with_plain_handler",
     "receive_and_drop",
@@ -394,7 +395,7 @@ def client_on_loopback(port: int, message: bytes) -> Iterator[Work]:
 # --- the asyncio adapter ------------------------------------------------------------------
 
 
-def _plain_session(session: Session) -> Callable[[ServerEvent], None]:
+def plain_session(session: Session) -> Callable[[ServerEvent], None]:
     """A handler that never waits: it accepts everything, keeps and joins each message."""
     conn = session.conn
     body: list[bytes] = []
@@ -415,7 +416,7 @@ def _plain_session(session: Session) -> Callable[[ServerEvent], None]:
 
 def _async_session(session: Session) -> Callable[[ServerEvent], Awaitable[None]]:
     """The same, written as a coroutine function."""
-    plain = _plain_session(session)
+    plain = plain_session(session)
 
     async def handle(event: ServerEvent) -> None:
         plain(event)
@@ -425,7 +426,7 @@ def _async_session(session: Session) -> Callable[[ServerEvent], Awaitable[None]]
 
 def protocol_with_plain_handler(loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
     """A server's protocol for one connection."""
-    return ServerProtocol(_plain_session, _UNLIMITED)
+    return ServerProtocol(plain_session, _UNLIMITED)
 
 
 def protocol_with_async_handler(loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:

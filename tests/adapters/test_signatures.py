@@ -44,3 +44,30 @@ def test_clients_have_the_same_methods_everywhere(adapter: str) -> None:
         ours, theirs = parameters(getattr(client, name)), parameters(getattr(blocking.Client, name))
         extra = [("content", inspect.Parameter.POSITIONAL_OR_KEYWORD, None)]
         assert ours in (theirs, theirs + extra)  # the asynchronous run() takes content as well
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+def test_start_server_takes_the_same_words_everywhere(adapter: str) -> None:
+    start_server = CLIENTS[adapter].start_server
+    assert [name for name, _, _ in parameters(start_server)] == words("start_server")
+    assert parameters(start_server) == parameters(blocking.start_server)
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+def test_servers_have_the_same_methods_everywhere(adapter: str) -> None:
+    server = CLIENTS[adapter].Server
+    public = {name for name in dir(server) if not name.startswith("_")}
+    assert public == set(words("Server"))
+    assert parameters(server.shutdown) == parameters(blocking.Server.shutdown)
+    entered = "__enter__" if adapter == "blocking" else "__aenter__"
+    assert hasattr(server, entered)
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+def test_sessions_have_the_same_methods_everywhere(adapter: str) -> None:
+    module = CLIENTS[adapter]
+    session = asyncio.ServerProtocol if module is asyncio else getattr(module, "ServerSession")  # noqa: B009
+    for name in set(words("Session")) - {"conn"}:
+        assert parameters(getattr(session, name)) == [
+            ("self", inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty)
+        ]
