@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from itertools import count
 
 import pytest
 from tests.adapters.handlers import Mailbox, answer
@@ -14,6 +15,7 @@ from smtpwire.engine.events import CloseReason, Connected, EndOfMessage, ServerE
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeouts
+from smtpwire.operations.serve import TURN
 from smtpwire.wire.command import Mail
 from smtpwire.wire.value import replace
 
@@ -102,6 +104,53 @@ def test_a_batch_is_one_write(handler: Callable[[Session], Handler]) -> None:
         assert batch.count(b"\r\n") == 100
         assert transport.asked == []  # reading was not paused and resumed
         protocol.connection_lost(None)
+
+    run(main)
+
+
+def steps_of(turn: float) -> Callable[[], float]:
+    """A clock on which so many handlers fill a turn."""
+    now = count(0.0, turn)
+    return lambda: next(now)
+
+
+@pytest.mark.parametrize("kind", ["plain", "asynchronous", "suspending"])
+def test_a_peer_that_pipelines_has_its_turn_and_then_others_have_theirs(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handled = 0
+
+    def handler(session: Session) -> Handler:
+        def handle(event: ServerEvent) -> None:
+            nonlocal handled
+            handled += 1
+            answer(session, event)
+
+        async def later(event: ServerEvent) -> None:
+            if kind == "suspending" and isinstance(event, Mail):
+                await asyncio.sleep(0)
+            handle(event)
+
+        return handle if kind == "plain" else later
+
+    async def main() -> None:
+        monkeypatch.setattr(adapter, "monotonic", steps_of(TURN / 8))
+        protocol, transport = begin(handler)
+        protocol.data_received(HELLO)
+        await asyncio.sleep(0)
+        protocol.data_received(
+            b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 0 LAST\r\n" * 50
+        )
+        turns, before = [], handled
+        while handled < 200:
+            turns.append(handled - before)
+            before = handled
+            await asyncio.sleep(0)
+        assert max(turns) <= 9
+        assert len(turns) > 20
+        assert b"".join(transport.writes).count(b"Message accepted") >= 49
+        protocol.connection_lost(None)
+        await asyncio.sleep(0)
 
     run(main)
 

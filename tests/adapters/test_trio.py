@@ -1,6 +1,7 @@
 """What only the trio adapter has: cancellation, its own clock, memory streams."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from itertools import count
 from typing import TypeAlias
 
 import pytest
@@ -10,10 +11,11 @@ from tests.adapters.handlers import Mailbox, answer
 
 from smtpwire.adapters import trio as adapter
 from smtpwire.adapters.session import Handler, Session
-from smtpwire.engine.events import CloseReason, EndOfMessage, ServerEvent
+from smtpwire.engine.events import CloseReason, EndOfMessage, MessageAborted, ServerEvent
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeouts
+from smtpwire.operations.serve import TURN
 from smtpwire.wire.command import Mail
 from smtpwire.wire.value import replace
 
@@ -57,6 +59,64 @@ def test_a_batch_is_one_write_with_handlers_that_do_not_suspend() -> None:
             nursery.cancel_scope.cancel()
 
     run(main)
+
+
+@pytest.mark.parametrize("suspending", [False, True])
+def test_a_peer_that_pipelines_has_its_turn_and_then_others_have_theirs(
+    suspending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handled = 0
+
+    def handler(session: Session) -> Handler:
+        async def handle(event: ServerEvent) -> None:
+            nonlocal handled
+            if suspending and isinstance(event, Mail):
+                await trio.lowlevel.checkpoint()
+            handled += 1
+            answer(session, event)
+
+        return handle
+
+    async def main() -> None:
+        now = count(0.0, TURN / 8)
+        monkeypatch.setattr(adapter, "monotonic", lambda: next(now))
+        session, near = begin(handler)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            await near.receive_some()
+            await near.send_all(HELLO)
+            await near.receive_some()
+            await near.send_all(
+                b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 0 LAST\r\n" * 50
+            )
+            turns, before = [], handled
+            while handled < 200:
+                turns.append(handled - before)
+                before = handled
+                await trio.lowlevel.checkpoint()
+            assert max(turns) <= 9
+            assert len(turns) > 20
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_a_cancelled_session_is_told_of_its_end() -> None:
+    mailbox = Mailbox()
+
+    async def main() -> None:
+        session, near = begin(mailbox)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            await near.send_all(
+                HELLO + b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\ntext\r\n"
+            )
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+
+    run(main)
+    assert [end.reason for end in mailbox.endings] == [CloseReason.ABORTED]
+    assert any(isinstance(event, MessageAborted) for event in mailbox.events)
 
 
 @pytest.mark.parametrize(
