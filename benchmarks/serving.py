@@ -32,7 +32,8 @@ __all__ = ["ADAPTERS", "Served", "idle_memory", "longest_wait", "served"]
 _ROOT = Path(__file__).parent.parent
 _HOST = "127.0.0.1"
 _CONFIG = replace(
-    ServerConfig.relay("mx.example.org"), limits=Limits(message=0, recipients=10**6, junk=10**9)
+    ServerConfig.relay("mx.example.org", local_domains=["d.example"]),
+    limits=Limits(message=0, recipients=10**6, junk=10**9),
 )
 
 

@@ -521,6 +521,15 @@ def test_a_client_that_says_nothing_is_timed_out(adapter: str) -> None:
         assert mailbox.wait_for_end().reason is CloseReason.TIMEOUT
 
 
+def test_a_session_has_its_time_however_busy_it_is(adapter: str) -> None:
+    mailbox = Mailbox()
+    config = replace(RELAY, timeouts=Timeouts(session=0.4), limits=Limits(junk=10**9))
+    with serving(adapter, mailbox, config) as port, opened(port) as client:
+        while not (reply := client.say(b"VRFY b")).startswith(b"421 4.4.2 "):
+            assert reply.startswith(b"252 ")
+        assert mailbox.wait_for_end().reason is CloseReason.TIMEOUT
+
+
 def test_a_client_that_dribbles_is_timed_out(adapter: str) -> None:
     mailbox = Mailbox()
     config = replace(RELAY, timeouts=Timeouts(command=0.3))

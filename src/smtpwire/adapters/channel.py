@@ -72,6 +72,8 @@ class Channel:
             octets, self._proxy = self._proxy.rest, None
             if self._tls is not None:
                 self._layer = TlsLayer(self._tls)
+            if not octets:
+                return
         if self._layer is None:
             self.conn.receive_data(octets)
             return
