@@ -3,6 +3,7 @@
 Input: the service, the application, how it is cut, seed of the cuts; then what the client sends.
 """
 
+import itertools
 import re
 from typing import Final, final
 
@@ -11,7 +12,9 @@ from fuzz.oracles import check_one_end, check_server_brackets, flushed, replies_
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     BodyChunk,
+    Closed,
     EndOfMessage,
+    InvalidCommand,
     MessageAborted,
     Peer,
     ServerEvent,
@@ -368,6 +371,14 @@ class Session:
         replies = replies_of(bytes(self.sent))
         assert self.conn.stats.octets_sent == len(self.sent)
         assert len(replies) <= self.conn.stats.replies
+        if self._parts == 1 and len(self._received) <= self._config.limits.backlog:
+            self._check_no_body_is_commands()
+
+    def _check_no_body_is_commands(self) -> None:
+        """All came at once: behind a refused DATA nothing is read but what ends the session."""
+        for event, after in itertools.pairwise(self.events):
+            if isinstance(event, InvalidCommand) and event.line[:5].rstrip().upper() == b"DATA":
+                assert isinstance(after, ProtocolViolation | Closed), (event, after)
 
 
 _AFTER_TLS: Final = frozenset(
@@ -411,18 +422,25 @@ def _told(session: Session) -> tuple[list[ServerEvent], bytes]:
 def _check_same(one: Session, other: Session) -> None:
     events, sent = _told(one)
     other_events, other_sent = _told(other)
-    if ends := [at for told in (events, other_events) for at in _too_much(told)]:
-        # What is dropped is bounded to within what is read at once.
+    if ends := [at for told in (events, other_events) for at in _ended_by_arrival(told)]:
+        # What is dropped is bounded to within what is read at once, and what stands behind a
+        # refused DATA is its body where it came before the refusal had left.
         assert events[: min(ends)] == other_events[: min(ends)], (events, other_events)
         return
     assert events == other_events, (events, other_events)
     assert sent == other_sent, (sent, other_sent)
 
 
-def _too_much(events: list[ServerEvent]) -> list[int]:
-    """Where a session ended because there was too much to drop."""
-    kind = ViolationKind.TOO_MUCH
-    return [at for at, event in enumerate(events) if getattr(event, "kind", None) is kind]
+_BY_ARRIVAL: Final = frozenset({ViolationKind.TOO_MUCH, ViolationKind.UNFRAMED_BODY})
+
+
+def _ended_by_arrival(events: list[ServerEvent]) -> list[int]:
+    """Where a session ended by what came at once."""
+    return [
+        at
+        for at, event in enumerate(events)
+        if isinstance(event, ProtocolViolation) and event.kind in _BY_ARRIVAL
+    ]
 
 
 # -- replies counted

@@ -7,6 +7,7 @@ from typing import Final, final
 
 __all__ = [
     "BORDERS_THAT_MATTER",
+    "DATA_ENDS_A_GROUP",
     "DECISIONS",
     "MESSAGE_LIMIT",
     "OTHER_SIZES",
@@ -112,3 +113,13 @@ BORDERS_THAT_MATTER: Final[Mapping[str, int]] = {
 }
 """Where a border between two reads must change the result: runs with and without it are compared
 each among themselves."""
+
+DATA_ENDS_A_GROUP: Final[Mapping[str, bytes]] = {
+    "D-PAR-008": b"DATA now\r\n",
+    "D-BDT-007": b"DATA\r\n",
+    "D-ERR-007": b"DATA\r\n",
+    "D-STA-005": b"DATA\r\n",
+    "D-STA-006": b"RSET\r\nDATA\r\n",
+}
+"""Cases that send more behind a DATA which is refused. What comes before the refusal has left is
+an unframed body, and ends the connection: so these wait there, as RFC 2920 §3.1 has it."""

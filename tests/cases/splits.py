@@ -13,12 +13,20 @@ Way: TypeAlias = list[list[bytes]]
 """Chunk by chunk, the pieces that arrive one after another."""
 
 
-def ways(case: Case, chunks: Sequence[bytes]) -> Iterator[Way]:
+def ways(case: Case, chunks: Sequence[bytes], waits_behind: bytes | None = None) -> Iterator[Way]:
     """Whole, one octet at a time, in two at every place; and as given.
 
     Where the borders between the chunks are fixed, this is done inside each chunk. Strings and
-    commands that an application hands in are not cut.
+    commands that an application hands in are not cut. Behind the last octet of ``waits_behind``,
+    which stands once in the only chunk, there is a border in any case.
     """
+    if waits_behind is not None:
+        (whole,) = chunks
+        before, _, after = whole.partition(waits_behind)
+        first = before + waits_behind
+        yield from ([[*pieces, after]] for pieces in every_split(first))
+        yield from ([[first, *pieces]] for pieces in every_split(after))
+        return
     if case.given.input_kind not in ("octets", "app_message_chunks"):
         yield [[chunk] for chunk in chunks]
         return

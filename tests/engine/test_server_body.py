@@ -7,6 +7,7 @@ import pytest
 from tests.engine.transcript import (
     LMTP,
     RELAY,
+    Answer,
     Session,
     answers,
     by_default,
@@ -22,6 +23,7 @@ from smtpwire.engine.events import (
     BodyChunk,
     Closed,
     CloseReason,
+    Connected,
     EndOfMessage,
     MessageAborted,
     ServerEvent,
@@ -35,7 +37,7 @@ from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import BINARYMIME, BURL, PIPELINING, Burl
 from smtpwire.testing import every_split
 from smtpwire.wire.body import LineEndings
-from smtpwire.wire.command import Bdat, Data, Mail, Rset
+from smtpwire.wire.command import Bdat, Data, Mail, Rcpt, Rset
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace
 
@@ -448,7 +450,7 @@ def test_go_on_sends_nothing_for_a_chunk(go_on: Reply | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "argument", ["", "x", "-1", "1 LATE", "1LAST", "1_0", "9" * 21, "+1", "0x1", "1 LAST LAST"]
+    "argument", ["", "x", "-1", "1LAST", "1\\tLAST", "1_0", "9" * 21, "+1", "0x1", "LAST 1"]
 )
 def test_a_chunk_that_cannot_be_framed_ends_the_connection(argument: str) -> None:
     made = play(
@@ -863,6 +865,187 @@ def test_a_shutdown_before_the_url_is_asked_for() -> None:
     assert made.run() == b"421 4.3.2 Service shutting down\r\n"
     assert not told(made, Burl)
     assert [type(event) for event in ends(made)] == [MessageAborted, Closed]
+
+
+# -- a body is never read as commands
+
+OTHER_MAIL: Final = b"MAIL FROM:<evil@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nx\r\n.\r\n"
+STRANGER: Final = answers({Rcpt: Reply(550, "Nobody here", "5.1.1")})
+TLS_FIRST: Final = replace(RELAY, starttls=True, require_tls=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "answer", "group", "codes"),
+    [
+        (RELAY, STRANGER, ENVELOPE + b"DATA\r\n", [250, 550, 503]),
+        (RELAY, answers({Mail: Reply(450, "No")}), ENVELOPE + b"DATA\r\n", [450, 503, 503]),
+        (RELAY, answers({Data: Reply(450, "Full")}), ENVELOPE + b"DATA\r\n", [250, 250, 450]),
+        (RELAY, by_default, b"DATA\r\n", [503]),
+        (RELAY, by_default, b"data \t\r\n", [503]),
+        (RELAY, by_default, b" DATA\r\n", [500]),
+        (RELAY, by_default, ENVELOPE + b"DATA now\r\n", [250, 250, 501]),
+        (RELAY, by_default, ENVELOPE + b"BDAT 0\r\nDATA\r\n", [250, 250, 250, 503]),
+        (replace(RELAY, require_auth=True), by_default, b"DATA\r\n", [530]),
+        (TLS_FIRST, by_default, b"STARTTLS x\r\nDATA\r\n", [501, 530]),
+        (
+            replace(RELAY, policies={ViolationKind.PIPELINING: Policy.ANSWER}),
+            by_default,
+            ENVELOPE + b"DATA\r\n",
+            [250, 250, 503],
+        ),
+    ],
+    ids=[
+        *("nobody there", "MAIL refused", "DATA refused", "no transaction", "lower case"),
+        *("blank before", "argument", "between chunks", "no AUTH", "no TLS", "policy"),
+    ],
+)
+def test_what_follows_a_refused_data_is_no_command(
+    config: ServerConfig, answer: Answer, group: bytes, codes: list[int]
+) -> None:
+    """A careless client that writes everything at once must not send a mail out of a mail."""
+    made = session(config, answer)
+    made.feed(group + OTHER_MAIL)
+    assert codes_of(made.sent) == [*codes, 421]
+    assert violations(made) == [ViolationKind.UNFRAMED_BODY]
+    assert made.closed is not None
+    assert made.closed.reason is CloseReason.VIOLATION
+    assert not told(made, BodyChunk, EndOfMessage)
+    assert b"evil" not in repr(made.events).encode()
+
+
+def codes_of(octets: bytes) -> list[int]:
+    return [int(line[:3]) for line in octets.split(b"\r\n")[:-1] if line[3:4] == b" "]
+
+
+def violations(made: Session) -> list[ViolationKind]:
+    return [event.kind for event in made.events if isinstance(event, ProtocolViolation)]
+
+
+def test_who_waits_for_the_refusal_goes_on() -> None:
+    """As RFC 2920 §3.1 has it: DATA is the last of its group."""
+    made = session(answer=STRANGER)
+    made.feed(ENVELOPE + b"DATA\r\n")
+    assert made.at(Need.DATA)
+    assert made.feed(b"RSET\r\nNOOP\r\n") == b"250 2.0.0 OK\r\n" * 2
+    assert violations(made) == []
+
+
+def test_nothing_but_the_end_of_the_stream_behind_a_refused_data() -> None:
+    made = session(answer=STRANGER)
+    made.conn.receive_data(ENVELOPE + b"DATA\r\n")
+    made.end()
+    assert ends(made) == [Closed(CloseReason.EOF)]
+
+
+def test_a_body_that_comes_before_the_refusal_has_left() -> None:
+    made = session(answer=STRANGER)
+    made.conn.receive_data(ENVELOPE + b"DATA\r\n")
+    while not isinstance(item := made.conn.next_event(), Need):
+        made.tell(item)
+    made.conn.receive_data(OTHER_MAIL)
+    made.run()
+    assert violations(made) == [ViolationKind.UNFRAMED_BODY]
+
+
+def test_a_body_that_came_while_data_was_pending() -> None:
+    """Also where the handler that refuses it flushes before anything else is read."""
+    made = in_transaction()
+    made.answer = wait
+    made.feed(b"DATA\r\n")
+    made.conn.receive_data(OTHER_MAIL)
+    made.conn.reply(Reply(550, "No"))
+    assert made.conn.data_to_send() == b"550 5.0.0 No\r\n"
+    assert made.run() == b"421 4.7.0 Protocol violation\r\n"
+    assert violations(made) == [ViolationKind.UNFRAMED_BODY]
+
+
+def test_data_refused_with_the_service() -> None:
+    made = Session(ServerConnection(RELAY), answers({Connected: Reply(554, "No")}))
+    made.run()
+    made.feed(b"DATA\r\n" + OTHER_MAIL)
+    assert codes_of(made.sent) == [554, 503, 421]
+    assert violations(made) == [ViolationKind.UNFRAMED_BODY]
+
+
+@pytest.mark.parametrize("line", [b"DATA\n", b"DATA\rx\r\n", b"data" + b" " * 600 + b"\r\n"])
+def test_a_broken_data_line_ends_the_connection(line: bytes) -> None:
+    """Where the line ends is not known, and so neither where a body begins."""
+    for chunks in every_split(line + b"RSET\r\n") if len(line) < 99 else [[line, b"RSET\r\n"]]:
+        made = in_transaction()
+        feed_all(made, chunks)
+        assert ViolationKind.UNFRAMED_BODY in violations(made), chunks
+        assert made.at(Need.CLOSE)
+
+
+@pytest.mark.parametrize("line", [b"DATABASE\r\n", b"DAT\r\n", b"NOOP DATA\r\n"])
+def test_what_is_no_data_has_no_body(line: bytes) -> None:
+    made = in_transaction()
+    made.feed(line + b"RSET\r\n")
+    assert violations(made) == []
+    assert made.sent.endswith(b"250 2.0.0 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    "first", [b"DATA", b"data now", b"AUTH LOGIN\r\nDATA\r\neA==", b"AUTH LOGIN\r\nDATA\r\nx\ny"]
+)
+def test_data_among_the_responses_of_an_exchange(first: bytes) -> None:
+    """``DATA`` is base64; the exchange fails, and a body stands behind."""
+    config = replace(RELAY, mechanisms=("LOGIN", "CRAM-MD5"), cleartext_without_tls=True)
+    made = session(config)
+    octets = first if first.startswith(b"AUTH") else b"AUTH CRAM-MD5\r\n" + first
+    made.feed(octets + b"\r\n" + OTHER_MAIL)
+    assert violations(made)[-1] is ViolationKind.UNFRAMED_BODY
+    assert not told(made, Mail)
+
+
+def exchanging() -> Session:
+    made = session(replace(RELAY, mechanisms=("CRAM-MD5",)))
+    made.feed(b"AUTH CRAM-MD5\r\n")
+    made.sent = b""
+    return made
+
+
+@pytest.mark.parametrize("line", [b"BDAT 6\r\n", b"BDAT 6 LAST\r\n", b"bdat  6 now\r\n"])
+def test_a_chunk_inside_an_exchange_is_read_past(line: bytes) -> None:
+    for chunks in every_split(line + b"RSET\r\nNOOP\r\n"):
+        made = exchanging()
+        feed_all(made, chunks)
+        assert made.sent == b"501 5.5.2 Cannot read the response\r\n250 2.0.0 OK\r\n"
+        assert not told(made, Rset)
+
+
+@pytest.mark.parametrize("line", [b"BDAT\r\n", b"BDAT six\r\n", b"BDAT 6\n", b"BDAT\r6\r\n"])
+def test_a_chunk_inside_an_exchange_that_cannot_be_framed(line: bytes) -> None:
+    for chunks in every_split(line + b"RSET\r\n"):
+        made = exchanging()
+        feed_all(made, chunks)
+        assert violations(made)[-1] is ViolationKind.CHUNK_SIZE, chunks
+        assert made.at(Need.CLOSE)
+        assert not told(made, Rset)
+
+
+@pytest.mark.parametrize("argument", ["6 FIRST", "6 LAST LAST", "6  x"])
+def test_a_chunk_of_a_bad_line_whose_size_can_be_read(argument: str) -> None:
+    """It is read past; and as the message lacks it, so does what follows change nothing."""
+    made = play(
+        in_transaction,
+        rf"""
+        C: BDAT 3
+        C| abc
+        S: 250 2.0.0 Octets received
+        C: BDAT {argument}
+        C| RSET\r\n
+        S: 501 5.5.4 Expected BDAT size [LAST]
+        C: BDAT 3 LAST
+        C| def
+        S: 503 5.5.1 The transaction has failed, send RSET
+        C: RSET
+        S: 250 2.0.0 OK
+        """,
+    )
+    reply = Reply(501, "Expected BDAT size [LAST]", "5.5.4")
+    assert ends(made) == [MessageAborted(Aborted.CONTENT, reply)]
+    assert made.content == b"abc"
 
 
 # -- shutdown, time-out, abort, end of stream in a body

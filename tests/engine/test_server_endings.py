@@ -24,12 +24,15 @@ from smtpwire.engine.events import (
     Closed,
     CloseReason,
     EndOfMessage,
+    Envelope,
     MessageAborted,
     ServerEvent,
 )
 from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.state import State
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import BURL, EXPN, PRDR
 from smtpwire.sasl import PasswordLogin, PlainPassword, TokenLogin
 from smtpwire.wire.command import Data
@@ -322,7 +325,8 @@ def test_how_octets_arrive_does_not_matter(
     """A willing application; STARTTLS and what follows it apart."""
     stream = begun + b"".join(piece for piece in pieces if piece != b"STARTTLS\r\n")
     willing = answers({PasswordLogin: Reply(235), TokenLogin: Reply(535)})
-    runs: list[object] = []
+    runs: list[tuple[bytes, list[ServerEvent], State, Envelope | None]] = []
+    ends: list[int] = []
     for _ in range(2):
         made = session(EVERYTHING, willing, hello=None)
         made.conn.trace = None
@@ -332,7 +336,15 @@ def test_how_octets_arrive_does_not_matter(
             made.feed(stream[at : at + size])
             at += size
         runs.append((hidden(made.sent), made.events, made.conn.state, made.conn.envelope))
-    assert runs[0] == runs[1]
+        ends += [at for at, event in enumerate(made.events) if is_unframed(event)]
+    if ends:  # what stands behind a refused DATA is a body where it came before the refusal left
+        assert runs[0][1][: min(ends)] == runs[1][1][: min(ends)]
+    else:
+        assert runs[0] == runs[1]
+
+
+def is_unframed(event: ServerEvent) -> bool:
+    return isinstance(event, ProtocolViolation) and event.kind is ViolationKind.UNFRAMED_BODY
 
 
 def hidden(sent: bytes) -> bytes:

@@ -33,6 +33,7 @@ DEFAULT_POLICIES: Final[Mapping[ViolationKind, Policy]] = Table(
         ViolationKind.FOREIGN_PROTOCOL: Policy.CLOSE,
         ViolationKind.PIPELINING: Policy.NOTE,
         ViolationKind.CHUNK_SIZE: Policy.CLOSE,
+        ViolationKind.UNFRAMED_BODY: Policy.CLOSE,
         ViolationKind.TOO_MUCH: Policy.CLOSE,
     }
 )
@@ -52,8 +53,12 @@ POSSIBLE_POLICIES: Final[Mapping[ViolationKind, frozenset[Policy]]] = Table(
         ViolationKind.FOREIGN_PROTOCOL: _ANSWER_OR_CLOSE,
         ViolationKind.PIPELINING: frozenset(Policy),
         ViolationKind.CHUNK_SIZE: _CLOSE,
+        ViolationKind.UNFRAMED_BODY: _CLOSE,
         ViolationKind.TOO_MUCH: _CLOSE,
     }
 )
 """What a configuration may choose. A line owes an answer; where nothing is left that could go on,
-there is only the end: plaintext behind STARTTLS, an unreadable chunk size, too much to drop."""
+there is only the end: plaintext behind STARTTLS, too much to drop, and the two bodies whose end
+cannot be told, since a body is never read as commands: behind BDAT with an unreadable size, and
+behind a refused DATA where it came before the refusal had left (RFC 2920 §3.1 makes DATA the last
+of its group, so who pipelines as it says is never met by this)."""

@@ -18,7 +18,14 @@ from smtpwire.engine.redaction import REDACTED
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_body import ServerBody
 from smtpwire.engine.server_config import complete
-from smtpwire.engine.server_core import CLOSED, Item, Replies, ServerCore
+from smtpwire.engine.server_core import (
+    CLOSED,
+    EXCERPT,
+    Item,
+    Replies,
+    ServerCore,
+    announced_body,
+)
 from smtpwire.engine.server_exchange import ServerExchange, challenge_line
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ViolationKind
@@ -32,11 +39,11 @@ from smtpwire.sasl import (
     ServerStep,
     StoredSecret,
     Succeeded,
-    family,
     offers_plus,
 )
 from smtpwire.wire.command import (
     Auth,
+    chunk_size,
 )
 from smtpwire.wire.octets import decode_base64
 from smtpwire.wire.reply import Reply
@@ -56,15 +63,12 @@ class ServerAuth(ServerBody):
 
     def _on_auth(self, command: Auth) -> None:
         self._redact = True  # until it succeeds: what follows may be its response
-        # RFC 4954 §4: where one round trip is all, AUTH need not be the last of its group.
-        one_round_trip = family(command.mechanism).one_round_trip
-        last = command.initial_response is None or not one_round_trip
         offered = self._full.mechanisms
         if not offered:
             self._refuse_kind(ReplyKind.NOT_IMPLEMENTED)
         elif self._identity is not None:
             self._refuse_kind(ReplyKind.BAD_SEQUENCE)
-        elif self._forbidden(command, "AUTH", last=last):
+        elif self._forbidden(command, "AUTH"):
             return
         elif command.mechanism not in offered or command.mechanism not in self._plan.mechanisms:
             self._refuse_kind(ReplyKind.AUTH_NO_MECHANISM)
@@ -108,18 +112,22 @@ class ServerAuth(ServerBody):
         if raw is None or len(raw) >= limit:
             if raw is not None:
                 self._input.give_back(len(raw) + 1)
-            return self._break_exchange(ViolationKind.LINE_TOO_LONG, self._input.offset)
-        start = self._input.offset - len(raw) - 1
+            start = self._input.peek(EXCERPT)
+            return self._break_exchange(ViolationKind.LINE_TOO_LONG, self._input.offset, start)
+        offset = self._input.offset - len(raw) - 1
         bare_cr = raw.find(b"\r")
         if raw[-1:] != b"\r":
-            offset = start + len(raw)
-            return self._break_exchange(ViolationKind.BARE_LF, offset)
+            offset += len(raw)
+            return self._break_exchange(ViolationKind.BARE_LF, offset, raw)
         if bare_cr < len(raw) - 1:
             self._input.give_back(2)
-            return self._break_exchange(ViolationKind.BARE_CR, start + bare_cr)
+            return self._break_exchange(ViolationKind.BARE_CR, offset + bare_cr, raw)
         if self.trace is not None:
             self._traced.append(("received", REDACTED + b"\r\n"))
         line = raw[:-1]
+        exchange = self._running_exchange()
+        if announced_body(line):
+            exchange.announced = line
         if line == b"*":  # RFC 4954 §4
             self._end_exchange(self._text(ReplyKind.AUTH_CANCELLED), "the client cancelled")
             return None
@@ -127,11 +135,12 @@ class ServerAuth(ServerBody):
         if response is None:
             self._end_exchange(self._text(ReplyKind.AUTH_MALFORMED), "the response is no base64")
         else:
-            self._exchange_step(self._running_exchange().step(response))
+            self._exchange_step(exchange.step(response))
         return None
 
-    def _break_exchange(self, violation: ViolationKind, offset: int) -> Item | None:
+    def _break_exchange(self, violation: ViolationKind, offset: int, line: bytes) -> Item | None:
         """A line too long or with a bare CR or LF ends the exchange; it is dropped up to CRLF."""
+        announced = self._running_exchange().announced or line
         if self._violation(violation, offset) is not Policy.CLOSE:
             self._dropped = 0
             too_long = violation is ViolationKind.LINE_TOO_LONG
@@ -139,6 +148,7 @@ class ServerAuth(ServerBody):
             self._end_exchange(self._text(kind), violation.value)
         if self._state is not CLOSED:
             self._step = ServerCore._drop_line
+            self._close_if_unframed(announced, offset)
         return None
 
     # -- the exchange
@@ -197,6 +207,22 @@ class ServerAuth(ServerBody):
         if self._auth_failures >= self._config.limits.authentications and self._state is not CLOSED:
             self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
             self._close(CloseReason.ERRORS, self._text(ReplyKind.TOO_MANY_ERRORS))
+        if self._state is not CLOSED:
+            self._keep_apart(exchange.announced)
+
+    def _keep_apart(self, line: bytes) -> None:
+        """A line that announced a body was taken for a response: the body is no commands."""
+        match announced_body(line):
+            case b"DATA":
+                self._watch_for_body()
+            case b"BDAT":
+                size = chunk_size(line)
+                if size is None:
+                    self._close_if_unframed(line, self._input.offset)
+                else:
+                    self._read_past(size, self._text(ReplyKind.AUTH_MALFORMED), replies=0)
+            case _:
+                pass
 
     def _leave_exchange(self, outcome: str) -> None:
         self._exchange = None

@@ -10,7 +10,6 @@ from smtpwire.engine.events import (
     Aborted,
     BodyChunk,
     EndOfMessage,
-    MessageAborted,
     proven_envelope,
 )
 from smtpwire.engine.incoming import IncomingBody
@@ -56,10 +55,7 @@ class ServerBody(ServerCore):
         if not command.size and not command.last and refusal is None and self._is_junk():
             return None
         if refusal is not None:
-            self._stray_left, self._stray_reply = command.size, refusal
-            self._stray_replies = self._replies_to_refused(command)
-            self._dropped = 0
-            self._step = ServerBody._read_stray_chunk
+            self._read_past(command.size, refusal, replies=self._replies_to_refused(command))
             return None
         if body is not None:
             body.chunk_left, body.last = command.size, command.last
@@ -95,20 +91,6 @@ class ServerBody(ServerCore):
         body = self._body = IncomingBody(None, check)
         body.chunk_left, body.last = size, last
 
-    def _read_stray_chunk(self) -> Item | None:
-        if self._stray_left:
-            octets = self._input.take(self._stray_left)
-            if not octets:
-                return self._more()
-            self._stray_left -= len(octets)
-            self._body_octets += len(octets)
-            self._drop(len(octets))
-            return None
-        self._step = READ_COMMAND
-        for _ in range(self._stray_replies):
-            self._refuse(self._stray_reply)
-        return None
-
     def _read_chunk(self) -> Item | None:
         body = self._running_body()
         if not body.chunk_left:
@@ -134,7 +116,7 @@ class ServerBody(ServerCore):
     def _on_burl(self, command: Burl) -> Data | Burl | None:
         """A chunk the application fetches itself (RFC 4468 §3.2)."""
         body = self._body
-        if self._forbidden(command, "BURL", last=False):
+        if self._forbidden(command, "BURL"):
             return None
         if body is None:
             self._begin_chunks(0, last=command.last)
@@ -209,15 +191,6 @@ class ServerBody(ServerCore):
             self._fail_body(body, self._text(ReplyKind.BARE_LINE_END), Aborted.CONTENT)
         return None
 
-    def _fail_body(self, body: IncomingBody, reply: Reply, reason: Aborted) -> None:
-        """The message will not be taken; its octets are read past and answered at their end."""
-        body.refusal = reply
-        body.open = False
-        self._dropped = 0
-        if body.decoder is not None:
-            body.decoder.discard()
-        self._tell(MessageAborted(reason, reply))
-
     def _early_verdict(self, replies: Replies, to: Request | None) -> None:
         body = self._body
         if body is None or not body.open or to is not None or len(replies) != 1:
@@ -259,6 +232,7 @@ class ServerBody(ServerCore):
             self._answer_chunks(reply)
         elif reply is not None and not reply.is_intermediate:
             self._must_flush = True
+            self._watch_for_body()
             self._say(reply)
             self._wasted()
         else:

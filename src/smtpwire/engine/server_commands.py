@@ -85,7 +85,7 @@ class ServerCommands(ServerAuth):
 
     def _on_mail(self, command: Mail) -> ServerRequest | None:
         if not (self._unhindered and self._state is READY):
-            if self._forbidden(command, "MAIL", last=False):
+            if self._forbidden(command, "MAIL"):
                 return None
             if self._quota is not None and not self._quota.allows(command):
                 if not self._is_junk():
@@ -98,7 +98,7 @@ class ServerCommands(ServerAuth):
     def _on_rcpt(self, command: Rcpt) -> ServerRequest | None:
         over = len(self._recipients) >= self._plan.recipients
         if not (self._unhindered and (self._state is MAIL or self._state is RCPT)):
-            if self._forbidden(command, "RCPT", last=False):
+            if self._forbidden(command, "RCPT"):
                 return None
             if self._quota is not None and not self._quota.allows(command):
                 over = True
@@ -130,7 +130,7 @@ class ServerCommands(ServerAuth):
         if self._state is MAIL:  # RFC 5321 §3.3, RFC 2033 §4.2
             self._refuse_kind(ReplyKind.NO_RECIPIENTS)
             return None
-        allowed = self._unhindered and self._state is RCPT and not self._input.waiting
+        allowed = self._unhindered and self._state is RCPT
         if not allowed and self._forbidden(command, "DATA"):
             return None
         if self._binary:
@@ -139,7 +139,7 @@ class ServerCommands(ServerAuth):
         return command
 
     def _on_rset(self, command: Rset) -> ServerRequest | None:
-        if self._forbidden(command, "RSET", last=False) or self._is_junk():
+        if self._forbidden(command, "RSET") or self._is_junk():
             return None
         self._write(self._octets(ReplyKind.RESET))
         self._state = self._state.commands["RSET"]
@@ -174,10 +174,6 @@ class ServerCommands(ServerAuth):
         return command
 
     def _on_quit(self, command: Quit) -> ServerRequest | None:
-        if self._input.waiting:
-            self._pipelined()
-        if self._state is CLOSED:
-            return None
         self._write(self._octets(GOODBYE))
         self._tell(command)
         reason = CloseReason.QUIT if self._refused is None else CloseReason.REFUSED

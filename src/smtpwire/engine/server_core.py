@@ -37,6 +37,7 @@ from smtpwire.extensions import (
     Burl,
     Profile,
 )
+from smtpwire.sasl import family
 from smtpwire.wire.checked import checked
 from smtpwire.wire.command import (
     PLAIN_LINE,
@@ -53,6 +54,7 @@ from smtpwire.wire.command import (
     Rcpt,
     Rset,
     StartTls,
+    chunk_size,
     parse_command,
     plain_command,
 )
@@ -90,7 +92,8 @@ FOREIGN: Final = frozenset(
     b" CONTENT-TYPE: REFERER: ORIGIN: PRI INVITE REGISTER".split()
 )
 FOREIGN_STARTS: Final = (b"SSH-", b"\x16\x03")  # SSH, and TLS where none is spoken
-# RFC 2920 §3.2: the replies to all others are not held back while input waits; RFC 3030 §2.
+# RFC 2920 §3.1: all others are the last of their group; §3.2: their replies are not held back
+# while input waits. RFC 3030 §2.
 GROUPED: Final = frozenset({b"MAIL", b"RCPT", b"RSET", b"BDAT"})
 ABORTED_BY: Final[Mapping[CloseReason, Aborted]] = {
     CloseReason.TIMEOUT: Aborted.TIMEOUT,
@@ -458,6 +461,12 @@ class ServerCore:
         self._commands += 1
         groups = plain.groups()
         self._line = groups[0]
+        if (
+            received.waiting
+            and (groups[2] is None or not self._plan.pipelining)  # groups[2] is None for DATA
+            and self._breaks_group()
+        ):
+            return None
         command = plain_command(groups)
         question = self._handlers[type(command)](self, command)
         if question is None or self._events:
@@ -476,6 +485,8 @@ class ServerCore:
         self._line = line = raw[:-1]
         if self.trace is not None:
             self._traced.append(("received", self._shown(line) + b"\r\n"))
+        if self._input.waiting and self._breaks_group():
+            return None
         try:
             command = parse_command(line, self._plan.grammar, utf8=self._utf8)
         except CommandError as error:
@@ -521,13 +532,16 @@ class ServerCore:
             self._dropped = 0
             self._step = ServerCore._drop_line
             self._refuse(reply)
-            self._close_if_unframed(offset)
+            self._close_if_unframed(self._line, offset)
         return None
 
-    def _close_if_unframed(self, offset: int) -> None:
-        """What follows an unreadable BDAT cannot be told from commands (RFC 3030 §2)."""
-        if self._line.lstrip(b" \t")[:4].upper() == b"BDAT" and self._state is not CLOSED:
-            self._violation(ViolationKind.CHUNK_SIZE, offset)
+    def _close_if_unframed(self, line: bytes, offset: int) -> None:
+        """What follows a broken BDAT or DATA cannot be told from commands (RFC 3030 §2)."""
+        announced = announced_body(line)
+        if announced and self._state is not CLOSED:
+            chunk = announced == b"BDAT"
+            kind = ViolationKind.CHUNK_SIZE if chunk else ViolationKind.UNFRAMED_BODY
+            self._violation(kind, offset)
 
     def _too_long(self, line: bytes) -> Reply:
         if line[:4].upper() == b"AUTH":
@@ -564,12 +578,20 @@ class ServerCore:
             del self._traced[-1:]  # it is shown as it would be had only its word come
             return self._foreign(foreign, offset)
         reply = Reply(error.code, error.reason, error.enhanced)
+        size = chunk_size(self._line)
         if error.code == 500 and error.enhanced == "5.5.2":
+            size = None
             reply = self._too_long(self._line)
             if self._violation(ViolationKind.LINE_TOO_LONG, offset) is Policy.CLOSE:
                 return None
-        self._refuse(reply if self._refused is None else self._service_refused())
-        self._close_if_unframed(offset)
+        if self._refused is not None:
+            reply = self._service_refused()
+        if size is not None:
+            self._refuse_chunk(size, reply)
+            return None
+        self._refuse(reply)
+        if announced_body(self._line) == b"BDAT":
+            self._close_if_unframed(self._line, offset)
         return None
 
     def _foreign_word(self, line: bytes) -> bytes:
@@ -596,6 +618,63 @@ class ServerCore:
             return self._refused
         return self._config.texts[ReplyKind.BAD_SEQUENCE]
 
+    # -- what follows a refused body: its octets are never commands
+
+    def _fail_body(self, body: IncomingBody, reply: Reply, reason: Aborted) -> None:
+        """The message will not be taken; its octets are read past and answered at their end."""
+        body.refusal = reply
+        body.open = False
+        self._dropped = 0
+        if body.decoder is not None:
+            body.decoder.discard()
+        self._tell(MessageAborted(reason, reply))
+
+    def _refuse_chunk(self, size: int, reply: Reply) -> None:
+        """A chunk whose line is no command, but tells its size: the message lacks it."""
+        body = self._body
+        if body is not None and body.open:
+            self._fail_body(body, reply, Aborted.CONTENT)
+            body.refused = True
+        self._read_past(size, reply)
+
+    def _read_past(self, size: int, reply: Reply, *, replies: int = 1) -> None:
+        """Drop a chunk's octets, then refuse it with so many replies (RFC 3030 §2)."""
+        self._stray_left, self._stray_reply, self._stray_replies = size, reply, replies
+        self._dropped = 0
+        self._step = ServerCore._read_stray_chunk
+
+    def _read_stray_chunk(self) -> Item | None:
+        if self._stray_left:
+            octets = self._input.take(self._stray_left)
+            if not octets:
+                return self._more()
+            self._stray_left -= len(octets)
+            self._body_octets += len(octets)
+            self._drop(len(octets))
+            return None
+        self._step = READ_COMMAND
+        for _ in range(self._stray_replies):
+            self._refuse(self._stray_reply)
+        return None
+
+    def _watch_for_body(self) -> None:
+        """DATA is refused: its body may come all the same, from who does not wait (RFC 2920 §3.1).
+
+        What has come before the refusal is handed out cannot be an answer to it.
+        """
+        waiting = self._input.waiting
+        self._step = ServerCore._end_unframed if waiting else ServerCore._read_behind_data
+
+    def _read_behind_data(self) -> Item | None:
+        if not self._input.waiting:
+            return self._more()
+        self._step = ServerCore._end_unframed if self._output else READ_COMMAND
+        return None
+
+    def _end_unframed(self) -> Item | None:
+        self._violation(ViolationKind.UNFRAMED_BODY, self._input.offset)
+        return None
+
     # -- refusing
 
     def _refuse(self, reply: Reply, *, counts: bool = True) -> None:
@@ -611,6 +690,8 @@ class ServerCore:
         reply = self._suffixed(reply)
         self._write(self._serialised(reply))
         self._events.append(InvalidCommand(self._shown(line), reply))
+        if announced_body(line) == b"DATA":
+            self._watch_for_body()
 
     def _refuse_kind(self, kind: ReplyKind) -> None:
         self._refuse(self._config.texts[kind])
@@ -622,7 +703,7 @@ class ServerCore:
         self._events.append(InvalidCommand(self._shown(self._line), reply))
         self._close(CloseReason.ERRORS, reply)
 
-    def _forbidden(self, command: Command, name: str, *, last: bool = True) -> bool:
+    def _forbidden(self, command: Command, name: str) -> bool:
         """Refuse a command that cannot be taken now, and say so."""
         config = self._config
         kind = None
@@ -630,9 +711,7 @@ class ServerCore:
             kind = self._required_first(command)
         if kind is None and name not in self._state.commands:
             kind = ReplyKind.BAD_SEQUENCE
-        if kind is None and self._input.waiting and (last or not self._plan.pipelining):
-            kind = self._pipelined()
-        if kind is not None and self._state is not CLOSED:
+        if kind is not None:
             self._refuse_kind(kind)
         return kind is not None
 
@@ -658,12 +737,36 @@ class ServerCore:
             and not (config.require_auth and self._identity is None)
         )
 
-    def _pipelined(self) -> ReplyKind | None:
-        """Something stands behind a command that must be last in its group (RFC 2920 §3.1)."""
-        if "PIPECONNECT" in self._listed:
-            return None
+    def _breaks_group(self) -> bool:
+        """Tell of a command that ends its group, where more stands behind it (RFC 2920 §3.1).
+
+        True where the policy is not to go on; it has been refused then, or all is over.
+        """
+        if not self._ends_group() or "PIPECONNECT" in self._listed:
+            return False
         policy = self._violation(ViolationKind.PIPELINING, self._input.offset)
-        return None if policy is Policy.NOTE else ReplyKind.BAD_SEQUENCE
+        if policy is Policy.NOTE:
+            return False
+        quits = self._line.rstrip(b" \t").upper() == b"QUIT"
+        if policy is Policy.ANSWER and not quits:
+            self._refuse_kind(BAD_SEQUENCE)
+        return policy is Policy.CLOSE or not quits
+
+    def _ends_group(self) -> bool:
+        """Whether the verb says that nothing may stand behind this line, whatever becomes of it."""
+        line = self._line
+        verb = line.partition(b" ")[0].rstrip(b"\t").upper()
+        if verb == b"BDAT":  # its chunk stands behind it
+            return False
+        if verb in GROUPED:
+            return not self._plan.pipelining
+        if verb == b"AUTH":  # RFC 4954 §4: not where an initial response is all of the exchange
+            words = line.split()
+            return len(words) != 3 or not _has_one_round_trip(words[1])
+        if verb in VERBS:
+            return True
+        entry = self._plan.grammar.verbs.get(verb)
+        return entry is not None and (entry.last_in_group or not self._plan.pipelining)
 
     def _is_junk(self) -> bool:
         """Count a command that moves no mail; over the budget, close."""
@@ -701,10 +804,6 @@ class ServerCore:
         kind = self._unlisted_or_required(command, entry)
         if kind is None and self._state not in states:
             kind = ReplyKind.BAD_SEQUENCE
-        if kind is None and entry.last_in_group and self._input.waiting:
-            kind = self._pipelined()
-        if self._state is CLOSED:
-            return None
         if kind is not None:
             self._refuse_kind(kind)
             return None
@@ -802,6 +901,18 @@ class ServerCore:
         self._recipients = []
         self._utf8 = False
         self._body = None
+
+
+def _has_one_round_trip(mechanism: bytes) -> bool:
+    return family(mechanism.upper().decode("ascii", "replace")).one_round_trip
+
+
+def announced_body(line: bytes) -> bytes:
+    """``BDAT`` or ``DATA`` where a line, however damaged, looks like it; else nothing."""
+    start = line.lstrip(b" \t")[:5].upper()
+    if start[:4] == b"BDAT":
+        return b"BDAT"
+    return b"DATA" if start.rstrip(b" \t\r") == b"DATA" else b""
 
 
 # Bound once, as above: what is looked up on a class at every message.

@@ -30,14 +30,16 @@ class ServerExchange:
 
     A mechanism may be the user's own. What it raises is kept in ``exception`` and ends the
     exchange: the peer could make it raise as often as it liked, and the connection goes on.
+    ``announced``: a line among the responses that looks like BDAT or DATA, with a body behind it.
     """
 
-    __slots__ = ("_mechanism", "exception", "name", "verdict")
+    __slots__ = ("_mechanism", "announced", "exception", "name", "verdict")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.verdict: Reply | None = None
         self.exception: Exception | None = None
+        self.announced = b""
         self._mechanism: ServerMechanism | None = None
 
     def start(

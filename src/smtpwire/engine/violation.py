@@ -21,6 +21,7 @@ class ViolationKind(Enum):
     FOREIGN_PROTOCOL = "another protocol"
     PIPELINING = "a command behind one that must be last in its group"
     CHUNK_SIZE = "unreadable chunk size"
+    UNFRAMED_BODY = "octets behind a refused DATA"
     TOO_MUCH = "too much to drop"
     UNEXPECTED_REPLY = "a reply nobody asked for"
     MALFORMED_REPLY = "a line that is no reply"

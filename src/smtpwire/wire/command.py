@@ -639,6 +639,18 @@ def _parse_bdat(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
     return Bdat(parse_number(match[1].decode()), match[2] is not None)
 
 
+_CHUNK: Final = re.compile(rb"BDAT ++([0-9]{1,20})(?: |\Z)", re.IGNORECASE)
+
+
+def chunk_size(line: bytes) -> int | None:
+    """How many octets follow a BDAT line that may be no command; None where that is not to be read.
+
+    What stands behind the size does not matter: ``BDAT 5 FIRST`` has five octets behind it.
+    """
+    match = _CHUNK.match(line)
+    return None if match is None else parse_number(match[1].decode())
+
+
 def _extension_command(verb: AnyVerb, argument: bytes, utf8: bool) -> Command:
     text = _decoded(verb.name, argument, utf8=utf8)
     try:
