@@ -345,12 +345,14 @@ def test_wrong_passwords_and_the_third_is_the_last() -> None:
         S: 501 5.7.0 Authentication cancelled
         C: AUTH LOGIN %%%
         S: 501 5.5.2 Cannot read the response
-        S: 421 4.7.0 Too many errors
+        S: 421 4.7.0 Too many failed authentications
         """,
     )
     assert made.conn.identity is None
     assert made.conn.stats.authentications_failed == 3
-    assert made.closed == Closed(CloseReason.ERRORS, Reply(421, "Too many errors", "4.7.0"))
+    assert made.closed == Closed(
+        CloseReason.ERRORS, Reply(421, "Too many failed authentications", "4.7.0")
+    )
     failed = [event for event in made.events if isinstance(event, AuthenticationFailed)]
     assert [(event.mechanism, event.reply.code) for event in failed] == [
         ("PLAIN", 535),
@@ -367,7 +369,9 @@ def test_starttls_does_not_reset_the_count() -> None:
     made.conn.tls_started(TLS)
     made.run()
     made.feed(b"EHLO c.example\r\n")
-    assert made.feed(b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n").endswith(b"421 4.7.0 Too many errors\r\n")
+    assert made.feed(b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n").endswith(
+        b"421 4.7.0 Too many failed authentications\r\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tests.engine.transcript import (
     Answer,
     Session,
     answers,
+    in_turn,
     play,
     session,
     state_of,
@@ -26,6 +27,7 @@ from smtpwire.engine.events import (
     Connected,
     EndOfMessage,
     MessageAborted,
+    Peer,
 )
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need, ServerNeed
@@ -35,12 +37,13 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import EXPN
-from smtpwire.wire.command import Data, Rcpt, Vrfy
+from smtpwire.wire.command import Data, Hello, Mail, Rcpt, Vrfy
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
 ENVELOPE: Final = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 TOO_MANY: Final = b"421 4.7.0 Too many errors\r\n"
+TOO_MUCH_JUNK: Final = b"421 4.7.0 Too many commands without a message\r\n"
 
 
 def limited(config: ServerConfig = RELAY, **limits: int) -> ServerConfig:
@@ -117,7 +120,7 @@ def test_refused_recipients() -> None:
         S: 250 2.1.0 Sender OK
         C: RCPT TO:<c@d.example>
         S: 550 5.0.0 No
-        S: 421 4.7.0 Too many errors
+        S: 421 4.7.0 Too many recipients refused
         C: NOOP
         """,
     )
@@ -145,7 +148,7 @@ def test_junk(line: str) -> None:
     made = session(limited(junk=3), hello=None)
     for _ in range(3):
         assert not made.feed(line.encode() + b"\r\n").startswith(b"421")
-    assert made.feed(line.encode() + b"\r\n") == TOO_MANY
+    assert made.feed(line.encode() + b"\r\n") == TOO_MUCH_JUNK
     assert made.refusals == [(line.encode(), 421)]
     assert made.closed is not None
     assert made.closed.reason is CloseReason.ERRORS
@@ -156,13 +159,150 @@ def test_a_message_forgives() -> None:
     assert made.feed(b"MAIL FROM:<>\r\nRSET\r\n").endswith(b"250 2.0.0 OK\r\n")
     made.feed(ENVELOPE + b"DATA\r\n.\r\n")
     assert made.feed(b"NOOP\r\nNOOP\r\n") == b"250 2.0.0 OK\r\n" * 2
-    assert made.feed(b"NOOP\r\n") == TOO_MANY
+    assert made.feed(b"NOOP\r\n") == TOO_MUCH_JUNK
 
 
 def test_expn_is_junk_too() -> None:
     config = replace(limited(junk=1), offer=(*RELAY.offer, EXPN))
     made = session(config)
-    assert made.feed(b"EXPN c\r\n") == TOO_MANY
+    assert made.feed(b"EXPN c\r\n") == TOO_MUCH_JUNK
+
+
+# -- one refusal is one error, and what follows from it is none
+
+RCPTS: Final = b"RCPT TO:<c@d.example>\r\n" * 20
+GROUP: Final = b"MAIL FROM:<a@b.example>\r\n" + RCPTS + b"DATA\r\n"
+STRICT: Final = limited(errors=1)
+
+
+def codes(octets: bytes) -> list[int]:
+    return [int(line[:3]) for line in octets.split(b"\r\n")[:-1] if line[3:4] == b" "]
+
+
+def goes_on(made: Session) -> bool:
+    return made.feed(b"RSET\r\n") == b"250 2.0.0 OK\r\n" and made.closed is None
+
+
+def test_a_refused_chunk_is_one_error_however_many_replies_it_has() -> None:
+    """LMTP has one a recipient (RFC 2033 §4.3); the chunks behind it were in the pipeline."""
+    config = replace(limited(LMTP, errors=1), policies={})
+    made = session(config, answers({Data: Reply(452, "Full")}), hello="LHLO c")
+    made.feed(b"MAIL FROM:<a@b.example>\r\n" + b"RCPT TO:<c@d.example>\r\n" * 30)
+    sent = made.feed(b"BDAT 3\r\nabcBDAT 3\r\ndefBDAT 3 LAST\r\nghi")
+    assert codes(sent) == [452, 503] + [503] * 30
+    assert made.conn.stats.errors == 0
+    assert [line for line, _ in made.refusals] == [b"BDAT 3", b"BDAT 3 LAST"]
+    assert goes_on(made)
+
+
+def test_over_the_budget_a_chunk_with_many_replies_ends_once() -> None:
+    made = session(limited(LMTP, errors=0), hello="LHLO c")
+    made.feed(b"MAIL FROM:<a@b.example>\r\n" + b"RCPT TO:<c@d.example>\r\n" * 30)
+    made.feed(b"DATA\r\n.\r\n")
+    made.sent = b""
+    made.feed(b"BDAT 1 LAST\r\nx" * 3)
+    assert codes(made.sent) == [421]
+    assert [type(event) for event in made.events].count(Closed) == 1
+
+
+def test_the_last_chunk_without_recipients_is_an_error_without_a_reply() -> None:
+    made = session(limited(LMTP, errors=3), hello="LHLO c")
+    assert codes(made.feed(b"BDAT 0 LAST\r\n" * 4)) == [421]
+
+
+@pytest.mark.parametrize(
+    ("answer", "octets", "replies", "errors"),
+    [
+        (answers({Mail: Reply(450, "No")}), GROUP, [450, *[503] * 21], 0),
+        (answers({}), b"MAIL FROM:<a@b> X=1\r\n" + RCPTS + b"DATA\r\n", [555, *[503] * 21], 1),
+        (
+            answers({Mail: Reply(450, "No")}),
+            GROUP[:-6] + b"BDAT 2 LAST\r\nhi",
+            [450, *[503] * 21],
+            0,
+        ),
+        (answers({Rcpt: Reply(550, "No")}), GROUP, [250, *[550] * 20, 503], 0),
+        (answers({}), b"MAIL FROM:<>\r\nRCPT TO:<\r\nDATA\r\n", [250, 501, 503], 1),
+        (
+            answers({Data: Reply(452, "Full")}),
+            ENVELOPE + b"BDAT 1\r\nx" * 64,
+            [250] * 2 + [452] + [503] * 63,
+            0,
+        ),
+    ],
+    ids=["MAIL", "MAIL by the engine", "MAIL before BDAT", "RCPT", "RCPT by the engine", "BDAT"],
+)
+def test_what_follows_from_a_refusal_is_no_error_of_its_own(
+    answer: Answer, octets: bytes, replies: list[int], errors: int
+) -> None:
+    """A client that pipelines has sent it all before it could know (RFC 2920 §3.1)."""
+    made = session(STRICT, answer)
+    assert codes(made.feed(octets)) == replies
+    assert made.conn.stats.errors == errors
+    assert goes_on(made)
+
+
+def test_what_follows_from_a_failed_login_is_no_error() -> None:
+    """RFC 4954 §4: MAIL and RCPT may stand behind AUTH PLAIN in its group."""
+    config = replace(STRICT, require_auth=True, mechanisms=("PLAIN",), cleartext_without_tls=True)
+    made = session(config)
+    sent = made.feed(b"AUTH PLAIN AGEAYg==\r\n" + GROUP)
+    assert codes(sent) == [535, *[530] * 22]
+    assert goes_on(made)
+
+
+def test_what_follows_from_a_refused_hello_or_service_is_no_error() -> None:
+    """A client that may talk early sends all at once (PIPECONNECT)."""
+    peer = Peer(address="192.0.2.1")
+    config = replace(STRICT, pipeconnect=frozenset({peer.address}))
+    group = b"EHLO c.example\r\n" + GROUP
+    for answer, replies in (
+        (answers({Hello: Reply(550, "No")}), [220, 550, *[503] * 22]),
+        (answers({Connected: Reply(554, "No")}), [554, *[503] * 23]),
+    ):
+        made = Session(ServerConnection(config, peer=peer), answer)
+        made.conn.receive_data(group)
+        assert codes(made.run()) == replies
+        assert made.conn.stats.errors == 0
+        assert made.closed is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "begin", "again"),
+    [
+        (answers({Mail: Reply(450, "No")}), b"MAIL FROM:<>\r\n", b"RCPT TO:<c@d.example>\r\n"),
+        (answers({Data: Reply(452, "Full")}), ENVELOPE + b"BDAT 1\r\nx", b"BDAT 1\r\nx"),
+        (answers({}), b"AUTH X\r\n", b"RCPT TO:<c@d.example>\r\n"),
+        (answers({}), b"MAIL FROM:<>\r\nRCPT TO:<\r\n", b"BDAT 1\r\nx"),
+    ],
+)
+def test_nor_does_that_go_on_for_ever(answer: Answer, begin: bytes, again: bytes) -> None:
+    made = session(limited(recipients=5, errors=2), answer)
+    made.feed(begin)
+    for _ in range(9):
+        made.feed(again)
+        if made.closed is not None:
+            break
+    assert made.closed is not None
+    assert made.sent.endswith(TOO_MANY)
+
+
+def test_what_a_new_transaction_does_wrong_follows_from_nothing() -> None:
+    made = session(limited(errors=0), in_turn_for_mail(Reply(450, "No"), Reply(250, "Yes")))
+    made.feed(b"MAIL FROM:<>\r\nMAIL FROM:<>\r\n")
+    assert made.feed(b"MAIL FROM:<>\r\n") == TOO_MANY
+
+
+def test_what_is_dropped_of_chunks_that_follow_is_counted_together() -> None:
+    made = session(limited(swallow=100), answers({Data: Reply(452, "Full")}))
+    made.feed(ENVELOPE + b"BDAT 50\r\n" + b"x" * 50)
+    made.sent = b""
+    made.feed((b"BDAT 50\r\n" + b"x" * 50) * 3)
+    assert codes(made.sent) == [503, 503, 421]
+
+
+def in_turn_for_mail(*given: Reply) -> Answer:
+    return answers({Mail: in_turn(*given)})
 
 
 # -- message
@@ -228,23 +368,69 @@ def test_the_size_that_is_announced(size: int, reply: bytes) -> None:
     assert made.feed(b"MAIL FROM:<> SIZE=%d\r\n" % size).startswith(reply)
 
 
-@pytest.mark.parametrize("start", [b"DATA\r\n", b"BDAT 99999999\r\n", b"BDAT 99999999 LAST\r\n"])
+@pytest.mark.parametrize("start", [b"DATA\r\n", b"BDAT 1010\r\n", b"BDAT 1010 LAST\r\n"])
 def test_swallowing_a_refused_body(start: bytes) -> None:
     made = session(limited(message=10, swallow=1000))
     made.feed(ENVELOPE + start)
     made.sent = b""
     for _ in range(11):
         assert made.feed(b"x" * 91) == b""
+    if start != b"DATA\r\n":  # it was announced, and is no more than that
+        assert made.feed(b"x" * 9).startswith(b"552 5.3.4 ")
+        return
     assert made.feed(b"x" * 200) == b"421 4.3.4 Too much data\r\n"
     assert made.events[-2].kind is ViolationKind.TOO_MUCH  # type: ignore[union-attr]
 
 
 def test_swallowing_a_stray_chunk() -> None:
     made = session(limited(swallow=1000))
-    made.feed(b"BDAT 99999999999999999999\r\n")
-    assert made.feed(b"x" * 1000) == b""
-    assert made.feed(b"x") == b"421 4.3.4 Too much data\r\n"
+    assert made.feed(b"BDAT 1000\r\n" + b"x" * 1000) == b"503 5.5.1 Bad sequence of commands\r\n"
+    assert made.feed(b"BDAT 1001\r\n") == (
+        b"503 5.5.1 Bad sequence of commands\r\n421 4.3.4 Too much data\r\n"
+    ), "nobody waits for the end of it"
     assert made.at(Need.CLOSE)
+
+
+@pytest.mark.parametrize("size", [1011, 1 << 64, 99999999999999999999])
+@pytest.mark.parametrize(("before", "less"), [(b"", 0), (b"BDAT 5\r\nabcde", 5)])
+def test_a_chunk_that_never_can_fit_is_refused_before_it_comes(
+    size: int, before: bytes, less: int
+) -> None:
+    """It is more than the message may have and what would be dropped of it (RFC 3030 §2)."""
+    made = session(limited(message=10, swallow=1000))
+    made.feed(ENVELOPE + before)
+    made.events.clear()
+    assert made.feed(b"BDAT %d LAST\r\n" % (size - less)) == (
+        b"552 5.3.4 Message too large\r\n421 4.3.4 Too much data\r\n"
+    )
+    assert made.at(Need.CLOSE)
+    assert not any(isinstance(event, Data) for event in made.events), "nobody need decide"
+    aborted = [event for event in made.events if isinstance(event, MessageAborted)]
+    too_large = Reply(552, "Message too large", "5.3.4")
+    assert aborted == ([MessageAborted(Aborted.LIMIT, too_large)] if before else [])
+
+
+def test_the_largest_chunk_that_can_be_read_past() -> None:
+    made = session(limited(message=10, swallow=1000))
+    made.feed(ENVELOPE)
+    assert made.feed(b"BDAT 1010 LAST\r\n") == b""
+    assert made.feed(b"x" * 1010) == b"552 5.3.4 Message too large\r\n"
+
+
+def test_without_a_limit_any_chunk_may_come() -> None:
+    made = session(limited(message=0, swallow=1000))
+    made.feed(ENVELOPE)
+    assert made.feed(b"BDAT 99999999999999999999\r\nabc") == b""
+    assert made.content == b"abc"
+
+
+def test_a_chunk_of_a_failed_message_is_more_than_can_be_read_past() -> None:
+    made = session(limited(swallow=1000))
+    made.feed(ENVELOPE + b"BDAT 4\r\nspam")
+    made.conn.reply(Reply(550, "Spam"))
+    made.run()
+    assert made.feed(b"BDAT 1001 LAST\r\n") == (b"550 5.0.0 Spam\r\n421 4.3.4 Too much data\r\n")
+    assert sum(isinstance(event, MessageAborted) for event in made.events) == 1
 
 
 def test_a_chunk_that_the_application_refuses_is_swallowed_up_to_the_limit() -> None:

@@ -36,7 +36,10 @@ class ReplyKind(Enum):
     TOO_MANY_RECIPIENTS = "over the recipient limit"
     TOO_MANY_MESSAGES = "over the limit of messages that LIMITS told"
     TOO_MANY_CONNECTIONS = "too many connections: in the greeting's place"
-    TOO_MANY_ERRORS = "over the limit of errors, junk or refused recipients"
+    TOO_MANY_ERRORS = "over the limit of errors"
+    TOO_MANY_COMMANDS = "over the limit of junk"
+    TOO_MANY_REFUSED_RECIPIENTS = "over the limit of refused recipients"
+    TOO_MANY_AUTHENTICATIONS = "over the limit of failed authentications"
     BARE_LINE_END = "CR or LF alone"
     CLOSING = "a fatal violation"
     TOO_MUCH = "over the limit of what is dropped"
@@ -104,6 +107,9 @@ DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = Table(
         ReplyKind.TOO_MANY_MESSAGES: Reply(452, "Too many messages in this session", "4.5.3"),
         ReplyKind.TOO_MANY_CONNECTIONS: Reply(421, "Too many connections", "4.3.2"),
         ReplyKind.TOO_MANY_ERRORS: Reply(421, "Too many errors", "4.7.0"),
+        ReplyKind.TOO_MANY_COMMANDS: Reply(421, "Too many commands without a message", "4.7.0"),
+        ReplyKind.TOO_MANY_REFUSED_RECIPIENTS: Reply(421, "Too many recipients refused", "4.7.0"),
+        ReplyKind.TOO_MANY_AUTHENTICATIONS: Reply(421, "Too many failed authentications", "4.7.0"),
         ReplyKind.BARE_LINE_END: Reply(554, "Bare CR or LF in the message", "5.6.0"),
         ReplyKind.CLOSING: Reply(421, "Protocol violation", "4.7.0"),
         ReplyKind.TOO_MUCH: Reply(421, "Too much data", "4.3.4"),

@@ -8,7 +8,6 @@ from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     Authenticated,
     AuthenticationFailed,
-    CloseReason,
     Identity,
     ServerRequest,
 )
@@ -199,14 +198,14 @@ class ServerAuth(ServerBody):
         """Failed, cancelled or malformed: an attempt, however it ended (RFC 4954 §9)."""
         exchange = self._running_exchange()
         self._auth_failures += 1
+        self._excuse()
         self._leave_exchange("(failure)")
         self._write(self._serialised(reply))
         self._must_flush = True
         self._tell(AuthenticationFailed(exchange.name, reply, reason, exchange.exception))
         self._settle(reply)
-        if self._auth_failures >= self._config.limits.authentications and self._state is not CLOSED:
-            self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
-            self._close(CloseReason.ERRORS, self._text(ReplyKind.TOO_MANY_ERRORS))
+        if self._auth_failures >= self._config.limits.authentications:
+            self._over_budget(ReplyKind.TOO_MANY_AUTHENTICATIONS)
         if self._state is not CLOSED:
             self._keep_apart(exchange.announced)
 

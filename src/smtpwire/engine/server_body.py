@@ -17,7 +17,7 @@ from smtpwire.engine.need import NEED_DATA, NEED_WRITE
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import complete
-from smtpwire.engine.server_core import READ_COMMAND, Item, Replies, ServerCore
+from smtpwire.engine.server_core import FOLLOWING, READ_COMMAND, Item, Replies, ServerCore
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
@@ -50,12 +50,22 @@ class ServerBody(ServerCore):
 
     def _on_bdat(self, command: Bdat) -> Data | None:
         """Frame the chunk whatever becomes of it: a body is never read as commands."""
-        refusal = self._chunk_refusal(command)
+        kind = self._chunk_refusal(command)
         body = self._body
-        if not command.size and not command.last and refusal is None and self._is_junk():
+        if self._refused is not None or kind is not None:
+            texts = self._config.texts
+            reply = self._service_refused() if kind is None else texts[kind]
+            replies = self._replies_to_refused(command)
+            follows = kind is None or kind in FOLLOWING
+            self._read_past(command.size, reply, replies=replies, follows=follows)
             return None
-        if refusal is not None:
-            self._read_past(command.size, refusal, replies=self._replies_to_refused(command))
+        if self._never_fits(command.size):
+            reply = self._config.texts[ReplyKind.TOO_LARGE]
+            if body is not None and body.refusal is not None:
+                reply = body.refusal
+            self._refuse_endless(reply, self._replies_to_refused(command))
+            return None
+        if not command.size and not command.last and self._is_junk():
             return None
         if body is not None:
             body.chunk_left, body.last = command.size, command.last
@@ -64,11 +74,11 @@ class ServerBody(ServerCore):
         self._begin_chunks(command.size, last=command.last)
         return Data(chunking=True)
 
-    def _chunk_refusal(self, command: Bdat) -> Reply | None:
+    def _chunk_refusal(self, command: Bdat) -> ReplyKind | None:
         config, body = self._config, self._body
         kind = None
         if self._refused is not None:
-            return self._service_refused()
+            return None
         if CHUNKING not in self._plan.offer:
             kind = ReplyKind.NOT_IMPLEMENTED
         elif body is not None and body.refused:
@@ -79,7 +89,16 @@ class ServerBody(ServerCore):
             kind = ReplyKind.NO_RECIPIENTS
         if kind is None and "BDAT" not in self._state.commands:
             kind = ReplyKind.BAD_SEQUENCE
-        return None if kind is None else config.texts[kind]
+        return kind
+
+    def _never_fits(self, size: int) -> bool:
+        """Whether a chunk is more than the message may still have and what may be dropped of it."""
+        body, limit = self._body, self._plan.message
+        swallow = self._config.limits.swallow
+        if body is not None and body.refusal is not None:
+            return size > swallow - self._dropped
+        had = 0 if body is None else body.size
+        return 0 < limit < had + size - swallow
 
     def _replies_to_refused(self, command: Bdat) -> int:
         # RFC 2033 §4.3: LAST has a reply a recipient, and none where there is no recipient.
@@ -108,7 +127,7 @@ class ServerBody(ServerCore):
         if body.refusal is None:
             self._write(self._octets(ReplyKind.CHUNK_OK))
         else:
-            body.refused = True
+            self._fail_chunks(body)
             self._write(self._serialised(body.refusal))
             self._wasted()
         return None
@@ -278,8 +297,8 @@ class ServerBody(ServerCore):
             self._step = END_OF_BODY
             return
         if not reply.is_positive:
-            body.refused = True
             self._fail_body(body, complete(reply), Aborted.REFUSED)
+            self._fail_chunks(body)
             if body.last:
                 self._end_transaction()
         self._step = READ_COMMAND

@@ -105,7 +105,7 @@ class ServerCommands(ServerAuth):
         if over:
             self._excess_recipients += 1
             if self._excess_recipients > self._config.limits.excess_recipients:
-                self._too_many()
+                self._too_many(ReplyKind.TOO_MANY_REFUSED_RECIPIENTS)
                 return None
             reply = self._config.texts[ReplyKind.TOO_MANY_RECIPIENTS]
             self._refuse(reply, counts=False)  # the accepted ones stay (RFC 5321 §4.5.3.1.10)
@@ -141,6 +141,7 @@ class ServerCommands(ServerAuth):
     def _on_rset(self, command: Rset) -> ServerRequest | None:
         if self._forbidden(command, "RSET") or self._is_junk():
             return None
+        self._excused = 0
         self._write(self._octets(ReplyKind.RESET))
         self._state = self._state.commands["RSET"]
         self._forget_transaction(Aborted.RESET)
@@ -223,6 +224,7 @@ class ServerCommands(ServerAuth):
             return
         if not reply.is_positive:
             self._refused = reply
+            self._excuse()
         self._write(serialise(reply, enhanced=False))  # RFC 2034 §4: none in the greeting
         self._settle(reply)
 
@@ -230,12 +232,14 @@ class ServerCommands(ServerAuth):
         reply = self._one(replies, 250) if replies else None
         self._must_flush = True
         if reply is not None and not reply.is_positive:
+            self._excuse()
             self._write(serialise(reply, enhanced=False))  # RFC 2034 §4: none on EHLO
             self._settle(reply)
             return
         extended = hello.verb != "HELO"
         self._write(self._hello_octets(reply, extended=extended))
         self._hello = hello
+        self._excused = 0
         self._plan = self._full if extended else self._config.bare_plan
         limits = self._plan.limits
         if limits is None:
@@ -264,9 +268,12 @@ class ServerCommands(ServerAuth):
         if reply is None or reply.is_positive:
             self._state = self._state.commands["MAIL"]
             self._mail = mail
+            self._excused = 0
             self._utf8 = utf8
             self._prdr = not plain and p.PRDR in parameters
             self._binary = not plain and parameters.get(p.BODY) is Body.BINARYMIME
+        else:
+            self._excuse()
         if reply is None:
             self._say_kind(SENDER_OK)
             return
@@ -297,8 +304,9 @@ class ServerCommands(ServerAuth):
 
     def _count_refused_recipient(self) -> None:
         self._refused_recipients += 1
+        self._excuse(1)
         if self._refused_recipients > self._config.limits.refused_recipients:
-            self._over_budget()
+            self._over_budget(ReplyKind.TOO_MANY_REFUSED_RECIPIENTS)
 
     def _answer_starttls(self, _: StartTls, replies: Replies) -> None:
         reply = self._one(replies, 220) if replies else None

@@ -95,6 +95,16 @@ FOREIGN_STARTS: Final = (b"SSH-", b"\x16\x03")  # SSH, and TLS where none is spo
 # RFC 2920 §3.1: all others are the last of their group; §3.2: their replies are not held back
 # while input waits. RFC 3030 §2.
 GROUPED: Final = frozenset({b"MAIL", b"RCPT", b"RSET", b"BDAT"})
+# Commands without which those behind them in their group cannot be taken; how these are refused.
+BEGINNINGS: Final = frozenset({b"EHLO", b"HELO", b"LHLO", b"AUTH", b"MAIL"})
+FOLLOWING: Final = frozenset(
+    {
+        ReplyKind.BAD_SEQUENCE,
+        ReplyKind.NO_RECIPIENTS,
+        ReplyKind.BODY_FAILED,
+        ReplyKind.AUTH_REQUIRED,
+    }
+)
 ABORTED_BY: Final[Mapping[CloseReason, Aborted]] = {
     CloseReason.TIMEOUT: Aborted.TIMEOUT,
     CloseReason.SHUTDOWN: Aborted.SHUTDOWN,
@@ -122,6 +132,7 @@ class ServerCore:
         "_events",
         "_excess_recipients",
         "_exchange",
+        "_excused",
         "_full",
         "_given",
         "_handlers",
@@ -160,6 +171,7 @@ class ServerCore:
         "_socket_peer",
         "_state",
         "_step",
+        "_stray_follows",
         "_stray_left",
         "_stray_replies",
         "_stray_reply",
@@ -241,6 +253,7 @@ class ServerCore:
         self._stray_left = 0
         self._stray_reply = config.texts[BAD_SEQUENCE]
         self._stray_replies = 0
+        self._stray_follows = False
         self._dropped = 0
         # counts
         self._serial = 0  # what else starts a timer anew: answers, writes, the handshake
@@ -251,6 +264,7 @@ class ServerCore:
         self._replies = 0
         self._errors = 0
         self._errors_forgiven = 0  # those before the last accepted message
+        self._excused = 0  # refusals still to come that may follow from one before them
         self._junk = 0
         self._excess_recipients = 0
         self._messages = 0
@@ -339,6 +353,9 @@ class ServerCore:
         self._close(reason, reply)
 
     def _close(self, reason: CloseReason, reply: Reply | None = None, error: str = "") -> None:
+        """The session is over: this is told once, whatever else goes wrong behind it."""
+        if self._state is CLOSED:
+            return
         if self._body is not None and self._body.open:
             aborted = ABORTED_BY.get(reason, Aborted.CLOSED)
             self._events.append(MessageAborted(aborted, reply))
@@ -492,7 +509,7 @@ class ServerCore:
         except CommandError as error:
             return self._refuse_line(error)
         if self._refused is not None and not isinstance(command, Quit | Bdat):
-            self._refuse(self._service_refused())
+            self._refuse(self._service_refused(), follows=True)
             return None
         handler = self._handlers.get(type(command), ServerCore._on_extension)
         return self._ask(handler(self, command))
@@ -584,12 +601,13 @@ class ServerCore:
             reply = self._too_long(self._line)
             if self._violation(ViolationKind.LINE_TOO_LONG, offset) is Policy.CLOSE:
                 return None
-        if self._refused is not None:
+        refused = self._refused is not None
+        if refused:
             reply = self._service_refused()
         if size is not None:
             self._refuse_chunk(size, reply)
             return None
-        self._refuse(reply)
+        self._refuse(reply, follows=refused)
         if announced_body(self._line) == b"BDAT":
             self._close_if_unframed(self._line, offset)
         return None
@@ -634,13 +652,31 @@ class ServerCore:
         body = self._body
         if body is not None and body.open:
             self._fail_body(body, reply, Aborted.CONTENT)
-            body.refused = True
+            self._fail_chunks(body)
         self._read_past(size, reply)
 
-    def _read_past(self, size: int, reply: Reply, *, replies: int = 1) -> None:
-        """Drop a chunk's octets, then refuse it with so many replies (RFC 3030 §2)."""
-        self._stray_left, self._stray_reply, self._stray_replies = size, reply, replies
-        self._dropped = 0
+    def _fail_chunks(self, body: IncomingBody) -> None:
+        """A chunk has been refused: of those in the pipeline behind it none is an error of its own.
+
+        RFC 3030 §2 has a server be prepared for them.
+        """
+        body.refused = True
+        self._excused = self._config.limits.recipients
+
+    def _read_past(
+        self, size: int, reply: Reply, *, replies: int = 1, follows: bool = False
+    ) -> None:
+        """Drop a chunk's octets, then refuse it with so many replies (RFC 3030 §2).
+
+        One that never could be dropped whole is refused before it comes, and that is the end.
+        """
+        if not (follows and self._excused):
+            self._dropped = 0
+        self._stray_reply, self._stray_replies, self._stray_follows = reply, replies, follows
+        if size > self._config.limits.swallow - self._dropped:
+            self._refuse_endless(reply, replies)
+            return
+        self._stray_left = size
         self._step = ServerCore._read_stray_chunk
 
     def _read_stray_chunk(self) -> Item | None:
@@ -653,9 +689,17 @@ class ServerCore:
             self._drop(len(octets))
             return None
         self._step = READ_COMMAND
-        for _ in range(self._stray_replies):
-            self._refuse(self._stray_reply)
+        self._refuse(self._stray_reply, follows=self._stray_follows, times=self._stray_replies)
         return None
+
+    def _refuse_endless(self, reply: Reply, replies: int) -> None:
+        """A chunk that is more than may come and be dropped: nobody waits for its end."""
+        body = self._body
+        if body is not None and body.open:
+            self._fail_body(body, reply, Aborted.LIMIT)
+        self._refuse(reply, times=replies)
+        if self._state is not CLOSED:
+            self._violation(ViolationKind.TOO_MUCH, self._input.offset, ReplyKind.TOO_MUCH)
 
     def _watch_for_body(self) -> None:
         """DATA is refused: its body may come all the same, from who does not wait (RFC 2920 §3.1).
@@ -677,29 +721,63 @@ class ServerCore:
 
     # -- refusing
 
-    def _refuse(self, reply: Reply, *, counts: bool = True) -> None:
-        """Answer a command that cannot be taken; tell of it; count it."""
+    def _refuse(
+        self, reply: Reply, *, counts: bool = True, follows: bool = False, times: int = 1
+    ) -> None:
+        """Answer a command that cannot be taken; tell of it; count it, once.
+
+        ``follows``: where a refusal stands before it from which it follows, that was the error, and
+        this is none: a client that pipelines has sent both before it could know (RFC 2920 §3.1).
+        ``times``: how many replies it has; in LMTP the last chunk has one a recipient, or none.
+        """
         line = self._line
+        verb = line[:4].upper()
         self._redact = self._redact or looks_like_auth(line)
-        self._errors += counts
+        if follows and self._excused:
+            self._excused -= 1
+        else:
+            self._errors += counts
+            self._excuse_what_follows(verb)
         if self._errors - self._errors_forgiven > self._config.limits.errors:
             self._too_many()
             return
-        if line[:4].upper() not in GROUPED:
+        if not times:
+            return
+        if verb not in GROUPED:
             self._must_flush = True
         reply = self._suffixed(reply)
-        self._write(self._serialised(reply))
+        octets = self._serialised(reply)
+        for _ in range(times):
+            self._write(octets)
         self._events.append(InvalidCommand(self._shown(line), reply))
         if announced_body(line) == b"DATA":
             self._watch_for_body()
 
     def _refuse_kind(self, kind: ReplyKind) -> None:
-        self._refuse(self._config.texts[kind])
+        self._refuse(self._config.texts[kind], follows=kind in FOLLOWING)
 
-    def _too_many(self) -> None:
+    def _excuse_what_follows(self, verb: bytes) -> None:
+        """The engine refuses this command, and so all that was sent in the hope of it."""
+        if verb in BEGINNINGS:
+            self._excuse()
+        elif verb == b"RCPT" and self._mail is not None:
+            self._excuse(1)
+
+    def _excuse(self, commands: int | None = None) -> None:
+        """So many commands may be refused now because one before them was.
+
+        It may be all that one group has: its recipients. Of a refused recipient only the body
+        follows. What is dropped of their chunks is counted together.
+        """
+        if not self._excused:
+            self._dropped = 0
+        most = self._config.limits.recipients if commands is None else commands
+        self._excused = max(self._excused, most)
+
+    def _too_many(self, kind: ReplyKind = ReplyKind.TOO_MANY_ERRORS) -> None:
         """Over a budget: 421 instead of the reply."""
-        reply = self._text(ReplyKind.TOO_MANY_ERRORS)
-        self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
+        reply = self._text(kind)
+        self._write(self._octets(kind))
         self._events.append(InvalidCommand(self._shown(self._line), reply))
         self._close(CloseReason.ERRORS, reply)
 
@@ -773,20 +851,20 @@ class ServerCore:
         self._junk += 1
         if self._junk <= self._config.limits.junk:
             return False
-        self._too_many()
+        self._too_many(ReplyKind.TOO_MANY_COMMANDS)
         return True
 
     def _wasted(self) -> None:
         """Count a refusal of the application's as junk; over the budget, close behind it."""
         self._junk += 1
         if self._junk > self._config.limits.junk:
-            self._over_budget()
+            self._over_budget(ReplyKind.TOO_MANY_COMMANDS)
 
-    def _over_budget(self) -> None:
+    def _over_budget(self, kind: ReplyKind) -> None:
         """421 behind the reply that was one too many."""
         if self._state is not CLOSED:
-            self._write(self._octets(ReplyKind.TOO_MANY_ERRORS))
-            self._close(CloseReason.ERRORS, self._text(ReplyKind.TOO_MANY_ERRORS))
+            self._write(self._octets(kind))
+            self._close(CloseReason.ERRORS, self._text(kind))
 
     def _message_accepted(self) -> None:
         """Mail has moved: what a client may waste is counted anew."""
