@@ -49,6 +49,7 @@ from smtpwire.extensions import parameters as p
 from smtpwire.sasl import PasswordLogin, PlainPassword, SaslError, SecretRequest
 from smtpwire.testing import SIMULATED_TLS
 from smtpwire.wire.address import Address
+from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import (
     Command,
     Data,
@@ -74,12 +75,18 @@ _RELAY: Final = ServerConfig(
     host="mx.example.org",
     local_domains=("example.org",),
     offer=_OFFER,
+    line_endings=LineEndings.PRESERVE,  # in chunks the client sends what it is given
     limits=_MANY,
     starttls=True,
     mechanisms=("SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"),
     cleartext_without_tls=True,
     scram_secret=b"shared by all processes",
     stores_passwords=False,
+)
+_LMTP: Final = replace(
+    ServerConfig.lmtp("mx.example.org", ("example.org",)),
+    limits=_MANY,
+    line_endings=LineEndings.PRESERVE,
 )
 _CLIENT: Final = ClientConfig(
     hello_name="client.example.org",
@@ -91,16 +98,10 @@ _SERVICES: Final = (
     (_CLIENT, _RELAY),
     (_CLIENT, replace(_RELAY, offer=(CHUNKING, EIGHTBITMIME))),
     (replace(_CLIENT, limits=_SMALL), replace(_RELAY, limits=replace(_MANY, output=128))),
-    (
-        replace(_CLIENT, lmtp=True),
-        replace(ServerConfig.lmtp("mx.example.org", ("example.org",)), limits=_MANY),
-    ),
+    (replace(_CLIENT, lmtp=True), _LMTP),
     (
         replace(_CLIENT, lmtp=True, limits=_SMALL),
-        replace(
-            ServerConfig.lmtp("mx.example.org", ("example.org",)),
-            limits=replace(_MANY, recipients=2),
-        ),
+        replace(_LMTP, limits=replace(_MANY, recipients=2)),
     ),
     (_CLIENT, replace(_RELAY, limits=replace(_MANY, message=60, recipients=2))),
 )

@@ -1,7 +1,10 @@
 """The octets a server has not read yet."""
 
 import re
+import tracemalloc
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,12 +61,34 @@ def test_what_is_given_back() -> None:
     waiting = Input()
     waiting.feed(b"abcdef")
     assert waiting.take(4) == b"abcd"
-    waiting.give_back(2)
+    waiting.give_back(b"cd")
     waiting.feed(b"ghi")
     assert waiting.take(3) == b"cde"
     assert waiting.take(100) == b"fghi"
-    waiting.give_back(1)
+    waiting.give_back(b"i")
     assert (waiting.take(), waiting.offset) == (b"i", 9)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda waiting: [waiting.take_to_lf(), waiting.take_to_lf()],
+        lambda waiting: [waiting.take(9), waiting.take(3), waiting.take()],
+        lambda waiting: [waiting.take_match(re.compile(rb"(?s:.+)"), 1 << 30)],
+    ],
+    ids=["lines", "pieces", "a match"],
+)
+def test_what_has_been_read_is_not_kept(read: Callable[[Input], object]) -> None:
+    waiting = Input()
+    tracemalloc.start()
+    try:
+        waiting.feed(b"x" * (1 << 18) + b"\r\nNOOP\r\n")
+        read(waiting)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert waiting.waiting == 0
+    assert kept < 4096
 
 
 def test_forgotten() -> None:
@@ -94,7 +119,7 @@ def test_nothing_is_lost_and_nothing_twice(steps: list[bytes | int]) -> None:
                 taken += b"" if line is None else line + b"\n"
             case 5:
                 octets = waiting.take(1)
-                waiting.give_back(len(octets))
+                waiting.give_back(octets)
             case _:
                 taken += waiting.take(step)
         assert fed.startswith(taken)

@@ -458,8 +458,10 @@ def test_out_of_sequence() -> None:
 def test_before_hello_and_after_helo() -> None:
     made = session(SERVICE, ACCEPTING, hello=None)
     assert made.feed(b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n").startswith(b"503 ")
-    made.feed(b"HELO c.example\r\n")
-    assert made.feed(b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n").startswith(b"504 ")
+    made.feed(b"HELO c.example\r\n")  # it has no extensions (RFC 5321 §3.2)
+    assert made.feed(b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n").startswith(b"502 ")
+    made.feed(b"EHLO c.example\r\n")
+    assert made.feed(b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n").startswith(b"235 ")
 
 
 def test_not_offered() -> None:
@@ -866,7 +868,7 @@ def test_the_end_of_the_stream_in_an_exchange() -> None:
     made = authenticating()
     made.feed(b"AUTH LOGIN\r\ndXN")
     made.end()
-    assert made.events[-1] == Closed(CloseReason.EOF)
+    assert made.events[-1] == Closed(CloseReason.EOF, None, "the stream ended inside a line")
     assert made.conn.identity is None
 
 

@@ -1,6 +1,8 @@
 """The message: DATA and BDAT give the same chunks, and every bracket that opens is closed once."""
 
 import itertools
+import tracemalloc
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -198,8 +200,29 @@ def test_a_lookalike_at_the_very_beginning(before: bytes, line_endings: LineEndi
         assert not told(made, Mail)
 
 
-def test_what_came_by_bdat_bare_is_marked() -> None:
-    made = in_transaction()
+BINARY: Final = replace(RELAY, offer=(*RELAY.offer, BINARYMIME))
+
+
+def in_binary_transaction() -> Session:
+    made = session(BINARY)
+    made.feed(b"MAIL FROM:<a@b.example> BODY=BINARYMIME\r\nRCPT TO:<c@d.example>\r\n")
+    made.events.clear()
+    made.sent = b""
+    return made
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        in_binary_transaction,
+        lambda: in_transaction(replace(RELAY, line_endings=LineEndings.PRESERVE)),
+        lambda: in_transaction(replace(RELAY, line_endings=LineEndings.NORMALISE)),
+        lambda: in_transaction(replace(RELAY, check_chunks=False)),
+    ],
+    ids=["BINARYMIME", "preserve", "normalise", "not looked at"],
+)
+def test_what_came_by_bdat_bare_is_marked(make: Callable[[], Session]) -> None:
+    made = make()
     made.feed(b"BDAT 13 LAST\r\none\n.\nMAIL x\r")
     [end] = ends(made)
     assert isinstance(end, EndOfMessage)
@@ -218,11 +241,61 @@ def test_what_came_by_bdat_bare_is_marked() -> None:
     ],
 )
 def test_the_last_octet_of_the_last_chunk_counts(content: bytes, canonical: bool) -> None:
-    made = in_transaction()
+    made = in_binary_transaction()
     made.feed(b"BDAT %d LAST\r\n%b" % (len(content), content))
     [end] = ends(made)
     assert isinstance(end, EndOfMessage)
     assert end.canonical is canonical
+
+
+@pytest.mark.parametrize(
+    ("chunks", "kind", "offset", "content"),
+    [
+        ((b"one\ntwo",), ViolationKind.BARE_LF, 3, b"one"),
+        ((b"one\rtwo",), ViolationKind.BARE_CR, 3, b"one\r"),
+        ((b"a\r\nb\r\r\nc",), ViolationKind.BARE_CR, 4, b"a\r\nb\r"),
+        ((b"\n",), ViolationKind.BARE_LF, 0, b""),
+        ((b"a\r",), ViolationKind.BARE_CR, 1, b"a\r"),
+        ((b"a\r", b"b"), ViolationKind.BARE_CR, -1, b"a\r"),
+        ((b"a\r", b"\nb\n"), ViolationKind.BARE_LF, 2, b"a\r\nb"),
+    ],
+)
+def test_text_by_bdat_has_crlf_at_its_line_ends(
+    chunks: tuple[bytes, ...], kind: ViolationKind, offset: int, content: bytes
+) -> None:
+    """RFC 3030 §2; what DATA would refuse is refused, at the end of its chunk."""
+    *before, last = chunks
+    stream = b"".join(b"BDAT %d\r\n%b" % (len(chunk), chunk) for chunk in before)
+    start = len(b"EHLO c.example\r\n" + ENVELOPE + stream)
+    line = b"BDAT %d LAST\r\n" % len(last)
+    start += len(line)  # a CR before it is told where the chunk begins, less one
+    for pieces in every_split(stream + line + last + b"NOOP\r\n"):
+        made = in_transaction()
+        feed_all(made, pieces)
+        assert told(made, ProtocolViolation) == [ProtocolViolation(kind, start + offset, False)]
+        assert ends(made) == [
+            MessageAborted(Aborted.CONTENT, Reply(554, "Bare CR or LF in the message", "5.6.0"))
+        ]
+        assert made.content == content
+        assert codes_of(made.sent) == [*[250] * len(before), 554, 250]
+        assert made.conn.state is State.READY
+
+
+def test_a_bare_line_end_in_a_chunk_may_end_the_connection() -> None:
+    policies = {ViolationKind.BARE_LF: Policy.CLOSE, ViolationKind.BARE_CR: Policy.CLOSE}
+    for content in (b"a\nb", b"a\r"):
+        made = in_transaction(replace(RELAY, policies=policies))
+        made.feed(b"BDAT %d LAST\r\n%b" % (len(content), content))
+        assert codes_of(made.sent) == [421]
+        assert [type(event) for event in ends(made)] == [MessageAborted, Closed]
+
+
+def test_the_limit_comes_before_what_stands_behind_it() -> None:
+    for content, code in ((b"12345678\n", 552), (b"1234\n678x", 554), (b"12345678\r\n", 552)):
+        for pieces in every_split(b"BDAT %d LAST\r\n%b" % (len(content), content)):
+            made = in_transaction(replace(RELAY, limits=replace(RELAY.limits, message=8)))
+            feed_all(made, pieces)
+            assert codes_of(made.sent) == [code], pieces
 
 
 @pytest.mark.parametrize(
@@ -295,7 +368,7 @@ def test_normalise_and_preserve() -> None:
 
 def test_chunks() -> None:
     made = play(
-        in_transaction,
+        in_binary_transaction,
         r"""
         C: BDAT 7
         C| one\r\n.\r
@@ -1046,6 +1119,29 @@ def test_a_chunk_of_a_bad_line_whose_size_can_be_read(argument: str) -> None:
     reply = Reply(501, "Expected BDAT size [LAST]", "5.5.4")
     assert ends(made) == [MessageAborted(Aborted.CONTENT, reply)]
     assert made.content == b"abc"
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+@pytest.mark.parametrize("start", [b"DATA\r\n", b"BDAT 262144 LAST\r\n"])
+def test_an_idle_connection_keeps_nothing_of_what_it_read(start: bytes, pieces: int) -> None:
+    content = b"x" * 262142 + b"\r\n"
+    made = in_transaction()
+    tracemalloc.start()
+    try:
+        stream = start + content + (b".\r\n" if start == b"DATA\r\n" else b"") + b"MAIL FROM:<>\r\n"
+        size = len(stream) // pieces + 1
+        for at in range(0, len(stream), size):
+            made.conn.receive_data(stream[at : at + size])
+            while (item := made.conn.next_event()) is not Need.DATA:
+                if isinstance(item, Request):
+                    made.conn.reply()
+                made.conn.data_to_send()
+        del stream, item
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert made.conn.state is State.MAIL
+    assert kept < 16384
 
 
 # -- shutdown, time-out, abort, end of stream in a body

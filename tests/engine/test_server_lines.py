@@ -101,8 +101,9 @@ def test_a_client_that_knows_no_crlf_is_not_understood() -> None:
         (r"MAIL FROM:<\xff@b.example>", "553 5.6.7"),
         (r"MAIL FROM:<a@b.example> SIZE=\xd9\xa3", "501 5.5.4"),
         (r"MAIL FROM:<a@b.example> SIZE=1_0", "501 5.5.4 Bad parameter: SIZE"),
-        (r"MAIL FROM:<a@b.example> SIZE=1 SIZE=1", "501 5.5.4 Bad parameter: SIZE"),
-        (r"MAIL FROM:<a@b.example> SIZE=", "501 5.5.4 Bad parameter: parameter"),
+        (r"MAIL FROM:<a@b.example> SIZE=1 SIZE=1", "501 5.5.4 Repeated parameter: SIZE"),
+        (r"MAIL FROM:<a@b.example> SIZE=", "501 5.5.4 Bad parameter: SIZE"),
+        (r"MAIL FROM:<a@b.example> =1", "501 5.5.4 A parameter is KEYWORD or KEYWORD=value"),
         (r"MAIL FROM:<a@b.example> X=1", "555 5.5.4 Parameter not recognized"),
         (r"MAIL FROM:<a\0@b.example>", "501 5.1.7"),
         (r"RSET now", "501 5.5.4 RSET takes no argument"),
@@ -426,6 +427,30 @@ def test_the_reply_to_data_is_not_held_back(reply: Reply | tuple[()], sent: byte
         made.tell(item)
     assert item is Need.WRITE
     assert made.conn.data_to_send() == sent
+
+
+# -- the end of the stream inside a line
+
+
+@pytest.mark.parametrize(
+    ("octets", "shown"),
+    [
+        (b"", []),
+        (b"NOO", [b"NOO"]),
+        (b"NOOP\r", [b"<redacted>"]),
+        (b"AUTH PLAIN c2Vjcm", [b"AUTH PLAIN <redacted>"]),
+    ],
+)
+def test_the_end_of_the_stream_inside_a_line_is_told(octets: bytes, shown: list[bytes]) -> None:
+    made = session()
+    seen: list[bytes] = []
+    made.conn.trace = lambda direction, octets: seen.append(octets)
+    if octets:
+        made.feed(octets)
+    made.end()
+    error = "the stream ended inside a line" if octets else ""
+    assert made.events == [Closed(CloseReason.EOF, None, error)]
+    assert seen == shown
 
 
 # -- what may be shown

@@ -188,9 +188,12 @@ def test_not_after_authentication() -> None:  # R91
 
 
 def test_before_hello_and_after_helo() -> None:
-    for hello in (None, "HELO c.example"):
-        made = session(SERVICE, hello=hello)
-        assert made.feed(b"STARTTLS\r\n") == READY
+    made = session(SERVICE, hello=None)
+    assert made.feed(b"STARTTLS\r\n") == READY
+    made = session(SERVICE, hello="HELO c.example")  # it has no extensions (RFC 5321 §3.2)
+    assert made.feed(b"STARTTLS\r\n") == b"502 5.5.1 TLS not available\r\n"
+    made.feed(b"EHLO c.example\r\n")
+    assert made.feed(b"STARTTLS\r\n") == READY
 
 
 def test_the_handshake_fails() -> None:

@@ -52,11 +52,11 @@ def test_read(text: str, raw: tuple[tuple[str, str | None], ...]) -> None:
         ("SIZE=1 SIZE=1", "SIZE", "given twice", False),
         ("SIZE", "SIZE", "no number", False),
         ("FLAG=1", "FLAG", "takes no value", False),
-        ("SIZE=", "parameter", "malformed", False),
-        ("TEXT=a=b", "parameter", "malformed", False),
-        ("TEXT=a\tb", "parameter", "malformed", False),
-        ("-X", "parameter", "malformed", False),
-        ("ü", "parameter", "malformed", False),
+        ("SIZE=", "SIZE", "malformed", False),
+        ("TEXT=a=b", "TEXT", "malformed", False),
+        ("TEXT=a\tb", "TEXT", "malformed", False),
+        ("-X", "", "malformed", False),
+        ("ü", "", "malformed", False),
     ],
 )
 def test_refused(text: str, keyword: str, reason: str, unknown: bool) -> None:
@@ -64,7 +64,7 @@ def test_refused(text: str, keyword: str, reason: str, unknown: bool) -> None:
         parse_parameters(text, KNOWN)
     error = caught.value
     assert (error.keyword, error.reason, error.unknown) == (keyword, reason, unknown)
-    assert str(error) == f"{keyword}: {reason}"
+    assert str(error) == f"{keyword or 'parameter'}: {reason}"
 
 
 def test_written() -> None:

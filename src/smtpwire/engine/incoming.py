@@ -21,6 +21,7 @@ class IncomingBody:
     Attributes:
         decoder: for DATA; None for chunks.
         check: of chunks handed on, if they are looked at.
+        strict: a bare CR or LF in them fails the message.
         open: the application was told of the body and not yet of its end.
         size: octets of content handed to it.
         refusal: what the end of the data, or of the chunk, is answered with in any case; from
@@ -41,6 +42,7 @@ class IncomingBody:
         "refused",
         "size",
         "start",
+        "strict",
     )
 
     def __init__(
@@ -49,6 +51,7 @@ class IncomingBody:
         self.decoder = decoder
         self.check = check
         self.start = start
+        self.strict = False
         self.open = decoder is not None
         self.size = 0
         self.refusal: Reply | None = None

@@ -13,7 +13,8 @@ class Input:
     """Octets in order, with the place of the next one to be read.
 
     What arrives while a question is pending, or inside a line, is kept apart and joined once, so
-    that neither a patient flood nor single octets cost more than linear time.
+    that neither a patient flood nor single octets cost more than linear time. What has been read
+    is kept only as long as something behind it waits: an idle connection keeps nothing.
     """
 
     __slots__ = ("_arrived", "_buffer", "_position", "_scanned", "received", "waiting")
@@ -57,6 +58,8 @@ class Input:
         line = self._buffer[self._position : end]
         self._position = end + 1
         self.waiting -= len(line) + 1
+        if not self.waiting:
+            self._buffer = b""
         return line
 
     def take_match(self, pattern: Pattern[bytes], limit: int) -> Match[bytes] | None:
@@ -74,6 +77,8 @@ class Input:
             return None
         self._position = end
         self.waiting -= size
+        if not self.waiting:
+            self._buffer = b""
         return found
 
     def take(self, limit: int | None = None) -> bytes:
@@ -84,17 +89,23 @@ class Input:
         size = self.waiting if limit is None or limit > self.waiting else limit
         self._position = end = start + size
         self.waiting -= size
-        return self._buffer[start:end]
+        octets = self._buffer[start:end]
+        if not self.waiting:
+            self._buffer = b""
+        return octets
 
     def peek(self, count: int) -> bytes:
         """The first octets, not read."""
         start = self._buffer[self._position : self._position + count]
         return start + self._arrived[: count - len(start)]
 
-    def give_back(self, count: int) -> None:
-        """The last octets taken were too many."""
-        self._position -= count
-        self.waiting += count
+    def give_back(self, octets: bytes) -> None:
+        """The last octets taken were too many: these are to be read again."""
+        if self.waiting:
+            self._position -= len(octets)
+        else:
+            self._buffer, self._position = octets, 0
+        self.waiting += len(octets)
 
     def clear(self) -> None:
         """Drop everything and count from 0 again."""

@@ -62,14 +62,14 @@ class ServerAuth(ServerBody):
 
     def _on_auth(self, command: Auth) -> None:
         self._redact = True  # until it succeeds: what follows may be its response
-        offered = self._full.mechanisms
+        offered = self._plan.mechanisms  # after HELO there are none
         if not offered:
             self._refuse_kind(ReplyKind.NOT_IMPLEMENTED)
         elif self._identity is not None:
             self._refuse_kind(ReplyKind.BAD_SEQUENCE)
         elif self._forbidden(command, "AUTH"):
             return
-        elif command.mechanism not in offered or command.mechanism not in self._plan.mechanisms:
+        elif command.mechanism not in offered:
             self._refuse_kind(ReplyKind.AUTH_NO_MECHANISM)
         else:
             self._begin_exchange(command)
@@ -110,7 +110,7 @@ class ServerAuth(ServerBody):
         self._line = REDACTED
         if raw is None or len(raw) >= limit:
             if raw is not None:
-                self._input.give_back(len(raw) + 1)
+                self._input.give_back(raw + b"\n")
             start = self._input.peek(EXCERPT)
             return self._break_exchange(ViolationKind.LINE_TOO_LONG, self._input.offset, start)
         offset = self._input.offset - len(raw) - 1
@@ -119,7 +119,7 @@ class ServerAuth(ServerBody):
             offset += len(raw)
             return self._break_exchange(ViolationKind.BARE_LF, offset, raw)
         if bare_cr < len(raw) - 1:
-            self._input.give_back(2)
+            self._input.give_back(b"\r\n")
             return self._break_exchange(ViolationKind.BARE_CR, offset + bare_cr, raw)
         if self.trace is not None:
             self._traced.append(("received", REDACTED + b"\r\n"))

@@ -17,14 +17,14 @@ from smtpwire.engine.need import NEED_DATA, NEED_WRITE
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import complete
-from smtpwire.engine.server_core import FOLLOWING, READ_COMMAND, Item, Replies, ServerCore
+from smtpwire.engine.server_core import CLOSED, FOLLOWING, READ_COMMAND, Item, Replies, ServerCore
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
     CHUNKING,
     Burl,
 )
-from smtpwire.wire.body import DotDecoder, LineEndingCheck
+from smtpwire.wire.body import REJECT, DotDecoder, LineEndingCheck
 from smtpwire.wire.command import (
     Bdat,
     Data,
@@ -108,6 +108,9 @@ class ServerBody(ServerCore):
     def _begin_chunks(self, size: int, *, last: bool) -> None:
         check = LineEndingCheck() if self._config.check_chunks else None
         body = self._body = IncomingBody(None, check)
+        # RFC 3030 §2: text has CRLF at its line ends by BDAT, too; only BINARYMIME is any octets.
+        strict = self._config.line_endings is REJECT and not self._binary
+        body.strict = strict and check is not None
         body.chunk_left, body.last = size, last
 
     def _read_chunk(self) -> Item | None:
@@ -170,7 +173,7 @@ class ServerBody(ServerCore):
         content = decoder.decode(octets)
         if decoder.finished:
             if decoder.rest:
-                self._input.give_back(len(decoder.rest))
+                self._input.give_back(decoder.rest)
             self._step = END_OF_BODY
         elif body.refusal is not None:
             return self._content(body, octets)  # of which the decoder gives no more
@@ -189,26 +192,41 @@ class ServerBody(ServerCore):
             self._drop(size)
             return None
         limit = self._plan.message
-        if limit and body.size + size > limit:
-            self._over_limit(body, octets[: limit - body.size])
+        room = limit - body.size if limit else size
+        if size > room:  # hand on what fits, so that it does not matter how the content was cut
+            octets = octets[:room]
+        if body.check is not None:
+            if body.strict:
+                bare = body.check.find(octets)
+                if bare is not None:
+                    self._bare_in_chunk(body, octets, bare, self._input.offset - size)
+                    return None
+            else:
+                body.check.update(octets)
+        if size > room:
+            if octets:
+                self._tell(BodyChunk(octets))
+            self._fail_body(body, self._text(ReplyKind.TOO_LARGE), Aborted.LIMIT)
             return None
         body.size += size
-        if body.check is not None:
-            body.check.update(octets)
         return BodyChunk(octets)
 
-    def _over_limit(self, body: IncomingBody, octets: bytes) -> None:
-        """Hand on what still fits, so that it does not matter how the content was cut."""
-        if octets:
-            self._tell(BodyChunk(octets))
-        self._fail_body(body, self._text(ReplyKind.TOO_LARGE), Aborted.LIMIT)
+    def _bare_in_chunk(self, body: IncomingBody, octets: bytes, bare: int, start: int) -> None:
+        """Hand on what stands before it; of a CR what follows tells that it is bare."""
+        is_cr = bare < 0 or octets[bare : bare + 1] == b"\r"
+        if before := octets[: bare + 1 if is_cr else bare]:
+            self._tell(BodyChunk(before))
+        kind = ViolationKind.BARE_CR if is_cr else ViolationKind.BARE_LF
+        self._refuse_bare(body, kind, start + bare)
 
     def _bare_line_end(self, body: IncomingBody, decoder: DotDecoder) -> Item | None:
         kind = ViolationKind.BARE_CR if decoder.bare == b"\r" else ViolationKind.BARE_LF
-        offset = body.start + (decoder.violation or 0)
+        self._refuse_bare(body, kind, body.start + (decoder.violation or 0))
+        return None
+
+    def _refuse_bare(self, body: IncomingBody, kind: ViolationKind, offset: int) -> None:
         if self._violation(kind, offset) is not Policy.CLOSE:
             self._fail_body(body, self._text(ReplyKind.BARE_LINE_END), Aborted.CONTENT)
-        return None
 
     def _early_verdict(self, replies: Replies, to: Request | None) -> None:
         body = self._body
@@ -225,6 +243,10 @@ class ServerBody(ServerCore):
     def _end_of_body(self) -> Item | None:
         body: IncomingBody = self._body  # type: ignore[assignment]  # as above
         self._step = READ_COMMAND
+        if body.strict and body.open and not body.canonical:  # CR is the last octet
+            self._refuse_bare(body, ViolationKind.BARE_CR, self._input.offset - 1)
+            if self._state is CLOSED:
+                return None
         if body.refusal is not None:
             octets = self._serialised(body.refusal)
             for _ in range(len(self._recipients) if self._lmtp else 1):

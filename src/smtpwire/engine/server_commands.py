@@ -184,7 +184,7 @@ class ServerCommands(ServerAuth):
     def _on_starttls(self, command: StartTls) -> ServerRequest | None:
         if self._tls is not None or self._identity is not None:  # RFC 3207 §4.2; R91
             self._refuse_kind(ReplyKind.TLS_ACTIVE)
-        elif STARTTLS not in self._full.offer:
+        elif STARTTLS not in self._plan.offer:  # nor is it after HELO
             self._refuse_kind(ReplyKind.TLS_NOT_AVAILABLE)
         elif "STARTTLS" not in self._state.commands:
             self._refuse_kind(ReplyKind.BAD_SEQUENCE)

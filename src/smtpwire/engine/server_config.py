@@ -69,8 +69,11 @@ class ServerConfig:
         from ``limits``, STARTTLS from ``starttls``, AUTH from ``mechanisms``.
     registry: what is known at all; verbs in it that are not offered are answered 502.
     line_endings: what becomes of bare CR and LF in DATA; the end of data is strict in any case.
-    check_chunks: look for bare CR and LF in BDAT's chunks too, for ``EndOfMessage.canonical``;
-        without it that says False for every message that came by BDAT.
+        REJECT holds for BDAT, too, but for BODY=BINARYMIME (RFC 3030 §2, §3); what comes by BDAT
+        is never changed.
+    check_chunks: look for bare CR and LF in BDAT's chunks too, for REJECT and for
+        ``EndOfMessage.canonical``; without it the latter says False for every message that came
+        by BDAT, and the former does nothing there.
     starttls: the adapter holds a certificate: STARTTLS is offered and accepted.
     require_tls, require_auth: 530 to what RFC 3207 §4 and RFC 4954 §6 do not exempt.
     mechanisms: SASL mechanisms by name, strongest first; none: no AUTH.

@@ -81,6 +81,7 @@ LMTP: Final = Profile.LMTP
 BAD_SEQUENCE: Final = ReplyKind.BAD_SEQUENCE
 UNKNOWN: Final = Peer()
 LISTED_FOR_NOTHING: Final[frozenset[str]] = frozenset()
+INSIDE_A_LINE: Final = "the stream ended inside a line"
 EXCERPT: Final = 100
 """Octets of an over-long line that an event shows."""
 # RFC 3207 §4, with LHLO for EHLO; and RFC 4954 §6 with STARTTLS, without which no AUTH may come.
@@ -392,7 +393,7 @@ class ServerCore:
         """More octets are needed: they are to be read, or there are none to come."""
         if not self._eof:
             return NEED_DATA
-        self._close(CloseReason.EOF)
+        self._close(CloseReason.EOF, error=INSIDE_A_LINE if self._input.waiting else "")
         return None
 
     def _drop(self, octets: int) -> bool:
@@ -517,11 +518,13 @@ class ServerCore:
     def _no_line(self, raw: bytes | None) -> Item | None:
         """No line yet, or one longer than any may be."""
         if raw is not None:
-            self._input.give_back(len(raw) + 1)
+            self._input.give_back(raw + b"\n")
         self._line = self._input.peek(EXCERPT)
         if foreign := self._foreign_word(self._line):
             return self._foreign(foreign, self._input.offset)
         if self._input.waiting < self._plan.read_limit:
+            if self._eof and self.trace is not None:
+                self._traced.append(("received", self._shown(self._line)))
             return self._more()
         reply = self._too_long(self._line)
         return self._refuse_broken(ViolationKind.LINE_TOO_LONG, self._input.offset, reply)
@@ -532,7 +535,7 @@ class ServerCore:
         start = self._input.offset - len(raw) - 1
         bare_cr = raw.find(b"\r")
         if raw.endswith(b"\r"):  # the line is whole
-            self._input.give_back(2)
+            self._input.give_back(b"\r\n")
         if foreign := self._foreign_word(raw):
             return self._foreign(foreign, start)
         if 0 <= bare_cr < len(raw) - 1:
@@ -575,7 +578,7 @@ class ServerCore:
         octets = self._input.take()
         dropped = len(octets)
         if octets.endswith(b"\r"):
-            self._input.give_back(1)
+            self._input.give_back(b"\r")
             dropped -= 1
         return self._more() if self._drop(dropped) else None
 
@@ -591,7 +594,7 @@ class ServerCore:
     def _refuse_line(self, error: CommandError) -> Item | None:
         offset = self._input.offset - len(self._line) - 2
         if foreign := self._foreign_word(self._line + b" "):
-            self._input.give_back(2)
+            self._input.give_back(b"\r\n")
             del self._traced[-1:]  # it is shown as it would be had only its word come
             return self._foreign(foreign, offset)
         reply = Reply(error.code, error.reason, error.enhanced)

@@ -32,7 +32,8 @@ class TlsInfo:
     are refused (RFC 8314 §5, RFC 8689 §4.2.1). ``bindings`` maps channel binding types
     (``tls-unique``, ``tls-server-end-point``, ``tls-exporter``) to their octets (RFC 5929,
     RFC 9266). ``peer`` is None unless verified. ``server_name`` is the name asked for by SNI on a
-    server, the name checked on a client.
+    server (RFC 6066 §3; empty: the client named none, or the adapter does not know), the name
+    checked on a client.
     """
 
     version: str = ""

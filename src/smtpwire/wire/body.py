@@ -344,6 +344,17 @@ class LineEndingCheck:
         """Look at the next chunk. Only ``last`` decides about a CR at its end."""
         self._seen.decode(str(chunk, "latin-1"), last)
 
+    def find(self, chunk: bytes, *, last: bool = False) -> int | None:
+        """The same, and where the first bare CR or LF stands in the chunk; -1: right before it.
+
+        Useful up to the first one. Of several None is given for all but the first that is found.
+        """
+        _, pending = self._seen.getstate()
+        self.update(chunk, last=last)
+        if self.canonical:
+            return None
+        return first_bare(b"\r" + chunk) - 1 if pending & 1 else first_bare(chunk)
+
     @property
     def canonical(self) -> bool:
         """Whether every CR and LF so far was part of a CRLF."""

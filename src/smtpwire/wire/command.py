@@ -25,6 +25,7 @@ from smtpwire.wire.address import (
 from smtpwire.wire.error import reduced
 from smtpwire.wire.octets import CONTROLS, parse_number
 from smtpwire.wire.parameter import (
+    GIVEN_TWICE,
     AnyParameter,
     ParameterError,
     Parameters,
@@ -560,7 +561,10 @@ def _parameters(
     except ParameterError as error:
         if error.unknown:  # RFC 5321 §4.1.1.11
             raise CommandError(555, "5.5.4", "Parameter not recognized", verb) from None
-        raise _bad_argument(verb, f"Bad parameter: {error.keyword}") from None
+        if not error.keyword:
+            raise _bad_argument(verb, "A parameter is KEYWORD or KEYWORD=value") from None
+        fault = "Repeated" if error.reason == GIVEN_TWICE else "Bad"
+        raise _bad_argument(verb, f"{fault} parameter: {error.keyword}") from None
 
 
 _PATH_ERRORS: Final[Mapping[PathErrorKind, tuple[int, str]]] = {

@@ -200,12 +200,19 @@ class Known(Protocol):
     def get(self, keyword: str, /) -> AnyParameter | None: ...
 
 
+GIVEN_TWICE: Final = "given twice"
+"""The reason of a ParameterError for a parameter that is repeated."""
+
+
 @final
 class ParameterError(ValueError):
-    """A parameter list the command cannot be taken with; ``unknown`` tells 555 from 501."""
+    """A parameter list the command cannot be taken with; ``unknown`` tells 555 from 501.
+
+    ``keyword`` is empty where what is malformed begins with no known one.
+    """
 
     def __init__(self, keyword: str, reason: str, *, unknown: bool = False) -> None:
-        super().__init__(f"{keyword}: {reason}")
+        super().__init__(f"{keyword or 'parameter'}: {reason}")
         self.keyword = keyword
         self.reason = reason
         self.unknown = unknown
@@ -225,13 +232,15 @@ def parse_parameters(text: str, known: Known) -> Parameters:
             continue
         match = _PARAMETER.fullmatch(word)
         if match is None:
-            raise ParameterError("parameter", "malformed")
+            keyword = word.partition("=")[0].upper()
+            known_one = known.get(keyword) is not None
+            raise ParameterError(keyword if known_one else "", "malformed")
         keyword = match[1].upper()
         parameter = known.get(keyword)
         if parameter is None:
             raise ParameterError(keyword, "not recognized", unknown=True)
         if any(item.keyword == keyword for item in given):
-            raise ParameterError(keyword, "given twice")
+            raise ParameterError(keyword, GIVEN_TWICE)
         try:
             given.append(parameter.read(match[2]))
         except ValueError as error:
