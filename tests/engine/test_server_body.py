@@ -1121,6 +1121,14 @@ def test_a_chunk_of_a_bad_line_whose_size_can_be_read(argument: str) -> None:
     assert made.content == b"abc"
 
 
+def test_nor_is_a_chunk_of_a_bad_line_read_as_commands_outside_a_transaction() -> None:
+    for pieces in every_split(b"BDAT 6 FIRST\r\nRSET\r\nNOOP\r\n"):
+        made = session()
+        feed_all(made, pieces)
+        assert codes_of(made.sent) == [501, 250]
+        assert not told(made, Rset)
+
+
 @pytest.mark.parametrize("pieces", [1, 7])
 @pytest.mark.parametrize("start", [b"DATA\r\n", b"BDAT 262144 LAST\r\n"])
 def test_an_idle_connection_keeps_nothing_of_what_it_read(start: bytes, pieces: int) -> None:

@@ -410,6 +410,21 @@ def test_a_chunk_that_never_can_fit_is_refused_before_it_comes(
     assert aborted == ([MessageAborted(Aborted.LIMIT, too_large)] if before else [])
 
 
+def test_one_error_too_many_by_a_chunk_that_never_can_fit_ends_once() -> None:
+    made = session(limited(message=10, swallow=1000, errors=0))
+    made.feed(ENVELOPE)
+    assert made.feed(b"BDAT 2000 LAST\r\n") == TOO_MANY
+    assert [type(event) for event in made.events].count(Closed) == 1
+
+
+def test_the_end_is_told_once_whatever_else_goes_wrong_behind_it() -> None:
+    made = session()
+    made.conn.abort("lost")
+    made.conn._close(CloseReason.ERRORS)
+    made.run()
+    assert made.events == [Closed(CloseReason.ABORTED, None, "lost")]
+
+
 def test_the_largest_chunk_that_can_be_read_past() -> None:
     made = session(limited(message=10, swallow=1000))
     made.feed(ENVELOPE)
