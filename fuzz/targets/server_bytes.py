@@ -136,8 +136,11 @@ _CONFIGS: Final = (
 )
 _UNDER_TLS: Final = b"EHLO under.tls.example\r\nQUIT\r\n"
 _WORDS: Final = ("default", "default", "positive", "450", "550", "421", "default", "wrong")
-_ONE_REPLY: Final = frozenset({State.HELLO, State.READY, State.MAIL, State.RCPT, State.CHUNKS})
-_BDAT: Final = re.compile(rb"BDAT +([0-9]{1,20})( +LAST)?[ \t]*\r\n", re.IGNORECASE)
+_FRAMED_IN: Final = frozenset(
+    {State.HELLO, State.READY, State.MAIL, State.RCPT, State.CHUNKS, State.AUTH}
+)
+_BDAT: Final = re.compile(rb"BDAT +([0-9]{1,20})(?: [^\r\n]*)?\t*\r\n", re.IGNORECASE)
+"""Also with more behind the size, which is refused once the chunk has been read past."""
 _STARTTLS: Final = re.compile(rb"STARTTLS[ \t]*\r\n\Z", re.IGNORECASE)
 _PARTS_MOST: Final = 2000
 
@@ -505,6 +508,6 @@ def _next_unit(
     if not whole or len(line) > config.limits.command_line or len(line) > 200:
         return line, "other", b""
     match = _BDAT.fullmatch(line)
-    if match is not None and state in _ONE_REPLY and int(match[1]):
+    if match is not None and state in _FRAMED_IN and int(match[1]):
         return line, "other", line
     return line, "line" if match is None else "body", b""

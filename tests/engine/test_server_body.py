@@ -1050,11 +1050,34 @@ def test_a_broken_data_line_ends_the_connection(line: bytes) -> None:
         assert made.at(Need.CLOSE)
 
 
-@pytest.mark.parametrize("line", [b"DATABASE\r\n", b"DAT\r\n", b"NOOP DATA\r\n"])
+@pytest.mark.parametrize(
+    "group",
+    [
+        b"MAIL FROM:<a@b.example>\nRCPT TO:<c@d.example>\nDATA\n",
+        b"NOOP\nDATA\r\n",
+        b"NOOP\n" + b"x" * 200 + b"\n \tdata now\n",
+        b"NOOP\nBDAT 5\n",
+        b"AUTH CRAM-MD5\r\nx\nDATA\n",
+    ],
+)
+def test_a_session_with_bare_line_feeds_has_no_body_that_is_commands(group: bytes) -> None:
+    """It is one broken line up to its CRLF, which stands inside of the body."""
+    config = replace(RELAY, mechanisms=("CRAM-MD5",))
+    for pieces in every_split(group + b"hello\r\nRSET\r\n"):
+        made = session(config)
+        feed_all(made, pieces)
+        assert made.at(Need.CLOSE), pieces
+        assert violations(made)[-1] in (ViolationKind.UNFRAMED_BODY, ViolationKind.CHUNK_SIZE)
+        assert not told(made, Rset)
+
+
+@pytest.mark.parametrize(
+    "line", [b"DATABASE\r\n", b"DAT\r\n", b"NOOP DATA\r\n", b"NOOP\nXDATA\nNOOP DATA\n\r\n"]
+)
 def test_what_is_no_data_has_no_body(line: bytes) -> None:
     made = in_transaction()
     made.feed(line + b"RSET\r\n")
-    assert violations(made) == []
+    assert violations(made) == ([ViolationKind.BARE_LF] if line.count(b"\n") > 1 else [])
     assert made.sent.endswith(b"250 2.0.0 OK\r\n")
 
 

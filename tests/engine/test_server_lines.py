@@ -78,10 +78,9 @@ def test_it_may_end_the_connection() -> None:
 def test_a_client_that_knows_no_crlf_is_not_understood() -> None:
     made = session()
     made.feed(b"MAIL FROM:<a@b.example>\nRCPT TO:<c@d.example>\nDATA\nhi\n.\nQUIT\n")
-    assert made.sent == LINE_END.encode() + b"\r\n"
+    assert made.sent == f"{LINE_END}\r\n{CLOSING}\r\n".encode()
     assert made.conn.envelope is None
-    made.end()
-    assert made.events[-1] == Closed(CloseReason.EOF)
+    assert violations(made)[-1] == (ViolationKind.UNFRAMED_BODY, True), "its body has no end"
 
 
 # -- octets

@@ -50,8 +50,8 @@ class Limits:
     refused_recipients: int = 200
     """Recipients refused since the last accepted message: address harvesting; beyond: 421."""
     errors: int = 20
-    """Commands answered with an error of the client's making since the last accepted message;
-    beyond: 421."""
+    """Commands answered with an error of the client's making since the last accepted message; what
+    was sent in the hope of a refused one is none (up to ``recipients``); beyond: 421."""
     junk: int = 100
     """Commands that moved no mail since the last accepted message: EHLO, HELP, VRFY, EXPN, NOOP,
     RSET, those of extensions, empty chunks, and MAIL, DATA, STARTTLS and messages that the
@@ -65,7 +65,8 @@ class Limits:
     output: int = 64 * 1024
     """Octets of replies or commands queued: at it the Need is WRITE, before another is read."""
     swallow: int = 100 * 1024 * 1024
-    """Octets of a refused body, or of an over-long line, read and dropped; beyond: 421."""
+    """Octets of a refused body, or of an over-long line, read and dropped; beyond: 421. A chunk
+    that is announced as more than may be taken and dropped is refused at once, with 421 behind."""
     trailing: int = 64 * 1024
     """Octets kept unparsed for the TLS layer; the rest is dropped."""
     reply_line: int = 4096

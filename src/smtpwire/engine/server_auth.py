@@ -141,13 +141,13 @@ class ServerAuth(ServerBody):
         """A line too long or with a bare CR or LF ends the exchange; it is dropped up to CRLF."""
         announced = self._running_exchange().announced or line
         if self._violation(violation, offset) is not Policy.CLOSE:
-            self._dropped = 0
             too_long = violation is ViolationKind.LINE_TOO_LONG
             kind = ReplyKind.AUTH_TOO_LONG if too_long else ReplyKind.AUTH_MALFORMED
             self._end_exchange(self._text(kind), violation.value)
         if self._state is not CLOSED:
             self._step = ServerCore._drop_line
             self._close_if_unframed(announced, offset)
+            self._begin_to_drop(violation)
         return None
 
     # -- the exchange

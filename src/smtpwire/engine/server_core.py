@@ -549,11 +549,16 @@ class ServerCore:
         if self.trace is not None:
             self._traced.append(("received", self._shown(self._line) + b"\r\n"))
         if self._violation(kind, offset) is not Policy.CLOSE:
-            self._dropped = 0
             self._step = ServerCore._drop_line
             self._refuse(reply)
             self._close_if_unframed(self._line, offset)
+            self._begin_to_drop(kind)
         return None
+
+    def _begin_to_drop(self, kind: ViolationKind) -> None:
+        """Behind a bare LF something begins that the client may take for a line; else nothing."""
+        self._dropped = 0
+        self._line = b"" if kind is ViolationKind.BARE_LF else REDACTED
 
     def _close_if_unframed(self, line: bytes, offset: int) -> None:
         """What follows a broken BDAT or DATA cannot be told from commands (RFC 3030 §2)."""
@@ -569,18 +574,26 @@ class ServerCore:
         return Reply(500, "Line too long", "5.5.2")
 
     def _drop_line(self) -> Item | None:
-        """Drop what is left of a broken line, up to its CRLF."""
+        """Drop what is left of a broken line, up to its CRLF.
+
+        It may be a client's whole session with bare LFs, and its body may have CRLFs: what looks
+        like a line that announces one ends the connection.
+        """
         raw = self._input.take_to_lf()
         if raw is not None:
-            if self._drop(len(raw) + 1) and raw.endswith(b"\r"):
+            start = (self._line + raw)[:EXCERPT]
+            self._line = b""
+            if raw.endswith(b"\r"):
                 self._step = READ_COMMAND
+            if self._drop(len(raw) + 1):
+                self._close_if_unframed(start, self._input.offset)
             return None
         octets = self._input.take()
-        dropped = len(octets)
         if octets.endswith(b"\r"):
             self._input.give_back(b"\r")
-            dropped -= 1
-        return self._more() if self._drop(dropped) else None
+            octets = octets[:-1]
+        self._line = (self._line + octets)[:EXCERPT]
+        return self._more() if self._drop(len(octets)) else None
 
     def _shown(self, line: bytes) -> bytes:
         """A line as an event or a trace may show it."""
