@@ -106,8 +106,8 @@ class ServerMechanismConfig:
     scram_secret: octets which all processes of a service share and keep: they make the salts
         of users whose password is stored, and of users who do not exist.
     iterations: SCRAM's count for those users; at least 4,096 (RFC 7677 §4). Let it be the
-        count of the `ScramSecret`s that are stored: the client sees it, and by another one it
-        could tell users who exist from those who do not.
+        count of the `ScramSecret`s that are stored, and their salts 16 octets, as `derive_scram`
+        makes them: the client sees both, and by others it could tell who exists.
     stores_passwords: True if the application answers with `PlainPassword`, if only for some
         users: SCRAM then makes one derivation for every user, whatever is stored, and for those
         who do not exist. Set it False where every user has a `ScramSecret`: then SCRAM makes
