@@ -19,6 +19,7 @@ from smtpwire import (
     ClientConfig,
     ClientConnection,
     Command,
+    Data,
     Envelope,
     Etrn,
     Expn,
@@ -30,6 +31,7 @@ from smtpwire import (
     Limits,
     LineEndings,
     Mail,
+    Need,
     Noop,
     Offer,
     Offered,
@@ -323,6 +325,61 @@ def test_a_parameter_without_a_value_is_given_or_left_out() -> None:
             parameters.SMTPUTF8(given)
 
 
+def ready() -> ClientConnection:
+    conn = ClientConnection()
+    conn.receive_data(b"220 mx.example.org\r\n")
+    opening = open_session(conn)
+    next(opening)
+    conn.data_to_send()
+    conn.receive_data(b"250 mx.example.org\r\n")
+    with pytest.raises(StopIteration):
+        next(opening)
+    return conn
+
+
+def asked() -> ServerConnection:
+    conn = ServerConnection(ServerConfig.relay("mx.example.org"))
+    conn.next_event()
+    return conn
+
+
+def sending() -> ClientConnection:
+    """In the middle of a body."""
+    conn = ready()
+    for command in (Mail(BOB), Rcpt(BOB), Data()):
+        conn.send(command)
+        while conn.next_event() is not Need.DATA:
+            pass
+        conn.data_to_send()
+        conn.receive_data(b"354 go\r\n" if isinstance(command, Data) else b"250 OK\r\n")
+    while conn.next_event() is not Need.BODY:
+        pass
+    return conn
+
+
+@pytest.mark.parametrize("wrong", [5, None, "250 OK\r\n", [0x32], True])
+@pytest.mark.parametrize(
+    ("make", "call"),
+    [
+        (asked, "receive_data"),
+        (ready, "receive_data"),
+        (ready, "send"),
+        (sending, "send_body"),
+    ],
+)
+def test_a_call_with_the_wrong_type_changes_nothing(
+    make: Callable[[], Any], call: str, wrong: object
+) -> None:
+    """``bytes(5)`` is five NULs, and None was the end of the stream."""
+    conn = make()
+    before = (conn.next_event(), conn.stats)
+    with pytest.raises(TypeError, match=r"(data|command|chunk) is .*: pass "):
+        getattr(conn, call)(wrong)
+    assert (conn.next_event(), conn.stats) == before
+    assert conn.data_to_send() == b""
+    assert not conn.eof_received
+
+
 # -- sender and recipients
 
 
@@ -361,15 +418,3 @@ def test_a_name_beside_the_address(text: str) -> None:
         with pytest.raises(ValueError, match="pass the address alone"):
             next(send_mail(conn, sender, [recipient], b""))
         assert conn.data_to_send() == b""
-
-
-def ready() -> ClientConnection:
-    conn = ClientConnection()
-    conn.receive_data(b"220 mx.example.org\r\n")
-    opening = open_session(conn)
-    next(opening)
-    conn.data_to_send()
-    conn.receive_data(b"250 mx.example.org\r\n")
-    with pytest.raises(StopIteration):
-        next(opening)
-    return conn

@@ -48,7 +48,7 @@ from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import Offer
 from smtpwire.sasl import ClientMechanism, SaslError, family
 from smtpwire.wire.body import BareLineEnding
-from smtpwire.wire.checked import checked
+from smtpwire.wire.checked import OCTETS, checked
 from smtpwire.wire.command import (
     COMMAND_LINE,
     Auth,
@@ -108,6 +108,8 @@ class ClientConnection(ClientReplies):
         Never raises for what the peer sent. Raises LocalProtocolError where the backlog had
         already reached ``Limits.backlog``: see ``wants_data``; nothing has been taken then.
         """
+        if type(data) is not bytes:
+            checked("data", data, OCTETS)
         size = len(data)
         if not size:
             self._eof = True
@@ -172,6 +174,7 @@ class ClientConnection(ClientReplies):
         elif isinstance(command, Data):
             self._queue_data(command)
         else:
+            checked("command", command, Command)
             self._queue_rare(command)
         return command
 
@@ -181,6 +184,8 @@ class ClientConnection(ClientReplies):
         Raises LocalProtocolError where no body is open, and, for DATA, where the chunk has CR or LF
         alone (RFC 5321 §2.3.8); nothing has changed then.
         """
+        if type(chunk) is not bytes:
+            checked("chunk", chunk, OCTETS)
         encoder = self._encoder
         if encoder is not None:
             try:

@@ -50,6 +50,7 @@ from smtpwire.sasl import (
     SecretRequest,
     TokenLogin,
 )
+from smtpwire.wire.checked import OCTETS, checked
 from smtpwire.wire.command import (
     Auth,
     Bdat,
@@ -103,6 +104,8 @@ class ServerConnection(ServerCommands):
         Never raises for what the peer sent. Raises LocalProtocolError where the backlog had
         already reached ``Limits.backlog``: see ``wants_data``; nothing has been taken then.
         """
+        if type(data) is not bytes:
+            checked("data", data, OCTETS)
         waiting = self._input.waiting
         if not data:
             self._eof = True

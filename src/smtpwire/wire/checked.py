@@ -15,7 +15,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
-__all__ = ["Check", "check_field", "check_port", "checked", "known_names", "type_of"]
+__all__ = ["OCTETS", "Check", "check_field", "check_port", "checked", "known_names", "type_of"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,9 @@ Check: TypeAlias = Callable[[object], object]
 """Gives back what was given, or what it stands for: an enum's member, a tuple."""
 _Reading: TypeAlias = tuple[Check, str]
 """What takes a value, or raises _Mismatch; and what to pass, in words without an article."""
+
+OCTETS: Final = bytes | bytearray | memoryview
+"""What a call takes as octets: never an int, which ``bytes()`` makes NULs of."""
 
 _FEW: Final = 9
 """Members of an enum which an error lists; of more it names the nearest."""
