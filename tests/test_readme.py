@@ -1,17 +1,36 @@
 """README tells the truth: its generated parts are fresh and its examples run."""
 
 import asyncio
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from time import sleep
+from typing import Any, Final
 
 import pytest
+import trustme
 from tests.readme_parts import GENERATED, README, example, part
 
-from smtpwire import Address, Envelope
+import smtpwire
+from smtpwire import (
+    Address,
+    ClientConnection,
+    Envelope,
+    Need,
+    Password,
+    ServerConfig,
+    ServerConnection,
+    replace,
+)
 from smtpwire.adapters import blocking
+from smtpwire.operations import AuthenticationFailed, open_session
 
 MESSAGE = b"Subject: hello\r\n\r\n.a line with a dot\r\n"
 
@@ -96,34 +115,285 @@ def test_the_server_of_the_readme_ends_with_the_stream(end: int) -> None:
     assert with_server(talk) == []
 
 
+# -- the handler: what it stores, and what it does not
+
+
+def handler_of_the_readme(store: Callable[[Envelope, bytes], Awaitable[None]]) -> dict[str, Any]:
+    """The example as it stands, with another store."""
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(compiled("handler"), names)
+    names["store"] = store
+    return names
+
+
+def with_handler(store: Callable[[bytes], None], *talks: Callable[[int], None]) -> None:
+    """Each talks to one server, one after another."""
+
+    async def store_it(envelope: Envelope, content: bytes) -> None:
+        await asyncio.sleep(0)
+        store(content)
+
+    async def main() -> None:
+        names = handler_of_the_readme(store_it)
+        config = ServerConfig.relay("mx.example.org", local_domains=["example.org"])
+        server = await names["start_server"](names["session"], config, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        for talk in talks:
+            await asyncio.to_thread(talk, port)
+        await server.shutdown()
+
+    asyncio.run(main())
+
+
+def says(*parts: bytes) -> Callable[[int], None]:
+    """A client that writes these, ends its half, and reads to the end."""
+
+    def talk(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), 10) as sock:
+            for part in parts:
+                sock.sendall(part)
+            sock.shutdown(socket.SHUT_WR)
+            while more := sock.recv(65536):
+                heard.append(more)
+
+    heard: list[bytes] = []
+    talk.heard = heard  # type: ignore[attr-defined]  # for a test that looks at it
+    return talk
+
+
+ENVELOPE = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\n"
+
+
 def test_the_handler_of_the_readme() -> None:
     stored: list[bytes] = []
-
-    async def store(envelope: Envelope, content: bytes) -> None:
-        await asyncio.sleep(0)
-        stored.append(content)
-
-    names: dict[str, Any] = {"store": store}
-    exec(compiled("handler"), names)
 
     def send(port: int) -> None:
         with blocking.connect("127.0.0.1", port) as client:
             client.open_session()
             client.send_mail("alice@example.com", ["bob@example.org"], MESSAGE)
 
-    async def main() -> None:
-        server = await names["start_server"](
-            names["session"],
-            names["ServerConfig"].relay("mx.example.org", ["example.org"]),
-            "127.0.0.1",
-            0,
-        )
-        port = server.sockets[0].getsockname()[1]
-        await asyncio.to_thread(send, port)
-        await server.shutdown()
-
-    asyncio.run(main())
+    with_handler(stored.append, send)
     assert stored == [MESSAGE]
+
+
+def test_the_handler_keeps_nothing_of_an_aborted_message() -> None:
+    stored: list[bytes] = []
+    talk = says(
+        b"EHLO c.example\r\n" + ENVELOPE + b"BDAT 4\r\nlostRSET\r\n" + ENVELOPE,
+        b"BDAT 6\r\nkept\r\nBDAT 0 LAST\r\nQUIT\r\n",
+    )
+    with_handler(stored.append, talk)
+    assert stored == [b"kept\r\n"]
+
+
+def test_the_handler_keeps_nothing_of_a_message_that_was_not_stored() -> None:
+    tried: list[bytes] = []
+
+    def store(content: bytes) -> None:
+        tried.append(content)
+        if len(tried) == 1:
+            raise OSError("the disk is full")
+
+    message = ENVELOPE + b"BDAT 3 LAST\r\n%d\r\n"
+    talk = says(b"EHLO c.example\r\n", message % 1, message % 2, b"QUIT\r\n")
+    with_handler(store, talk)
+    assert tried == [b"1\r\n", b"2\r\n"]
+    assert b"451 4.3.0" in b"".join(talk.heard)  # type: ignore[attr-defined]  # see says
+
+
+def test_the_handler_stores_nothing_of_a_stream_that_ended() -> None:
+    for octets in (
+        b"EHLO c.example\r\n" + ENVELOPE + b"DATA\r\nhalf a message\r\n",
+        b"EHLO c.example\r\n" + ENVELOPE + b"BDAT 4\r\nhalfBDAT 8 LAST\r\nmessage",
+    ):
+        stored: list[bytes] = []
+        with_handler(stored.append, *(says(octets[:end]) for end in range(len(octets) + 1)))
+        assert stored == []
+
+
+def test_no_example_is_an_open_relay() -> None:
+    stored: list[bytes] = []
+    talk = says(
+        b"EHLO c.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<x@elsewhere.example>\r\n",
+        b"RCPT TO:<postmaster>\r\nRCPT TO:<b@EXAMPLE.org>\r\nQUIT\r\n",
+    )
+    with_handler(stored.append, talk)
+    replies = b"".join(talk.heard).splitlines()  # type: ignore[attr-defined]  # see says
+    assert [line[:3] for line in replies[-4:]] == [b"550", b"250", b"250", b"221"]
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "code"),
+    [("alice", "wonderland", 235), ("alice", "looking-glass", 535), ("bob", "wonderland", 535)],
+)
+def test_stored_secrets(user: str, password: str, code: int) -> None:
+    names: dict[str, Any] = {}
+    exec(compiled("stored"), names)
+    config = replace(
+        ServerConfig.relay("mx.example.org"),
+        mechanisms=("SCRAM-SHA-256",),
+        scram_secret=b"a secret of this service",
+    )
+    server = ServerConnection(config)
+    client = ClientConnection()
+
+    def drive() -> None:
+        for _ in open_session(client, Password(user, password)):
+            if octets := client.data_to_send():
+                server.receive_data(octets)
+            while not isinstance(item := server.next_event(), Need):
+                names["answer"](server, item)
+            if octets := server.data_to_send():
+                client.receive_data(octets)
+
+    if code == 235:
+        drive()
+    else:
+        with pytest.raises(AuthenticationFailed, match="535"):
+            drive()
+    assert (server.identity is not None) == (code == 235)
+
+
+# -- whole programs, as they stand
+
+
+PORTS = (8025, 8587)
+ELSEWHERE: Final = """
+import socket
+PORTS = {ports!r}
+class Elsewhere(socket.socket):
+    def bind(self, address):
+        super().bind((address[0], PORTS.get(address[1], address[1]), *address[2:]))
+    def connect(self, address):
+        super().connect((address[0], PORTS.get(address[1], address[1]), *address[2:]))
+    def connect_ex(self, address):
+        return super().connect_ex((address[0], PORTS.get(address[1], address[1]), *address[2:]))
+socket.socket = Elsewhere
+"""
+"""Python runs it first: the ports that the examples name are free ones of this machine."""
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> "Programs":
+    return Programs(tmp_path)
+
+
+class Programs:
+    """Runs the examples as programs, each a file with nothing but what the document says."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        ports: dict[int, int] = {}
+        for port in PORTS:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                ports[port] = free.getsockname()[1]
+        (directory / "sitecustomize.py").write_text(ELSEWHERE.format(ports=ports))
+        self.ports = ports
+        binaries = directory / "bin"
+        binaries.mkdir()
+        (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (binaries / "python").chmod(0o755)
+        source = str(Path(smtpwire.__file__).parent.parent)
+        self.environment = os.environ | {
+            "PYTHONPATH": f"{directory}:{source}",
+            "PATH": f"{binaries}:{os.environ['PATH']}",
+        }
+
+    def start(self, code: str) -> "subprocess.Popen[str]":
+        path = self.directory / "example.py"
+        path.write_text(code)
+        return self.shell(f"exec python {path.name}")
+
+    def shell(self, command: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            cwd=self.directory,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, code: str) -> str:
+        with self.start(code) as program:
+            output, _ = program.communicate(timeout=30)
+        assert program.returncode == 0, output
+        return output
+
+    def wait_for(self, port: int) -> None:
+        """Until somebody listens there."""
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", self.ports[port]), 5).close()
+            except ConnectionRefusedError:
+                sleep(0.05)
+            else:
+                return
+        raise AssertionError(f"nobody listens at {port}")
+
+    @contextmanager
+    def serving(self, program: "subprocess.Popen[str]", port: int) -> Iterator[list[str]]:
+        """While it serves; then Ctrl-C, and its output."""
+        output: list[str] = []
+        with program:
+            try:
+                self.wait_for(port)
+                yield output
+                program.send_signal(signal.SIGINT)
+                output.append(program.communicate(timeout=30)[0])
+            finally:
+                program.kill()
+
+
+def test_the_server_with_an_adapter_and_its_client(programs: Programs) -> None:
+    with programs.serving(programs.start(example("handler")), 8025) as output:
+        assert programs.run(example("blocking")) == "Disposition.DONE\n"
+    assert "Address(local_part='bob', domain='example.org'),) 21 octets" in output[0]
+
+
+def test_the_submission_server_and_its_client(programs: Programs) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(programs.directory / "server.pem")
+    authority.cert_pem.write_to_path(programs.directory / "authority.pem")
+    programs.environment["SSL_CERT_FILE"] = str(programs.directory / "authority.pem")
+    with programs.serving(programs.start(example("submission")), 8587):
+        assert programs.run(example("login")) == "Disposition.DONE\n"
+        wrong = programs.start(example("login").replace("wonderland", "looking-glass"))
+        with wrong:
+            assert "AuthenticationFailed" in wrong.communicate(timeout=30)[0]
+
+
+def test_the_commands_of_the_readme(programs: Programs) -> None:
+    (programs.directory / "message.eml").write_bytes(b"From: joe@example.com\n\nHello\n")
+    demo, serve, send = (
+        line.partition("#")[0]
+        for line in README.read_text().splitlines()
+        if line.startswith("python -m")
+    )
+    with programs.shell(demo) as shown:
+        assert "S: 221" in shown.communicate(timeout=30)[0]
+    with (
+        programs.serving(programs.shell(f"exec {serve}"), 8025) as output,
+        programs.shell(send) as sent,
+    ):
+        assert "bob@example.org: 250 " in sent.communicate(timeout=30)[0]
+    assert "| Hello" in output[0]
+
+
+def test_every_example_is_run() -> None:
+    """A block of code has a name, and a test runs what has that name; so in every document."""
+    named = re.compile(r"<!-- example: (\w+) -->\n```python\n")
+    root = README.parent
+    found: set[str] = set()
+    for document in (README, root / "CHANGELOG.md", *root.glob("src/**/*.md")):
+        text = document.read_text()
+        names = named.findall(text)
+        assert text.count("```python") == len(names), document
+        found |= set(names)
+    assert found == {
+        *("server", "client", "handler", "blocking", "stored", "submission", "login"),
+    }
 
 
 def test_the_set_up_commands_are_those_of_pip() -> None:
