@@ -12,19 +12,23 @@ import smtpwire
 from smtpwire import (
     REGISTRY,
     Address,
+    Anonymous,
     Atrn,
     Auth,
     Bdat,
+    BearerToken,
     Burl,
     ClientConfig,
     ClientConnection,
     Command,
     Data,
+    DigestMD5Secret,
     Envelope,
     Etrn,
     Expn,
     Extension,
     ExtensionCommand,
+    ExternalIdentity,
     Hello,
     Help,
     Leniency,
@@ -36,8 +40,10 @@ from smtpwire import (
     Offer,
     Offered,
     Parameters,
+    Password,
     Peer,
     PeerCertificate,
+    PlainPassword,
     Policy,
     Profile,
     Rcpt,
@@ -54,6 +60,7 @@ from smtpwire import (
     Vrfy,
     XClient,
     XForward,
+    derive_scram,
     extensions,
     parameters,
     replace,
@@ -67,6 +74,13 @@ BOB = Address("bob", "example.org")
 
 VALUES: list[Any] = [
     BOB,
+    Anonymous(),
+    BearerToken("alice", "token"),
+    DigestMD5Secret("example.org", b"x" * 16),
+    ExternalIdentity(),
+    Password("alice", "wonderland"),
+    PlainPassword("wonderland"),
+    derive_scram("wonderland"),
     ClientConfig(),
     Envelope(Mail(BOB), (Rcpt(BOB),)),
     extensions.SIZE,
@@ -122,9 +136,6 @@ BY_OTHERS = {
     *("ClientConnection", "ServerConnection", "Offer", "Parameters", "ProxyReader"),
     # tests/wire/test_command.py
     *("Mail", "Rcpt"),
-    # tests/sasl
-    *("Anonymous", "BearerToken", "DigestMD5Secret", "ExternalIdentity", "Password"),
-    *("PlainPassword", "ScramSecret"),
 }
 
 
