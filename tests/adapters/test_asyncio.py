@@ -92,7 +92,11 @@ def asynchronous(session: Session) -> Handler:
 
 
 @pytest.mark.parametrize("handler", [plain, asynchronous])
-def test_a_batch_is_one_write(handler: Callable[[Session], Handler]) -> None:
+def test_a_batch_is_one_write(
+    handler: Callable[[Session], Handler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "monotonic", lambda: 0.0)  # within one turn
+
     async def main() -> None:
         protocol, transport = begin(handler)
         protocol.data_received(HELLO)

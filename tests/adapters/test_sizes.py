@@ -21,7 +21,7 @@ LIMITS = {
     # the asynchronous clients' operations, and their streams
     ("session", "*"): 60,
     ("listening", "*"): 110,
-    ("channel", "*"): 95,
+    ("channel", "*"): 100,
     ("client", "AsyncClient"): 110,
     ("client", "Turn Dialled"): 50,
     ("stream", "*"): 125,
@@ -30,7 +30,7 @@ LIMITS = {
     ("blocking", "Server start_server"): 100,
     ("trio", "ServerSession"): 150,
     ("trio", "Server start_server"): 110,
-    ("asyncio", "ServerProtocol"): 225,
+    ("asyncio", "ServerProtocol"): 240,
     ("asyncio", "Server start_server"): 85,
     ("eager", "*"): 105,
     # a client: its operations' driver, and what dials

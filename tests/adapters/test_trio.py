@@ -37,7 +37,11 @@ def begin(
     return adapter.ServerSession(far, handler, config), near
 
 
-def test_a_batch_is_one_write_with_handlers_that_do_not_suspend() -> None:
+def test_a_batch_is_one_write_with_handlers_that_do_not_suspend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(adapter, "monotonic", lambda: 0.0)  # within one turn
+
     def handler(session: Session) -> Handler:
         async def handle(event: ServerEvent) -> None:
             answer(session, event)

@@ -57,6 +57,8 @@ class ServerProtocol(asyncio.Protocol):
     _transport: asyncio.Transport
     _channel: Channel
     _serving: Serving
+    _take: Callable[[bytes], None]
+    _give: Callable[[], bytes]
     _timer: asyncio.TimerHandle
 
     def __init__(
@@ -95,7 +97,8 @@ class ServerProtocol(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._made = True
         peer = peer_of(transport.get_extra_info("peername"))
-        self._channel = Channel(self._config, self._tls, peer)
+        self._channel = channel = Channel(self._config, self._tls, peer)
+        self._take, self._give = channel.receive_data, channel.data_to_send
         self._keep_time()
         if self._unwanted or self._channel.refused:
             self._give_up(self._channel.refused or "the server ends")
@@ -103,13 +106,20 @@ class ServerProtocol(asyncio.Protocol):
             self._begin_session()
 
     def data_received(self, data: bytes) -> None:
-        if self._step is NEED_CLOSE:
+        step = self._step
+        if step is NEED_DATA:  # the path of every command: no calls that are not needed
+            self._take(data)
+            if self._writable and not self._scheduled:
+                self._context.run(self._go_on)
+            else:
+                self._regulate()
+        elif step is NEED_CLOSE:
             self._dropped += len(data)
             if self._dropped > LINGER_OCTETS:
                 self.close()
         elif self._begun:
-            self._channel.receive_data(data)
-            if self._step is NEED_TLS:
+            self._take(data)
+            if step is NEED_TLS:
                 self.flush()
             self._wake()
         else:
@@ -144,7 +154,7 @@ class ServerProtocol(asyncio.Protocol):
 
     def flush(self) -> None:
         """Send what is queued; the adapter does so itself whenever a handler suspends."""
-        octets = self._channel.data_to_send()
+        octets = self._give()
         if octets and not self._transport.is_closing():
             self._transport.write(octets)
 
@@ -197,7 +207,7 @@ class ServerProtocol(asyncio.Protocol):
         if not suspended:
             self.flush()
         if step is NEED_DATA:
-            if self._channel.decrypt():
+            if self._channel.secure and self._channel.decrypt():
                 self._go_on_later()
             elif self._reading:
                 return
@@ -205,6 +215,7 @@ class ServerProtocol(asyncio.Protocol):
             self._go_on_later()
         elif step is NEED_TLS:
             self._channel.start_tls()
+            self._take, self._give = self._channel.receive_data, self._channel.data_to_send
             self._timer.cancel()
             self._keep_time()
             self._wake(later=True)
@@ -300,7 +311,9 @@ class ServerProtocol(asyncio.Protocol):
                 self._begin_session()
 
     def _begin_session(self) -> None:
-        self.conn = self._channel.conn
+        self.conn = conn = self._channel.conn
+        if not self._channel.secure:
+            self._take, self._give = conn.receive_data, conn.data_to_send
         self._serving = serve(self, self._session, self._config, logger, monotonic)
         self._begun = True
         self._deadline.begin_session(self.conn)

@@ -24,8 +24,8 @@ class Channel:
     Where TLS is there from the first octet, what comes first is the handshake, and before it the
     header of a trusted proxy: ``conn``, the engine, is there as soon as ``open`` says so. Until
     then :meth:`receive_data` raises OSError where nothing can come of it: write what there is to
-    be written, and close; ``refused`` says why it is to be closed at once. (In front of plaintext
-    the engine reads the PROXY header.)
+    be written, and close; ``refused`` says why it is to be closed at once. ``secure``: there is
+    TLS; else the octets are the engine's own, which then reads the PROXY header, too.
     """
 
     conn: ServerConnection
@@ -33,6 +33,7 @@ class Channel:
     def __init__(self, config: ServerConfig, tls: TlsConfig | None, peer: Peer) -> None:
         self._config, self._tls = config, tls
         self._layer: TlsLayer | None = None
+        self.secure = False
         self._proxy: ProxyReader | None = None
         self.peer = peer
         self.refused = ""
@@ -44,7 +45,7 @@ class Channel:
             if "PROXY" not in config.trusted(peer.address):
                 self.refused = "not a trusted proxy"
         else:
-            self._layer = TlsLayer(tls)
+            self._secure(tls)
 
     @property
     def timeout(self) -> Timeout | None:
@@ -71,7 +72,7 @@ class Channel:
             self.peer = self.peer.behind(header)
             octets, self._proxy = self._proxy.rest, None
             if self._tls is not None:
-                self._layer = TlsLayer(self._tls)
+                self._secure(self._tls)
             if not octets:
                 return
         if self._layer is None:
@@ -83,14 +84,19 @@ class Channel:
         if self.open:
             self.decrypt()
 
+    def _secure(self, tls: TlsConfig) -> TlsLayer:
+        self._layer = layer = TlsLayer(tls)
+        self.secure = True
+        return layer
+
     def start_tls(self) -> None:
         """At ``Need.TLS``, when the 220 is written: what comes from now on is TLS."""
         if self._tls is None:
             self.conn.tls_failed("no TLS is configured")
             return
-        self._layer = TlsLayer(self._tls)
+        layer = self._secure(self._tls)
         if self.conn.trailing_data:
-            self._layer.receive_data(self.conn.trailing_data)
+            layer.receive_data(self.conn.trailing_data)
         self.decrypt()
 
     def decrypt(self) -> bool:

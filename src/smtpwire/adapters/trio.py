@@ -105,7 +105,7 @@ class ServerSession:
             while self.conn.state is State.TLS:
                 await self.flush()
                 await self._read()
-        elif not self._channel.decrypt() and self._channel.wants_data:
+        elif not self._channel.decrypt():
             await self._read()
 
     async def _finish(self, awaitable: Awaitable[None]) -> None:
@@ -165,6 +165,8 @@ class ServerSession:
 
     async def _read(self) -> None:
         """Take what comes, in the time there is for it."""
+        if not self._channel.wants_data:
+            return  # it was ended while something was written
         left = self._deadline.left(self._channel.timeout)
         end = inf if left is None else trio.current_time() + left
         with trio.CancelScope(deadline=end) as self._reading:
@@ -191,9 +193,9 @@ class ServerSession:
     async def _end(self) -> None:
         """Close; the other side may still talk for a while, and is not heard."""
         dropped = 0
+        await self.flush()
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             with trio.move_on_after(LINGER):
-                await self.flush()
                 if not self._broken:
                     await self._stream.send_all(self._channel.finish())
                     await self._stream.send_eof()

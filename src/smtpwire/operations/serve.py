@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import BodyChunk, Peer, ServerEvent
-from smtpwire.engine.need import NEED_CLOSE, NEED_WRITE, Need
+from smtpwire.engine.events import BodyChunk, Peer, ServerEvent, ServerRequest
+from smtpwire.engine.need import NEED_CLOSE, NEED_REPLY, NEED_WRITE, Need
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
@@ -118,8 +118,11 @@ def serve(
             if item is NEED_CLOSE:
                 break
             if isinstance(item, Need):
+                if item is NEED_REPLY:
+                    trouble.unanswered()
+                    continue
                 turn_ends = FAR  # what is thrown in ends the connection, and that needs no turn
-                yield cast("ServeStep", item)  # REPLY it never is: no question is left unanswered
+                yield item
                 turn_ends = clock() + TURN
                 continue
             waiting = handler(item)
@@ -132,8 +135,6 @@ def serve(
         except BaseException as error:
             interruption = interruption or error
             conn.abort(f"interrupted by {type(error).__name__}")
-        if item is not None and conn.pending is item:
-            trouble.unanswered(item)
     if interruption is not None:
         raise interruption
     yield NEED_CLOSE
@@ -167,17 +168,18 @@ class _Trouble:
         else:
             self._logger.error("%s: handler failed at %r", peer, item, exc_info=error)
         if conn.pending is item:
-            self._answer(item)
+            self._answer(conn.pending)
         elif isinstance(item, BodyChunk):
             with suppress(LocalProtocolError):  # the verdict has been given already
                 conn.reply(self._config.texts[ReplyKind.TROUBLE])
 
-    def unanswered(self, item: ServerEvent) -> None:
+    def unanswered(self) -> None:
         """A handler returned, and its question is still pending."""
-        self._logger.error("%s: handler left %r unanswered", who(self._conn.peer), item)
-        self._answer(item)
+        question = self._conn.pending
+        self._logger.error("%s: handler left %r unanswered", who(self._conn.peer), question)
+        self._answer(question)
 
-    def _answer(self, item: ServerEvent) -> None:
+    def _answer(self, item: ServerRequest | None) -> None:
         reply = self._config.texts[ReplyKind.TROUBLE]
         if isinstance(item, StartTls):
             reply = _TLS_TROUBLE
