@@ -76,7 +76,7 @@ class Mailbox:
 def pause(adapter: str, seconds: float) -> Awaitable[None] | None:
     """Wait in a handler, in the adapter's way."""
     match adapter:
-        case "blocking":
+        case "blocking" | "fifth":
             time.sleep(seconds)
             return None
         case "trio":

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol, TypedDict, Unpack
 
 import trio
+from tests.adapters.fifth import FifthServer
 
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
@@ -166,6 +167,20 @@ if sys.platform != "win32":
     SERVERS["uvloop"] = serve_uvloop
 
 
+def serve_fifth(
+    session: SessionFactory,
+    config: ServerConfig,
+    tls: TlsConfig | None,
+    grace: float,
+    cut: list[Peer],
+    **options: Unpack[Options],
+) -> Running:
+    server = FifthServer(session, config, tls)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    return Running(server.port, server.stop, thread)
+
+
 @contextmanager
 def serving(
     adapter: str,
@@ -178,7 +193,9 @@ def serving(
 ) -> Iterator[int]:
     """Run an adapter's server; its port. ``cut``: takes whom the shutdown had to cut."""
     cut = [] if cut is None else cut
-    running = SERVERS[adapter](session, config, tls, grace, cut, **options)
+    running = {**SERVERS, "fifth": serve_fifth}[adapter](
+        session, config, tls, grace, cut, **options
+    )
     try:
         yield running.port
     finally:

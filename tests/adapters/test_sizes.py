@@ -28,7 +28,7 @@ LIMITS = {
     # a server: its session, and what listens
     ("blocking", "ServerSession"): 130,
     ("blocking", "Server start_server"): 100,
-    ("trio", "ServerSession"): 150,
+    ("trio", "ServerSession"): 155,
     ("trio", "Server start_server"): 110,
     ("asyncio", "ServerProtocol"): 240,
     ("asyncio", "Server start_server"): 85,
