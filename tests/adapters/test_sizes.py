@@ -20,7 +20,7 @@ LIMITS = {
     # what the adapters share: time; what a server listens at, and what comes before its session;
     # the asynchronous clients' operations, and their streams
     ("session", "*"): 60,
-    ("listening", "*"): 110,
+    ("listening", "*"): 115,
     ("channel", "*"): 100,
     ("client", "AsyncClient"): 110,
     ("client", "Turn Dialled"): 50,

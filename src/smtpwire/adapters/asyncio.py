@@ -14,7 +14,7 @@ from typing import Any, Final, Self, cast, final
 from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.eager import EagerTask
-from smtpwire.adapters.listening import Connections, listen
+from smtpwire.adapters.listening import GRACE, Connections, listen
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
@@ -384,7 +384,7 @@ class Server:
         """Wait until :meth:`shutdown` has been called and is done: connections are taken anyway."""
         await self._ended.wait()
 
-    async def shutdown(self, grace: float = 30.0) -> tuple[Peer, ...]:
+    async def shutdown(self, grace: float = GRACE) -> tuple[Peer, ...]:
         """Listen no more, end each session with 421; return when nothing is left.
 
         Questions that are pending may still be answered meanwhile. After ``grace`` seconds what
@@ -412,8 +412,8 @@ class Server:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.shutdown()
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        await self.shutdown(GRACE if kind is None else 0)
 
 
 async def start_server(

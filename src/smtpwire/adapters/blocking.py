@@ -14,7 +14,7 @@ from typing import Final, Self, TypeVar, Unpack, final
 
 from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import Dialled, Turn
-from smtpwire.adapters.listening import Connections, listen
+from smtpwire.adapters.listening import GRACE, Connections, listen
 from smtpwire.adapters.memory_tls import MemoryTls
 from smtpwire.adapters.session import (
     Deadline,
@@ -437,7 +437,7 @@ class Server:
         finally:
             self._connections.leave(session)
 
-    def shutdown(self, grace: float = 30.0) -> tuple[Peer, ...]:
+    def shutdown(self, grace: float = GRACE) -> tuple[Peer, ...]:
         """Listen no more, end each session with 421; return when nothing is left.
 
         Questions that are pending may still be answered meanwhile. After ``grace`` seconds the
@@ -464,8 +464,8 @@ class Server:
         Thread(target=self.serve_forever, daemon=True).start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.shutdown(GRACE if kind is None else 0)
 
 
 def start_server(

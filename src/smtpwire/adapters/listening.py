@@ -20,11 +20,13 @@ from smtpwire.engine.server_config import ServerConfig, serialise
 from smtpwire.extensions import Profile
 from smtpwire.operations.serve import who
 
-__all__ = ["Connections", "listen"]
+__all__ = ["GRACE", "Connections", "listen"]
 
 C = TypeVar("C", bound=Hashable)
 
 BACKLOG: Final = 1024
+GRACE: Final = 30.0
+"""Seconds for what is open when a server is to end."""
 PAUSE: Final = 0.1
 """Seconds before the next accept where the system has no room for a connection."""
 QUIET: Final = 60.0
@@ -108,7 +110,7 @@ class Connections(Generic[C]):
         self._open: dict[C, Peer] = {}
         self._of_peer: Counter[str] = Counter()
         self._lock = Lock()
-        self._emptied: Callable[[], object] = lambda: None
+        self._emptied: list[Callable[[], object]] = []
         self._complained: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[C]:
@@ -150,14 +152,14 @@ class Connections(Generic[C]):
                 self._of_peer[peer.address] -= 1
                 if not self._of_peer[peer.address]:
                     del self._of_peer[peer.address]
-        if not self._open:
-            self._emptied()
+        while self._emptied and not self._open:
+            self._emptied.pop()()
 
     def when_empty(self, call: Callable[[], object]) -> None:
         """Call this when the last one is over: now, where none is left."""
-        self._emptied = call
-        if not self._open:
-            call()
+        self._emptied.append(call)
+        while self._emptied and not self._open:
+            self._emptied.pop()()
 
     def pause_after(self, error: Exception) -> float:
         """Seconds to wait after an accept, or a thread's start, that failed."""

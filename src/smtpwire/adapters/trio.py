@@ -14,7 +14,7 @@ import trio
 
 from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
-from smtpwire.adapters.listening import Connections, listen
+from smtpwire.adapters.listening import GRACE, Connections, listen
 from smtpwire.adapters.session import (
     Deadline,
     SessionFactory,
@@ -297,7 +297,7 @@ class Server:
         finally:
             self._connections.leave(session)
 
-    async def shutdown(self, grace: float = 30.0) -> tuple[Peer, ...]:
+    async def shutdown(self, grace: float = GRACE) -> tuple[Peer, ...]:
         """Listen no more, end each session with 421; return when nothing is left.
 
         Questions that are pending may still be answered meanwhile. After ``grace`` seconds what
@@ -329,7 +329,7 @@ class Server:
         traceback: TracebackType | None,
     ) -> bool | None:
         with trio.CancelScope(shield=True):
-            await self.shutdown(30.0 if kind is None else 0.0)
+            await self.shutdown(GRACE if kind is None else 0)
         return await self._serving.__aexit__(kind, error, traceback)
 
 
