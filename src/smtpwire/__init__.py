@@ -18,7 +18,7 @@ __version__: Final = "0.1.0"
 _HOMES: Final = {
     "engine.client": "ClientConnection",
     "engine.client_config": "ClientConfig",
-    "engine.errors": "LocalProtocolError SessionLimitError",
+    "engine.errors": "LocalProtocolError SessionLimitError UnwritableError",
     "engine.events": """
         Aborted Authenticated AuthenticationEnded AuthenticationFailed AuthenticationOutcome
         BodyChunk Cause ClientEvent CloseReason Closed Connected EndOfData EndOfMessage

@@ -3,7 +3,7 @@ from typing import Final
 from smtpwire import extensions, operations
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.errors import LocalProtocolError, SessionLimitError
+from smtpwire.engine.errors import LocalProtocolError, SessionLimitError, UnwritableError
 from smtpwire.engine.events import (
     Aborted,
     Authenticated,
@@ -205,6 +205,7 @@ __all__ = [
     "TlsInfo",
     "TokenLogin",
     "Unanswered",
+    "UnwritableError",
     "Verb",
     "ViolationKind",
     "Vrfy",

@@ -1,5 +1,7 @@
 """The client's bodies: DATA and BDAT, LMTP's and PRDR's replies, and what can go wrong in them."""
 
+from array import array
+
 import pytest
 from tests.engine.client_dialogue import ALICE, BOB, CAROL, Dialogue, answered, scenario
 
@@ -11,6 +13,7 @@ from smtpwire.engine.events import (
     Closed,
     CloseReason,
     EndOfData,
+    Greeting,
     ReplyReceived,
     ServiceClosing,
     Unanswered,
@@ -856,3 +859,33 @@ def test_burl_needs_its_extension_and_a_recipient() -> None:
 
 def test_the_end_of_data_is_written_as_a_dot() -> None:
     assert bytes(EndOfData()) == b"."
+
+
+@pytest.mark.parametrize("chunking", [False, True])
+def test_every_buffer_of_octets_is_a_chunk_and_nothing_else(chunking: bool) -> None:
+    """A number would be so many NULs, and wider items another count than that of their octets."""
+    d = Dialogue()
+    d.greeted("PIPELINING", "CHUNKING")
+    d.envelope()
+    d.send(Data(chunking))
+    if not chunking:
+        d.receive("354 go")
+    for chunk in (bytearray(b"a"), memoryview(b"b"), array("B", b"c\r\n")):
+        d.conn.send_body(chunk)  # type: ignore[arg-type]
+    for no_chunk in (5, None, "text", array("I", [1]), memoryview(array("H", [1]))):
+        with pytest.raises(TypeError):
+            d.conn.send_body(no_chunk)  # type: ignore[arg-type]
+    d.body()
+    assert d.flush() == (b"BDAT 5 LAST\r\nabc\r\n" if chunking else b"abc\r\n.\r\n")
+
+
+def test_every_buffer_of_octets_can_be_received_and_nothing_else() -> None:
+    d = Dialogue()
+    for part in (bytearray(b"220 "), memoryview(b"mx"), array("B", b"\r\n")):
+        d.conn.receive_data(part)  # type: ignore[arg-type]
+    for no_octets in (5, None, "text", array("I", [1])):
+        with pytest.raises(TypeError):
+            d.conn.receive_data(no_octets)  # type: ignore[arg-type]
+    d.need()
+    assert d.events == [Greeting(Reply(220, "mx"))]
+    assert not d.conn.eof_received

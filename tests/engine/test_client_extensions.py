@@ -112,6 +112,17 @@ def test_atrn_swaps_the_roles(d: Dialogue) -> None:
         d.conn.reverse(ServerConfig.relay("example.org"))
 
 
+def test_what_comes_with_the_reply_to_atrn_is_the_other_engine_s_to_trace() -> None:
+    d = Dialogue()
+    d.greeted("ATRN")
+    seen = bytearray()
+    d.conn.trace = lambda direction, octets: seen.extend(octets)
+    d.send(Atrn())
+    d.feed(b"250 now reversing\r\nEHLO mx.example.com\r\n")
+    assert seen == b"ATRN\r\n250 now reversing\r\n"
+    assert d.conn.trailing_data == b"EHLO mx.example.com\r\n"
+
+
 @scenario
 def test_atrn_and_the_end_of_the_stream(d: Dialogue) -> None:
     d.greeted("ATRN")

@@ -1,8 +1,10 @@
 """The octet-level helpers: numbers and base64, to the letter."""
 
+from array import array
+
 import pytest
 
-from smtpwire.wire.octets import decode_base64, parse_number
+from smtpwire.wire.octets import decode_base64, is_buffer, octets_of, parse_number
 
 
 def test_numbers_of_1_to_20_digits() -> None:
@@ -29,3 +31,28 @@ def test_base64_is_strict() -> None:  # RFC 4954 §4
     assert decode_base64(b"YWI=") == b"ab"
     for octets in (b"YWI", b"YWI=\n", b"YW I=", b"=YWI", b"YWI==", b"YWI=YWI=", b"YW-I"):
         assert decode_base64(octets) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"ab", bytearray(b"ab"), memoryview(b"ab"), memoryview(b"ab").cast("c"), array("b", b"ab")],
+    ids=lambda data: type(data).__name__,
+)
+def test_buffers_of_octets(data: object) -> None:
+    assert is_buffer(data)
+    assert octets_of(data) == b"ab"
+    assert type(octets_of(data)) is bytes
+
+
+@pytest.mark.parametrize("data", [5, None, "ab", [97, 98], object()])
+def test_what_is_no_buffer(data: object) -> None:
+    assert not is_buffer(data)
+    with pytest.raises(TypeError, match=f"of {type(data).__name__}: pass bytes"):
+        octets_of(data)
+
+
+@pytest.mark.parametrize("data", [array("I", [1]), memoryview(array("d", [1.0]))])
+def test_items_that_are_no_octets(data: object) -> None:
+    assert is_buffer(data)
+    with pytest.raises(TypeError, match=r"format '[Id]': pass bytes"):
+        octets_of(data)

@@ -48,7 +48,7 @@ from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import Offer
 from smtpwire.sasl import ClientMechanism, SaslError, family
 from smtpwire.wire.body import BareLineEnding
-from smtpwire.wire.checked import OCTETS, checked
+from smtpwire.wire.checked import checked
 from smtpwire.wire.command import (
     COMMAND_LINE,
     Auth,
@@ -57,6 +57,7 @@ from smtpwire.wire.command import (
     Mail,
     Rcpt,
 )
+from smtpwire.wire.octets import octets_of
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.reply_parser import ReplyError, ReplyErrorKind
 
@@ -106,10 +107,11 @@ class ClientConnection(ClientReplies):
         """Take octets from the peer; ``b""`` is the end of the stream, and may come twice.
 
         Never raises for what the peer sent. Raises LocalProtocolError where the backlog had
-        already reached ``Limits.backlog``: see ``wants_data``; nothing has been taken then.
+        already reached ``Limits.backlog``: see ``wants_data``; TypeError for what is no buffer of
+        octets. Nothing has been taken then.
         """
         if type(data) is not bytes:
-            checked("data", data, OCTETS)
+            data = octets_of(data)
         size = len(data)
         if not size:
             self._eof = True
@@ -162,8 +164,10 @@ class ClientConnection(ClientReplies):
         """Queue a command and return it: its reply will come with the same object.
 
         It is checked against the state reached if every command queued before succeeds.
-        Raises LocalProtocolError where the command is out of order, needs what the server does not
-        offer or what ``ClientConfig`` forbids, or cannot be written; nothing has changed then.
+        Raises LocalProtocolError where the command is out of order, or is what ``ClientConfig``
+        forbids; UnwritableError, a kind of it, where it needs what the server does not offer, or no
+        line can carry it; SessionLimitError, another, where LIMITS is used up (RFC 9422). Nothing
+        has changed then.
         """
         if self._blocked is not None or self._refusal is not None or self._must_reset:
             self._check_not_blocked(command)
@@ -182,10 +186,11 @@ class ClientConnection(ClientReplies):
         """Send a part of the content, in any cut; dots and framing are the engine's.
 
         Raises LocalProtocolError where no body is open, and, for DATA, where the chunk has CR or LF
-        alone (RFC 5321 §2.3.8); nothing has changed then.
+        alone (RFC 5321 §2.3.8); TypeError for what is no buffer of octets. Nothing has changed
+        then.
         """
         if type(chunk) is not bytes:
-            checked("chunk", chunk, OCTETS)
+            chunk = octets_of(chunk)
         encoder = self._encoder
         if encoder is not None:
             try:
@@ -198,7 +203,7 @@ class ClientConnection(ClientReplies):
                 if self.trace is not None:
                     self._traced.append(("sent", octets))
         elif self._chunking:
-            self._parts.append(bytes(chunk))
+            self._parts.append(chunk)
             self._parts_size += len(chunk)
             if self._parts_size > self._config.chunk_size:
                 self._cut_chunks()
@@ -289,6 +294,8 @@ class ClientConnection(ClientReplies):
 
         Every one of ``smtpwire.operations`` does so at its first step. Raises LocalProtocolError
         where another is running, in any task or thread; nothing has changed then, for it too.
+        Where the last one was given up while replies were owed, the connection is aborted:
+        nobody would know what they are the replies to.
         """
         try:
             self._turn.pop()
@@ -297,9 +304,12 @@ class ClientConnection(ClientReplies):
                 "another operation is running on this connection: wait for its end,"
                 " or use a connection each"
             ) from None
+        if self._given_up and self.busy:
+            self.abort("an operation was given up while replies were owed")
 
-    def end_operation(self) -> None:
+    def end_operation(self, *, given_up: bool = False) -> None:
         """Give the connection back; only who has taken it may do so."""
+        self._given_up = given_up
         self._turn.append(None)
 
     # -- what the adapter tells

@@ -90,6 +90,7 @@ class ClientCore:
         "_exchange",
         "_failed_authentications",
         "_flight",
+        "_given_up",
         "_guarded",
         "_held",
         "_hopeful",
@@ -172,6 +173,7 @@ class ClientCore:
         self._reversed = False
         self._closed: Closed | None = None
         self._turn = [None]  # taken by the operation that runs: list.pop() is atomic
+        self._given_up = False  # the last one never came to its end
         self._terms = Terms(NO_OFFER, config.registry)
         self._early = False
         self._before_tls: Offer | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smtpwire.engine.client_core import ClientCore
-from smtpwire.engine.errors import LocalProtocolError, SessionLimitError
+from smtpwire.engine.errors import LocalProtocolError, SessionLimitError, UnwritableError
 from smtpwire.engine.events import (
     EndOfData,
 )
@@ -105,7 +105,7 @@ class ClientQueue(ClientCore):
         try:
             return command.__bytes__() + b"\r\n"  # bytes(command) costs one more call
         except ValueError as error:
-            raise LocalProtocolError(str(error)) from error
+            raise UnwritableError(str(error)) from error
 
     def _queue(
         self, command: Command, kind: Kind, line: bytes, target: Place, transaction: int = 0
@@ -151,7 +151,7 @@ class ClientQueue(ClientCore):
         terms.check_mail(command.parameters)
         self._check_requiretls(command)
         if not line.isascii() and p.SMTPUTF8 not in command.parameters:
-            raise LocalProtocolError("MAIL beyond ASCII needs SMTPUTF8 (RFC 6531 §3.4)")
+            raise UnwritableError("MAIL beyond ASCII needs SMTPUTF8 (RFC 6531 §3.4)")
         terms.check_line("MAIL", line)
         self._check_mailmax()
 
@@ -166,7 +166,7 @@ class ClientQueue(ClientCore):
         if self._tls is None or not (
             self._tls.verified or self._config.requiretls_without_verified_tls
         ):
-            raise LocalProtocolError("REQUIRETLS needs verified TLS (RFC 8689 §4.2.1)")
+            raise UnwritableError("REQUIRETLS needs verified TLS (RFC 8689 §4.2.1)")
 
     def _queue_rcpt(self, command: Rcpt) -> None:
         if self._planned is not IN_MAIL and self._planned is not IN_RCPT:
@@ -184,7 +184,7 @@ class ClientQueue(ClientCore):
         terms = self._terms
         terms.check_rcpt(command.parameters)
         if not line.isascii() and p.SMTPUTF8 not in self._planned_parameters:
-            raise LocalProtocolError("RCPT beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.4)")
+            raise UnwritableError("RCPT beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.4)")
         terms.check_line("RCPT", line)
         self._check_rcptmax(command)
 
@@ -210,7 +210,7 @@ class ClientQueue(ClientCore):
             raise self._out_of_order("DATA")
         parameters = self._planned_parameters
         if parameters is not NO_PARAMETERS and parameters.get(p.BODY) is p.Body.BINARYMIME:
-            raise LocalProtocolError("BODY=BINARYMIME needs Data(chunking=True) (RFC 3030 §3)")
+            raise UnwritableError("BODY=BINARYMIME needs Data(chunking=True) (RFC 3030 §3)")
         self._held.append((command, DATA, b"DATA\r\n", self._transaction))
         self._planned = IN_DATA
 
@@ -289,7 +289,7 @@ class ClientQueue(ClientCore):
         if not grammar.in_transaction and self._planned is not IN_READY:
             raise self._out_of_order(verb)
         if not line.isascii() and not self._utf8_is_agreed():
-            raise LocalProtocolError(f"{verb} beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.3)")
+            raise UnwritableError(f"{verb} beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.3)")
         self._queue(command, OTHER if grammar.last_in_group else GROUPED, line, target)
         if isinstance(command, Atrn | XClient):
             self._blocked = command

@@ -1,10 +1,10 @@
-"""The one exception of both engines, and a kind of it."""
+"""The one exception of both engines, and two kinds of it."""
 
 from __future__ import annotations
 
 from typing import final
 
-__all__ = ["LocalProtocolError", "SessionLimitError"]
+__all__ = ["LocalProtocolError", "SessionLimitError", "UnwritableError"]
 
 
 class LocalProtocolError(Exception):
@@ -18,3 +18,13 @@ class LocalProtocolError(Exception):
 @final
 class SessionLimitError(LocalProtocolError):
     """What LIMITS allows in this session is used up; another session may go on (RFC 9422)."""
+
+
+@final
+class UnwritableError(LocalProtocolError):
+    """This command cannot be written to this server, now or later.
+
+    Its octets or its length are none that a line may have, or a parameter or octets in it need an
+    extension that is not offered: another server may take it. Everything else that is refused is
+    a mistake in the order of things.
+    """

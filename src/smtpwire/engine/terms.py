@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, final
 
-from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.errors import UnwritableError
 from smtpwire.extensions import AUTH, LIMITS, Offer, Registry
 from smtpwire.extensions.limits import ServerLimits
 from smtpwire.wire.command import COMMAND_LINE, AnyVerb
@@ -48,12 +48,12 @@ class Terms:
         self._line_limits: Mapping[str, int] = offer.line_limits()
 
     def check_offered(self, keyword: str, what: str) -> None:
-        """Raise LocalProtocolError where the extension is not offered, naming it."""
+        """Raise UnwritableError where the extension is not offered, naming it."""
         if keyword not in self.offer:
-            raise LocalProtocolError(f"{what} needs {keyword}, which the server does not offer")
+            raise UnwritableError(f"{what} needs {keyword}, which the server does not offer")
 
     def check_mail(self, parameters: Parameters) -> None:
-        """Raise LocalProtocolError for a parameter of MAIL that may not be sent."""
+        """Raise UnwritableError for a parameter of MAIL that may not be sent."""
         self._check_parameters("MAIL", self._mail, parameters)
 
     def check_rcpt(self, parameters: Parameters) -> None:
@@ -61,22 +61,22 @@ class Terms:
         self._check_parameters("RCPT", self._rcpt, parameters)
 
     def check_line(self, verb: str, line: bytes) -> None:
-        """Raise LocalProtocolError for a line longer than the offer allows (RFC 5321 §4.5.3.1.4).
+        """Raise UnwritableError for a line longer than the offer allows (RFC 5321 §4.5.3.1.4).
 
         ``line`` is with its CRLF.
         """
         limit = self._line_limits.get(verb, COMMAND_LINE)
         if len(line) > limit:
-            raise LocalProtocolError(
+            raise UnwritableError(
                 f"the {verb} line has {len(line)} octets, and {limit} are allowed"
                 " (RFC 5321 §4.5.3.1.4)"
             )
 
     def verb(self, name: str) -> AnyVerb:
-        """An extension's verb; LocalProtocolError where nobody knows it, or it is not offered."""
+        """An extension's verb; UnwritableError where nobody knows it, or it is not offered."""
         entry = self._registry.verbs.get(name)
         if entry is None:
-            raise LocalProtocolError(f"{name} is a verb of no known extension")
+            raise UnwritableError(f"{name} is a verb of no known extension")
         self.check_offered(entry.keyword, name)
         return next(verb for verb in entry.verbs if verb.name == name)
 
@@ -87,10 +87,10 @@ class Terms:
             if given.keyword not in allowed:
                 entry = self._registry.parameters.get((verb, given.keyword))
                 keyword = given.keyword if entry is None else entry.keyword
-                raise LocalProtocolError(
+                raise UnwritableError(
                     f"{verb} {given.keyword} needs {keyword}, which the server does not offer"
                     " (RFC 5321 §4.1.1.11)"
                 )
         reason = self.offer.check(parameters)
         if reason is not None:
-            raise LocalProtocolError(f"{verb}: {reason.reason}")
+            raise UnwritableError(f"{verb}: {reason.reason}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, cast
 
-__all__ = ["CONTROLS", "decode_base64", "parse_number"]
+__all__ = ["CONTROLS", "decode_base64", "is_buffer", "octets_of", "parse_number"]
 
+_OCTETS: Final = ("B", "b", "c")  # how memoryview names items of one octet
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
 
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -36,3 +37,34 @@ def decode_base64(octets: bytes) -> bytes | None:
         return a2b_base64(octets, strict_mode=True)
     except ValueError:
         return None
+
+
+def is_buffer(data: object) -> bool:
+    """Whether it gives its memory as octets or other items: bytes, bytearray, memoryview, array."""
+    if isinstance(data, bytes):
+        return True
+    try:
+        memoryview(cast(bytes, data)).release()
+    except TypeError:
+        return False
+    return True
+
+
+def octets_of(data: object) -> bytes:
+    """The octets of bytes, bytearray, memoryview or another buffer of octets.
+
+    ``bytes()`` alone would make NULs of a number, and wider items of others.
+
+    Raises TypeError for anything else.
+    """
+    if type(data) is bytes:
+        return data
+    if not is_buffer(data):
+        raise TypeError(f"octets are wanted, and this is of {type(data).__name__}: pass bytes")
+    view = memoryview(cast(bytes, data))
+    if view.format not in _OCTETS:
+        raise TypeError(
+            f"octets are wanted, and the items of this {type(data).__name__} are of format"
+            f" {view.format!r}: pass bytes"
+        )
+    return view.tobytes()

@@ -348,7 +348,8 @@ def classify(command: str, reply: Reply | None) -> Disposition:
     if reply is None:
         return _WITHOUT_REPLY.get(command, Disposition.RETRY)
     if reply.code == 221 and command != "QUIT":
-        return Disposition.RETRY  # closing: as 421, which counts as 451 (RFC 5321 §3.8)
+        # Closing: as 421, which counts as 451 (RFC 5321 §3.8). But it is no verdict on a message.
+        return Disposition.UNKNOWN if command == END_OF_DATA else Disposition.RETRY
     if command == "RCPT" and reply.code == 552 and reply.status in (None, (5, 5, 3)):
         return Disposition.RETRY  # too many recipients, RFC 821's way (RFC 5321 §4.5.3.1.10)
     found = _BY_SEVERITY.get(reply.severity, Disposition.PROTOCOL_ERROR)
