@@ -17,8 +17,13 @@ from smtpwire.engine.tls import TlsInfo
 from smtpwire.extensions import parameters
 from smtpwire.extensions.parameters import Body, Notify, Ret
 from smtpwire.operations import (
+    END_OF_CONTENT,
+    HANDED_IN,
     AuthenticationFailed,
+    Chunk,
     ConnectionLost,
+    Content,
+    HandingIn,
     Operation,
     RecipientResult,
     SendResult,
@@ -68,7 +73,7 @@ class Driver:
         conn: ClientConnection,
         *answers: bytes,
         tls: TlsInfo | None = SIMULATED_TLS,
-        chunks: Iterable[bytes] = (),
+        chunks: Iterable[Chunk] = (),
     ) -> None:
         self.conn = conn
         self.answers = list(answers)
@@ -78,7 +83,7 @@ class Driver:
         self.needs: list[Need] = []
 
     def run(self, operation: Operation[R]) -> R:
-        handed: bytes | None = None
+        handed: Chunk | HandingIn | None = None
         try:
             while True:
                 need = operation.send(handed)
@@ -93,7 +98,7 @@ class Driver:
                 elif need is Need.TLS:
                     self.conn.tls_failed("bad certificate")
                 elif need is Need.BODY:
-                    handed = next(self.chunks, None)
+                    handed = next(self.chunks, END_OF_CONTENT)
         except StopIteration as stop:
             self.said += self.conn.data_to_send()
             result: R = stop.value
@@ -866,12 +871,31 @@ def test_an_address_that_is_none_is_named() -> None:
 
 def test_an_address_that_no_line_can_carry() -> None:
     conn = opened(*PIPELINED)
-    driver = Driver(conn, b"250 ok\r\n250 ok\r\n250 reset\r\n")
-    with pytest.raises(UnsendableError):
-        driver.run(
-            send_mail(conn, "a@b.example", ["c@d.example", "x" * 1200 + "@d.example"], MESSAGE)
-        )
-    assert conn.state is State.READY
+    driver = Driver(conn, b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 taken\r\n")
+    result = driver.run(
+        send_mail(conn, "a@b.example", ["c@d.example", "x" * 1200 + "@d.example"], MESSAGE)
+    )
+    assert outcomes(result) == [DONE, PERMANENT]
+    refused = result.refused[0]
+    assert (refused.command, refused.reply, refused.session_used_up) == ("RCPT", None, False)
+    assert "1048 are allowed" in refused.reason
+    assert conn.reusable
+
+
+def test_a_recipient_that_no_line_can_carry_is_refused_in_a_later_group_too() -> None:
+    conn = opened(b"PIPELINING", b"LIMITS RCPTMAX=1")
+    flight = (b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 taken\r\n")
+    driver = Driver(conn, *flight, b"250 ok\r\n", b"250 reset\r\n", *flight)
+    recipients = ["c@d.example", "x" * 1200 + "@d.example", "e@d.example"]
+    result = driver.run(send_mail(conn, "a@b.example", recipients, MESSAGE))
+    assert outcomes(result) == [DONE, PERMANENT, DONE]
+    assert "512 are allowed" in result.refused[0].reason
+
+
+def test_a_sender_that_no_line_can_carry_makes_the_message_unsendable() -> None:
+    conn = opened(b"PIPELINING")
+    with pytest.raises(UnsendableError, match="512 are allowed"):
+        Driver(conn).run(send_mail(conn, "x" * 1200 + "@d.example", ["c@d.example"], MESSAGE))
     assert conn.reusable
 
 
@@ -895,7 +919,8 @@ def test_recipients_are_divided_by_the_servers_limit() -> None:
 
 def test_what_can_be_read_once_goes_in_one_transaction_only() -> None:
     names = [f"{name}@example.org" for name in "bcd"]
-    for content in (iter([MESSAGE]), None):
+    contents: list[Content] = [iter([MESSAGE]), HANDED_IN]
+    for content in contents:
         conn = opened(b"PIPELINING", b"LIMITS RCPTMAX=2")
         with pytest.raises(UnsendableError, match="once") as raised:
             Driver(conn).run(send_mail(conn, "a@example.com", names, content))
@@ -916,8 +941,12 @@ def test_more_transactions_than_a_session_may_have_are_for_the_next() -> None:
         send_mail(conn, "a@example.com", ["b@example.org", "c@example.org"], MESSAGE)
     )
     assert outcomes(result) == [DONE, RETRY]
-    with pytest.raises(UnsendableError, match="MAIL commands"):
-        driver.run(send_mail(conn, "a@example.com", ["b@example.org"], MESSAGE))
+    result = driver.run(send_mail(conn, "a@example.com", ["b@example.org"], MESSAGE))
+    assert outcomes(result) == [RETRY]
+    refused = result.refused[0]
+    assert (refused.command, refused.reply, refused.session_used_up) == ("MAIL", None, True)
+    assert refused.reason == "the server takes 1 MAIL commands (RFC 9422 §4.1)"
+    assert conn.reusable
 
 
 # -- content handed in by the driver
@@ -931,7 +960,9 @@ def test_content_handed_in() -> None:
         b"250 taken\r\n",
         chunks=[b"Subject: x\n", b"\n.dot\n"],
     )
-    result = driver.run(send_mail(conn, "a@example.com", ["b@example.org"], None, chunking=False))
+    result = driver.run(
+        send_mail(conn, "a@example.com", ["b@example.org"], HANDED_IN, chunking=False)
+    )
     assert outcomes(result) == [DONE]
     assert driver.said.endswith(b"DATA\r\nSubject: x\r\n\r\n..dot\r\n.\r\n")
     assert driver.needs.count(Need.BODY) == 3
@@ -946,7 +977,7 @@ def test_operations_with_content_never_ask_for_it() -> None:
 
 def test_a_driver_that_gives_up_leaves_nothing_that_looks_complete() -> None:
     conn = opened(*PIPELINED)
-    operation = send_mail(conn, "a@example.com", ["b@example.org"], None, chunking=False)
+    operation = send_mail(conn, "a@example.com", ["b@example.org"], HANDED_IN, chunking=False)
     next(operation)
     conn.data_to_send()
     conn.receive_data(b"250 ok\r\n250 ok\r\n354 go\r\n")
@@ -963,7 +994,9 @@ def test_a_verdict_while_content_is_handed_in() -> None:
         yield b"text\r\n"
 
     driver = Driver(conn, b"250 ok\r\n250 ok\r\n354 go\r\n", chunks=chunks())
-    result = driver.run(send_mail(conn, "a@example.com", ["b@example.org"], None, chunking=False))
+    result = driver.run(
+        send_mail(conn, "a@example.com", ["b@example.org"], HANDED_IN, chunking=False)
+    )
     assert outcomes(result) == [RETRY]
 
 
@@ -1061,8 +1094,9 @@ def test_no_recipient_left_that_a_session_may_have() -> None:
         conn, b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 done\r\n", b"250 ok\r\n", b"250 ok\r\n"
     )
     driver.run(send_mail(conn, None, ["a@one.example"], MESSAGE))
-    with pytest.raises(UnsendableError):
-        driver.run(send_mail(conn, None, ["b@two.example"], MESSAGE))
+    result = driver.run(send_mail(conn, None, ["b@two.example"], MESSAGE))
+    assert outcomes(result) == [RETRY]
+    assert result.recipients[0].session_used_up
     assert conn.state is State.READY
 
 

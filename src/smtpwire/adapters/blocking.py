@@ -36,6 +36,7 @@ from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.operations import (
+    Chunk,
     Operation,
     OperationNeed,
     Recipient,
@@ -572,7 +573,7 @@ class Client:
         self,
         sender: Sender,
         recipients: Iterable[Recipient],
-        content: bytes | Iterable[bytes],
+        content: Chunk | Iterable[Chunk],
         **options: Unpack[SendOptions],
     ) -> SendResult:
         """Send a message: see :func:`smtpwire.operations.send_mail`."""

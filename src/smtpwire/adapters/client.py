@@ -16,6 +16,10 @@ from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
 from smtpwire.operations import (
+    END_OF_CONTENT,
+    HANDED_IN,
+    Chunk,
+    HandingIn,
     Operation,
     OperationNeed,
     Recipient,
@@ -136,7 +140,7 @@ class AsyncClient:
         """Idle, and nothing has come that says otherwise; ask :meth:`poll` first."""
         return self.conn.reusable
 
-    async def run(self, operation: Operation[R], content: AsyncIterator[bytes] | None = None) -> R:
+    async def run(self, operation: Operation[R], content: AsyncIterator[Chunk] | None = None) -> R:
         """Drive an operation of yours, or one of ``smtpwire.operations``."""
         with self._turn:
             try:
@@ -150,8 +154,8 @@ class AsyncClient:
                 if self.conn.state is State.CLOSED:
                     await self._stream.end()
 
-    async def _drive(self, operation: Operation[R], content: AsyncIterator[bytes] | None) -> R:
-        value: bytes | None = None
+    async def _drive(self, operation: Operation[R], content: AsyncIterator[Chunk] | None) -> R:
+        value: Chunk | HandingIn | None = None
         while True:
             try:
                 need = operation.send(value)
@@ -162,7 +166,7 @@ class AsyncClient:
             await self._meet(need)
             value = None
             if need is NEED_BODY and content is not None:
-                value = await anext(content, None)
+                value = await anext(content, END_OF_CONTENT)
 
     async def _meet(self, need: OperationNeed) -> None:
         await self._stream.flush()
@@ -181,12 +185,12 @@ class AsyncClient:
         self,
         sender: Sender,
         recipients: Iterable[Recipient],
-        content: bytes | Iterable[bytes] | AsyncIterable[bytes],
+        content: Chunk | Iterable[Chunk] | AsyncIterable[Chunk],
         **options: Unpack[SendOptions],
     ) -> SendResult:
         """Send a message: see :func:`smtpwire.operations.send_mail`."""
         if isinstance(content, AsyncIterable):
-            handed_in = send_mail(self.conn, sender, recipients, None, **options)
+            handed_in = send_mail(self.conn, sender, recipients, HANDED_IN, **options)
             chunks = aiter(content)
             try:
                 return await self.run(handed_in, chunks)

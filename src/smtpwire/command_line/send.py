@@ -31,7 +31,9 @@ from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.security import Security
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.operations import (
+    Chunk,
     ConnectionLost,
+    HandingIn,
     Operation,
     SendResult,
     SessionError,
@@ -276,7 +278,7 @@ def _reason(error: Exception) -> str:
 
 def _watched(operation: Operation[R], look: Callable[[], None]) -> Operation[R]:
     """The same operation, looked at whenever it waits."""
-    handed: bytes | None = None
+    handed: Chunk | HandingIn | None = None
     while True:
         try:
             need = operation.send(handed)

@@ -5,8 +5,8 @@ Each yields what it needs of its driver, an adapter or a test: see ``Operation``
 
 from __future__ import annotations
 
+from smtpwire.operations.content import END_OF_CONTENT, HANDED_IN, Chunk, Content, HandingIn
 from smtpwire.operations.message import (
-    Content,
     Recipient,
     Sender,
     SendOptions,
@@ -32,12 +32,16 @@ from smtpwire.operations.serve import (
     SessionFactory,
     serve,
 )
-from smtpwire.operations.session import open_session, quit, reset, verify
+from smtpwire.operations.session import authenticate, open_session, quit, reset, verify
 
 __all__ = [
+    "END_OF_CONTENT",
+    "HANDED_IN",
     "AuthenticationFailed",
+    "Chunk",
     "ConnectionLost",
     "Content",
+    "HandingIn",
     "Handler",
     "Operation",
     "OperationNeed",
@@ -56,6 +60,7 @@ __all__ = [
     "TlsFailed",
     "TlsRequired",
     "UnsendableError",
+    "authenticate",
     "open_session",
     "quit",
     "reset",

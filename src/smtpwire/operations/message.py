@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias, TypedDict, final
 
 from smtpwire.engine.client import ClientConnection
@@ -19,6 +19,7 @@ from smtpwire.extensions import (
     parameters,
 )
 from smtpwire.extensions.parameters import Body
+from smtpwire.operations.content import HANDED_IN, Content
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.checked import checked, type_of
@@ -27,20 +28,23 @@ from smtpwire.wire.error import reduced
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.value import value
 
-__all__ = ["Content", "Plan", "Recipient", "SendOptions", "Sender", "UnsendableError", "plan"]
+__all__ = ["Plan", "Recipient", "SendOptions", "Sender", "UnsendableError", "plan"]
 
-Content: TypeAlias = bytes | Iterable[bytes] | None
 Sender: TypeAlias = str | Address | Mail | None
 Recipient: TypeAlias = str | Address | Rcpt
 
 
 class SendOptions(TypedDict, total=False):
-    """What may be said of a message besides its envelope and content."""
+    """What may be said of a message besides its envelope and content.
+
+    What is said must hold: content with more octets than ``size``, or beyond ASCII where ``body``
+    does not say so, is not sent.
+    """
 
     size: int | None
     """Octets with CRLFs; of bytes they are counted."""
     body: Body | None
-    """What octets the content is of; bytes are looked through."""
+    """What octets the content is of; bytes are looked through. A member, or its value."""
     smtputf8: bool | None
     """Its header needs SMTPUTF8 (RFC 6531 §3.4); bytes are looked through."""
     require_tls: bool
@@ -80,6 +84,7 @@ class Plan:
     chunking: bool
     eight_bit: bool
     normalise: bool
+    size: int | None
 
 
 @final
@@ -128,7 +133,7 @@ def plan(
     mail = Mail(mail.address, planned.having(*mail.parameters) if mail.parameters else planned)
     _check_offered(conn, mail, rcpts)
     groups = _transactions(conn, rcpts)
-    if len(groups) > 1 and (content is None or iter(content) is content):
+    if len(groups) > 1 and (content is HANDED_IN or isinstance(content, Iterator)):
         raise UnsendableError(
             f"{len(rcpts)} recipients need {len(groups)} transactions here, and the content "
             "can be read only once",
@@ -140,7 +145,8 @@ def plan(
         scan.content,
         _chunking(conn, options.get("chunking"), scan),
         eight_bit=scan.body in (Body.EIGHTBITMIME, Body.BINARYMIME),
-        normalise=not isinstance(content, bytes) and scan.body is not Body.BINARYMIME,
+        normalise=scan.body is not Body.BINARYMIME,
+        size=scan.size,
     )
 
 
@@ -199,13 +205,28 @@ def _scan(content: Content, size: int | None, body: Body | None, smtputf8: bool 
         return _Scan(content, size, body, bool(smtputf8))
     if body is not Body.BINARYMIME:
         content = LineNormaliser().normalise(content)
+    if size is not None:
+        check_claimed_size(len(content), size)
     ascii_only = content.isascii()
     if body is None:
         body = None if ascii_only else Body.EIGHTBITMIME
+    elif body is Body.SEVENBIT and not ascii_only:
+        raise beyond_ascii()
     if smtputf8 is None:
         # RFC 6531 §3.4: UTF-8 in the header needs it, in the body it does not.
         smtputf8 = not ascii_only and not _header(content).isascii()
     return _Scan(content, len(content), body, smtputf8)
+
+
+def check_claimed_size(octets: int, claimed: int) -> None:
+    """Raise UnsendableError for more octets than ``size=`` says: the server counts on it."""
+    if octets > claimed:
+        raise UnsendableError(f"the content has more octets than size={claimed} says (RFC 1870 §6)")
+
+
+def beyond_ascii() -> UnsendableError:
+    """Octets that were not claimed: no server need take them (RFC 6152 §3)."""
+    return UnsendableError("octets beyond ASCII, and body= does not say so", "8BITMIME")
 
 
 def _header(content: bytes) -> bytes:
@@ -220,7 +241,8 @@ def _check_size(conn: ClientConnection, size: int) -> None:
 
 
 def _check_tls(conn: ClientConnection) -> None:
-    if conn.tls is None or not conn.tls.verified:  # RFC 8689 §4.2.1
+    tls, any_tls = conn.tls, conn.config.requiretls_without_verified_tls
+    if tls is None or not (tls.verified or any_tls):  # RFC 8689 §4.2.1
         raise UnsendableError("REQUIRETLS needs verified TLS", REQUIRETLS.keyword)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from enum import Enum
-from typing import Literal, TypeAlias, TypeVar, final
+from typing import Final, Literal, TypeAlias, TypeVar, final
 
 from smtpwire.engine.client import ClientConnection
+from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
+    AuthenticationOutcome,
     ClientEvent,
     Closed,
     CloseReason,
@@ -15,8 +17,8 @@ from smtpwire.engine.events import (
     Unanswered,
 )
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
-from smtpwire.engine.state import State
-from smtpwire.wire.command import Command
+from smtpwire.operations.content import Chunk, HandingIn
+from smtpwire.wire.command import Command, Rset
 from smtpwire.wire.error import reduced
 from smtpwire.wire.reply import Reply
 
@@ -31,8 +33,11 @@ __all__ = [
     "TlsFailed",
     "TlsRequired",
     "advance",
+    "alone",
     "ask",
-    "ended",
+    "lost",
+    "reset_session",
+    "why_closed",
 ]
 
 R = TypeVar("R")
@@ -40,11 +45,18 @@ R = TypeVar("R")
 OperationNeed: TypeAlias = Literal[Need.DATA, Need.WRITE, Need.BODY, Need.TLS]
 """What an operation asks of its driver."""
 
-Operation: TypeAlias = Generator[OperationNeed, bytes | None, R]
+Operation: TypeAlias = Generator[OperationNeed, Chunk | HandingIn | None, R]
 """A client's errand, without I/O. At every Need flush ``conn.data_to_send()``, then do what it
 names and go on with ``next()``: at DATA read and ``receive_data()``, at WRITE nothing more, at TLS
-the handshake and ``tls_started()`` or ``tls_failed()``. At BODY (only where the content was left
-to you) go on with ``send(chunk)``, at last ``send(None)``. ``StopIteration.value`` is the result.
+the handshake and ``tls_started()`` or ``tls_failed()``. At BODY (only where the content is
+HANDED_IN) go on with ``send(chunk)``, at last ``send(END_OF_CONTENT)``. ``StopIteration.value`` is
+the result.
+
+One at a time: from its first step to its end it has the connection, and the first step of another
+raises LocalProtocolError before anything is queued. One that is given up, by ``close()``, an
+exception thrown in or garbage collection, gives the connection back; an open body is aborted at
+once, and where replies are owed still, the next operation finds the connection aborted: nobody
+would know what they are the replies to.
 """
 
 
@@ -62,7 +74,8 @@ class Stage(Enum):
 class SessionError(Exception):
     """The session did not come about, or has ended; the connection is good for nothing but QUIT.
 
-    ``reply``: what the server said, if it said anything; ``stage``: where it was.
+    ``reply``: what the server said, if it said anything; ``stage``: where it was; ``reason``: why,
+    in other words than the reply's: what ended the connection, or what the client objects to.
     """
 
     def __init__(self, reply: Reply | None, stage: Stage, reason: str = "") -> None:
@@ -95,43 +108,104 @@ class TlsFailed(SessionError):
 class AuthenticationFailed(SessionError):
     """The credentials were refused, no usable mechanism was offered, or the server did not prove
     that it knows the password. 4yz in ``reply``: try again later with the same credentials.
+
+    ``outcome`` tells them apart: FAILED alone says that these credentials are not accepted; None
+    where no exchange took place.
     """
+
+    def __init__(
+        self,
+        reply: Reply | None,
+        stage: Stage,
+        reason: str = "",
+        outcome: AuthenticationOutcome | None = None,
+    ) -> None:
+        super().__init__(reply, stage, reason)
+        self.outcome = outcome
 
 
 @final
 class ConnectionLost(SessionError):
-    """The connection ended: closed by the server (with 421 in ``reply``), lost, or too slow."""
+    """The connection ended: closed by the server (with 421 in ``reply``), lost, or too slow.
+
+    Nothing is said of credentials or mail: try again later.
+    """
+
+
+def alone(conn: ClientConnection, operation: Operation[R]) -> Operation[R]:
+    """The operation, with the connection to itself from its first step to its end."""
+    conn.begin_operation()
+    given_up = True
+    try:
+        result = yield from operation
+        given_up = False
+        return result
+    except (LocalProtocolError, SessionError):
+        given_up = False
+        raise
+    finally:
+        conn.end_operation(given_up=given_up)
 
 
 def advance(
     conn: ClientConnection, stage: Stage
 ) -> Operation[ClientEvent | Literal[Need.COMMAND, Need.BODY]]:
-    """The next event, or what only the operation itself can do something about."""
+    """The next event, or what only the operation itself can do something about.
+
+    Raises SessionError at the end of the connection.
+    """
     while True:
         item = conn.next_event()
         if item is NEED_DATA or item is NEED_WRITE or item is NEED_TLS:
             yield item
         elif item is NEED_CLOSE:
-            raise ConnectionLost(None, stage)
+            raise lost(conn, stage)
         else:
             return item
 
 
-def ended(event: Closed, stage: Stage) -> SessionError:
-    """The error that the end of a connection is."""
-    if event.reason is CloseReason.TLS_FAILED:
-        return TlsFailed(event.reply, stage, event.error)
-    return ConnectionLost(event.reply, stage, event.error or event.reason.value)
+def lost(conn: ClientConnection, stage: Stage) -> SessionError:
+    """The error that the end of the connection is."""
+    closed = conn.closed
+    if closed is None:  # of commands of the application's own, still in flight
+        raise LocalProtocolError("a command this one was queued behind has failed: it is not sent")
+    kind = TlsFailed if closed.reason is CloseReason.TLS_FAILED else ConnectionLost
+    return kind(closed.reply, stage, why_closed(closed))
+
+
+def why_closed(closed: Closed) -> str:
+    """Why a connection ended, in words: those of the event, or its reason's."""
+    return closed.error or _REASONS.get(closed.reason, closed.reason.value)
+
+
+_REASONS: Final = {
+    CloseReason.EOF: "the server closed the connection",
+    CloseReason.TIMEOUT: "the server was too slow",
+    CloseReason.SHUTDOWN: "the server has ended the service",
+    CloseReason.QUIT: "the session has ended",
+}
 
 
 def ask(conn: ClientConnection, command: Command, stage: Stage) -> Operation[Reply]:
     """Send a command and wait for its reply."""
-    if conn.state is State.CLOSED:
-        raise ConnectionLost(None, stage, "the connection has ended")
+    if conn.closed is not None:
+        raise lost(conn, stage)
     conn.send(command)
     while True:
         match (yield from advance(conn, stage)):
             case ReplyReceived(sent, reply) if sent is command:
                 return reply
-            case Unanswered(sent, _, closing) if sent is command:
-                raise ConnectionLost(closing, stage)
+            case Unanswered(sent) if sent is command:
+                raise lost(conn, stage)
+            case Need.BODY | Need.COMMAND:  # a body of the application's: the reply is still owed
+                yield NEED_DATA
+            case _:  # of a command that came before, or of the whole session
+                pass
+
+
+def reset_session(conn: ClientConnection) -> Operation[Reply]:
+    """RSET. Where it is refused the transaction stays open for ever: the connection ends."""
+    reply = yield from ask(conn, Rset(), Stage.COMMAND)
+    if not reply.is_positive:
+        conn.abort(f"RSET was refused: {reply}")  # RFC 5321 §4.1.1.5 has 250 only
+    return reply

@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Final, Unpack, final
 
 from smtpwire.engine.client import ClientConnection
-from smtpwire.engine.errors import LocalProtocolError, SessionLimitError
+from smtpwire.engine.client_queue import before_tls
+from smtpwire.engine.errors import LocalProtocolError, SessionLimitError, UnwritableError
 from smtpwire.engine.events import (
     Cause,
     ClientEvent,
@@ -17,20 +18,32 @@ from smtpwire.engine.events import (
     Unanswered,
 )
 from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_WRITE, Need
+from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
+from smtpwire.extensions.parameters import Body
+from smtpwire.operations.content import END_OF_CONTENT, HANDED_IN, Content, checked_content
 from smtpwire.operations.message import (
-    Content,
     Plan,
     Recipient,
     Sender,
     SendOptions,
     UnsendableError,
+    beyond_ascii,
+    check_claimed_size,
     plan,
 )
-from smtpwire.operations.operation import Operation, SessionError, Stage, ask
+from smtpwire.operations.operation import (
+    Operation,
+    SessionError,
+    alone,
+    reset_session,
+    why_closed,
+)
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
-from smtpwire.wire.command import Bdat, Data, Rcpt, Rset
+from smtpwire.wire.checked import checked, known_names
+from smtpwire.wire.command import Bdat, Data, Rcpt
+from smtpwire.wire.octets import octets_of
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.status import END_OF_DATA, Disposition, classify
 from smtpwire.wire.value import value
@@ -46,14 +59,22 @@ _OPEN: Final = (State.MAIL, State.RCPT, State.CHUNKS)
 class RecipientResult:
     """What became of the message for one recipient.
 
-    ``reply`` is the one that decided; None where none came. ``outcome``: DONE, RETRY (later),
-    PERMANENT, or UNKNOWN: the message had left and no verdict came, so that another attempt may
-    deliver it twice (RFC 5321 §4.5.3.2.6).
+    reply: the one that decided; None where none came.
+    outcome: DONE, RETRY (later), PERMANENT, or UNKNOWN: the message had left and no verdict came,
+        so that another attempt may deliver it twice (RFC 5321 §4.5.3.2.6).
+    command: what was refused or lost: "MAIL", "RCPT", "DATA", "BDAT" (a chunk before the last), or
+        ``END_OF_DATA``; "" where the outcome is DONE.
+    reason: why, where no reply says it: how the connection ended, or why nothing was sent.
+    session_used_up: the server takes no more of it in this session (RFC 9422), and the recipient
+        was not tried: another connection may go on at once.
     """
 
     recipient: Address
     reply: Reply | None
     outcome: Disposition
+    command: str = ""
+    reason: str = ""
+    session_used_up: bool = False
 
 
 @final
@@ -85,29 +106,62 @@ def send_mail(
 
     sender: an address, None or "" for the null reverse-path, or a Mail with parameters of yours.
     recipients: addresses, or Rcpts with parameters, as DSN's.
-    content: header and body. Bytes are looked through. Of an iterable only what you say is
-        claimed: ``size``, ``body``, ``smtputf8``. None: the driver hands the chunks in at
-        Need.BODY. CR and LF alone become CRLF, unless ``body`` is BINARYMIME.
+    content: header and body. Octets are looked through. Of an iterable of chunks only what you say
+        is claimed: ``size``, ``body``, ``smtputf8``. HANDED_IN: the driver hands the chunks in at
+        Need.BODY, and END_OF_CONTENT at last. CR and LF alone become CRLF, unless ``body`` is
+        BINARYMIME.
     options: see :class:`SendOptions`.
 
-    Raises UnsendableError before anything is sent, naming the extension the server lacks; and in
-    the middle where an iterable shows octets that need an extension not claimed: the connection
-    is then aborted, and nothing has been delivered. What content raises has the same effect. A
-    refusal or a lost connection is a result. After a failed transaction the session goes on.
+    Raises TypeError for content and options that are none, and LocalProtocolError where no session
+    is open between transactions: nothing has been sent then. Raises UnsendableError before the
+    message is begun, naming the extension the server lacks; and in the middle where content turns
+    out to be other than was claimed: the connection is then aborted, and nothing has been
+    delivered. What content raises has the same effect. A refusal, a lost connection and a session
+    that takes no more (RFC 9422) are results. After a failed transaction the session goes on.
     """
+    known_names("send_mail", options, SendOptions.__annotations__)
+    if "body" in options:
+        options["body"] = checked("body", options["body"], _BODY)
+    content = checked_content(content)
+    return alone(conn, _send_mail(conn, sender, recipients, content, options))
+
+
+_BODY: Final = Body | None
+
+
+def _send_mail(
+    conn: ClientConnection,
+    sender: Sender,
+    recipients: Iterable[Recipient],
+    content: Content,
+    options: SendOptions,
+) -> Operation[SendResult]:
+    _check_open(conn)
     planned = plan(conn, sender, recipients, content, options)
     results: list[RecipientResult] = []
     for rcpts in planned.transactions:
         transaction = _Transaction(conn, planned, rcpts)
-        if conn.state is not State.CLOSED:
+        if conn.closed is None:
             try:
                 yield from transaction.run()
-            except UnsendableError:
+            except UnsendableError as error:
                 if not results:
                     raise
-                # The session's limits are reached: the rest is for another one.
+                # What has been delivered must be told: this is these recipients' failure alone.
+                transaction.give_up(error)
         results += transaction.results()
     return SendResult(tuple(results))
+
+
+def _check_open(conn: ClientConnection) -> None:
+    """What is wrong with the session is not the message's fault."""
+    if conn.closed is not None:
+        return  # which is a result
+    if conn.state is not State.READY:
+        state = conn.state.value
+        raise LocalProtocolError(f"no session is open between transactions: its state is {state}")
+    if conn.tls is None and conn.config.security in (Security.STARTTLS, Security.IMPLICIT):
+        raise before_tls("MAIL")
 
 
 @final
@@ -120,12 +174,13 @@ class _Transaction:
         self._mail = planned.mail
         self._rcpts = rcpts
         self._data = Data(planned.chunking)
+        self._left_out: dict[int, tuple[str, Exception]] = {}
         self._answers: dict[int, Reply | None] = {}
         self._verdicts: dict[int | None, tuple[str, Reply | None]] = {}
 
     def run(self) -> Operation[None]:
         """Send everything and take the answers; leave the session ready for the next."""
-        yield from self._send_envelope()
+        self._send_envelope()
         if (yield from self._body_is_open()):
             try:
                 complete = yield from self._send_content()
@@ -134,37 +189,45 @@ class _Transaction:
                 raise
             if complete:
                 yield from self._body_is_open()
-        yield from self._clean_up()
-
-    def _clean_up(self) -> Operation[None]:
-        """A transaction that failed stays open until RSET."""
+        # A transaction that failed stays open until RSET.
         if self._conn.state in _OPEN:
             with suppress(SessionError):  # the results tell what they can
-                yield from ask(self._conn, Rset(), Stage.COMMAND)
+                yield from reset_session(self._conn)
 
-    def _send_envelope(self) -> Operation[None]:
+    def give_up(self, error: UnsendableError) -> None:
+        """None of the recipients can have it."""
+        self._leave_out("DATA", error)
+
+    def _leave_out(self, command: str, error: Exception) -> None:
+        self._left_out.update((id(rcpt), (command, error)) for rcpt in self._rcpts)
+
+    def _send_envelope(self) -> None:
+        """Queue MAIL, every RCPT that can be written, and DATA if there is one."""
+        conn = self._conn
         try:
-            self._conn.send(self._mail)
-        except LocalProtocolError as error:
+            conn.send(self._mail)
+        except SessionLimitError as error:
+            self._leave_out("MAIL", error)
+            return
+        except UnwritableError as error:
             raise UnsendableError(str(error)) from error
-        try:
-            for rcpt in self._rcpts:
-                with suppress(SessionLimitError):  # of domains: this one is for another session
-                    self._conn.send(rcpt)
-            self._conn.send(self._data)
-        except LocalProtocolError as error:
-            with suppress(LocalProtocolError, SessionError):
-                yield from ask(self._conn, Rset(), Stage.COMMAND)
-            raise UnsendableError(str(error)) from error
+        for rcpt in self._rcpts:
+            try:
+                conn.send(rcpt)
+            except (SessionLimitError, UnwritableError) as error:
+                self._left_out[id(rcpt)] = "RCPT", error
+        if len(self._left_out) < len(self._rcpts):
+            conn.send(self._data)
 
     def _body_is_open(self) -> Operation[bool]:
         """Take events until the body is open; False where the transaction is over.
 
         It is over with its last verdict: what comes behind that is for whoever comes next.
         """
+        conn = self._conn
         while True:
-            item = self._conn.next_event()
-            if item is NEED_WRITE or (item is NEED_DATA and self._conn.busy):
+            item = conn.next_event()
+            if item is NEED_WRITE or (item is NEED_DATA and conn.busy):
                 yield item
             elif item is NEED_BODY:
                 return True
@@ -185,22 +248,19 @@ class _Transaction:
             self._conn.send_body(content[last:] if last else content)
             self._conn.end_body()  # with the last piece, in one write
             return True
-        normaliser = LineNormaliser()
-        for chunk in content or ():
-            self._conn.send_body(self._checked(chunk, normaliser))
-            if not (yield from self._body_is_open()):
-                return False
-        while content is None and (handed := (yield Need.BODY)) is not None:
-            self._conn.send_body(self._checked(handed, normaliser))
-            if not (yield from self._body_is_open()):
-                return False
+        check = _ClaimCheck(self._plan)
+        if content is not HANDED_IN:
+            for chunk in content:
+                self._conn.send_body(check.checked(chunk))
+                if not (yield from self._body_is_open()):
+                    return False
+        else:
+            while (handed := (yield Need.BODY)) is not END_OF_CONTENT:
+                self._conn.send_body(check.checked(handed))
+                if not (yield from self._body_is_open()):
+                    return False
         self._conn.end_body()
         return True
-
-    def _checked(self, chunk: bytes, normaliser: LineNormaliser) -> bytes:
-        if not self._plan.eight_bit and not chunk.isascii():
-            raise UnsendableError("octets beyond ASCII, and body= does not say so", "8BITMIME")
-        return normaliser.normalise(chunk) if self._plan.normalise else chunk
 
     def _note(self, event: ClientEvent) -> None:
         match event:
@@ -216,6 +276,8 @@ class _Transaction:
                 self._judge(END_OF_DATA if left else "DATA", reply, recipient)
             case Unanswered(command, _, reply):
                 self._answers[id(command)] = reply
+            case _:
+                pass
 
     def _judge(self, verb: str, reply: Reply | None, recipient: Rcpt | None) -> None:
         """The verdict on the message, for one recipient or for all; the first one counts."""
@@ -226,8 +288,22 @@ class _Transaction:
         return [self._result(rcpt) for rcpt in self._rcpts]
 
     def _result(self, rcpt: Rcpt) -> RecipientResult:
+        if id(rcpt) in self._left_out:
+            command, error = self._left_out[id(rcpt)]
+            used_up = isinstance(error, SessionLimitError)
+            outcome = Disposition.RETRY if used_up else Disposition.PERMANENT
+            return RecipientResult(rcpt.address, None, outcome, command, str(error), used_up)
         verb, reply = self._deciding(rcpt)
-        return RecipientResult(rcpt.address, reply, classify(verb, reply))
+        outcome = classify(verb, reply)
+        if outcome is Disposition.DONE:
+            return RecipientResult(rcpt.address, reply, outcome)
+        reason = self._why_no_reply() if reply is None else ""
+        return RecipientResult(rcpt.address, reply, outcome, verb, reason)
+
+    def _why_no_reply(self) -> str:
+        closed = self._conn.closed
+        said = [] if closed is None else [why_closed(closed), closed.reply]
+        return ": ".join(str(each) for each in said if each is not None)
 
     def _deciding(self, rcpt: Rcpt) -> tuple[str, Reply | None]:
         """The first refusal in a recipient's way, or the verdict on the message."""
@@ -246,3 +322,25 @@ class _Transaction:
         answer = self._answers.get(id(self._data))
         # After 354 the content has begun and was not ended: nothing has been delivered.
         return "DATA", None if answer is None or answer.is_intermediate else answer
+
+
+@final
+class _ClaimCheck:
+    """Looks at chunks as they go out: whether they are what was said of the content."""
+
+    def __init__(self, planned: Plan) -> None:
+        self._plan = planned
+        self._normaliser = LineNormaliser()
+        self._octets = 0
+
+    def checked(self, chunk: object) -> bytes:
+        """The octets to send. Raises UnsendableError, and TypeError for what is no chunk."""
+        octets = octets_of(chunk)
+        if not self._plan.eight_bit and not octets.isascii():
+            raise beyond_ascii()
+        if self._plan.normalise:
+            octets = self._normaliser.normalise(octets)
+        self._octets += len(octets)
+        if self._plan.size is not None:
+            check_claimed_size(self._octets, self._plan.size)
+        return octets

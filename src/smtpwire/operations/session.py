@@ -6,8 +6,8 @@ from typing import Final
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, Closed, Greeting
-from smtpwire.engine.need import Need
+from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, Greeting
+from smtpwire.engine.need import NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
 from smtpwire.extensions import AUTH, SMTPUTF8, STARTTLS
@@ -19,8 +19,10 @@ from smtpwire.operations.operation import (
     Stage,
     TlsRequired,
     advance,
+    alone,
     ask,
-    ended,
+    lost,
+    reset_session,
 )
 from smtpwire.sasl import (
     BearerToken,
@@ -36,10 +38,10 @@ from smtpwire.sasl import (
     client_mechanism,
     offers_plus,
 )
-from smtpwire.wire.command import Hello, Quit, Rset, StartTls, Vrfy
+from smtpwire.wire.command import Hello, Quit, StartTls, Vrfy
 from smtpwire.wire.reply import Reply
 
-__all__ = ["open_session", "quit", "reset", "verify"]
+__all__ = ["authenticate", "open_session", "quit", "reset", "verify"]
 
 _ANOTHER_MAY_DO: Final = (AuthenticationOutcome.MECHANISM_REFUSED, AuthenticationOutcome.OBJECTED)
 _NO_EHLO: Final = (500, 502)  # RFC 5321 §4.1.4: try HELO
@@ -55,27 +57,64 @@ def open_session(
 
     HELO is tried only after 500 or 502, and never in LMTP, under TLS, or where TLS or
     ``credentials`` are asked for. Of the mechanisms offered the strongest usable one is taken;
-    ``policy`` names exceptions. Raises SessionError.
+    ``policy`` names exceptions. A session that stands between transactions is gone on with: only
+    what is missing is done. Raises SessionError; LocalProtocolError where a transaction is open.
     """
-    yield from _greeting(conn)
+    return alone(conn, _open_session(conn, credentials, policy))
+
+
+def _open_session(
+    conn: ClientConnection, credentials: Credentials | None, policy: ChoicePolicy | None
+) -> Operation[None]:
+    if _state(conn) is State.GREETING:
+        yield from _greeting(conn)
     security = conn.config.security
     needs_ehlo = credentials is not None or security in (Security.STARTTLS, Security.IMPLICIT)
-    yield from _hello(conn, may_fall_back=not needs_ehlo)
+    if _state(conn) is State.HELLO:
+        yield from _hello(conn, may_fall_back=not needs_ehlo)
+    _check_ready(conn)
     if security in (Security.STARTTLS, Security.OPPORTUNISTIC) and conn.tls is None:
         yield from _start_tls(conn, required=security is Security.STARTTLS)
     if credentials is not None:
         yield from _authenticate(conn, credentials, policy)
 
 
+def authenticate(
+    conn: ClientConnection, credentials: Credentials, *, policy: ChoicePolicy | None = None
+) -> Operation[None]:
+    """Log in on an open session: after a refused login, with other credentials, once more.
+
+    A server gives a few tries on one connection (RFC 4954 §9: at least three), then ends it.
+    Raises AuthenticationFailed, and ConnectionLost; LocalProtocolError where no session is open, a
+    transaction is, or somebody is logged in.
+    """
+    return alone(conn, _authenticate(conn, credentials, policy))
+
+
+def _state(conn: ClientConnection) -> State:
+    """Where it is now: it has moved since it was looked at last."""
+    return conn.state
+
+
+def _check_ready(conn: ClientConnection) -> None:
+    if conn.closed is not None:
+        raise lost(conn, Stage.COMMAND)
+    if conn.state is not State.READY:
+        raise LocalProtocolError(
+            f"the session is not open between transactions: its state is {conn.state.value}"
+        )
+
+
 def _greeting(conn: ClientConnection) -> Operation[None]:
+    """RFC 5321 §3.1. In this state nothing else can be first, but the end."""
     while True:
         match (yield from advance(conn, Stage.GREETING)):
             case Greeting(reply):
                 if reply.is_positive:
                     return
                 raise ServiceRefused(reply, Stage.GREETING)
-            case Closed() as closed:
-                raise ended(closed, Stage.GREETING)
+            case _:
+                pass
 
 
 def _hello(conn: ClientConnection, *, may_fall_back: bool) -> Operation[None]:
@@ -102,18 +141,19 @@ def _start_tls(conn: ClientConnection, *, required: bool) -> Operation[None]:
 
 
 def _shake_hands(conn: ClientConnection) -> Operation[None]:
-    while True:
-        match (yield from advance(conn, Stage.TLS)):
-            case Need.COMMAND:
-                return
-            case Closed() as closed:
-                raise ended(closed, Stage.TLS)
+    while _state(conn) is State.TLS:
+        yield NEED_TLS
+    if conn.closed is not None:
+        raise lost(conn, Stage.TLS)
 
 
 def _authenticate(
     conn: ClientConnection, credentials: Credentials, policy: ChoicePolicy | None
 ) -> Operation[None]:
     """The strongest usable mechanism; another one only where the server would not do it."""
+    _check_ready(conn)
+    if conn.identity is not None:
+        raise LocalProtocolError("already authenticated (RFC 4954 §4)")
     if policy is None and conn.config.cleartext_authentication_without_verified_tls:
         policy = ChoicePolicy(cleartext_without_tls=True, cleartext_without_verification=True)
     refused: list[str] = []
@@ -147,7 +187,7 @@ def _authenticate(
         if end.outcome is AuthenticationOutcome.SUCCEEDED:
             return
         if end.outcome is AuthenticationOutcome.UNANSWERED:
-            raise (yield from _lost(conn))
+            raise lost(conn, Stage.AUTHENTICATION)  # nothing is said of the credentials
         last = end
         if end.outcome not in _ANOTHER_MAY_DO or conn.state is State.CLOSED:
             raise _authentication_failed(end, end.outcome.value)
@@ -160,17 +200,9 @@ def _authentication_failed(end: AuthenticationEnded | None, otherwise: str) -> A
         return AuthenticationFailed(None, Stage.AUTHENTICATION, otherwise)
     # The reply to a cancellation is no verdict of the server's.
     reply = None if end.objection else end.reply
-    failed = AuthenticationFailed(reply, Stage.AUTHENTICATION, end.reason or otherwise)
+    failed = AuthenticationFailed(reply, Stage.AUTHENTICATION, end.reason or otherwise, end.outcome)
     failed.__cause__ = end.exception
     return failed
-
-
-def _lost(conn: ClientConnection) -> Operation[SessionError]:
-    """The connection ended before the server's verdict: nothing is said of the credentials."""
-    while True:
-        match (yield from advance(conn, Stage.AUTHENTICATION)):
-            case Closed() as closed:
-                return ended(closed, Stage.AUTHENTICATION)
 
 
 def _exchange(
@@ -189,10 +221,20 @@ def _exchange(
         match (yield from advance(conn, Stage.AUTHENTICATION)):
             case AuthenticationEnded() as end:  # comes before any other end
                 return end
+            case Need.COMMAND | Need.BODY:
+                conn.abort("nobody answers the mechanism")
+                reason = f"{mechanism.name} waits for an answer that no operation can give"
+                raise AuthenticationFailed(None, Stage.AUTHENTICATION, reason)
+            case _:
+                pass
 
 
 def quit(conn: ClientConnection) -> Operation[Reply | None]:
     """QUIT, and wait for its reply; None where none came. Nothing depends on it."""
+    return alone(conn, _quit(conn))
+
+
+def _quit(conn: ClientConnection) -> Operation[Reply | None]:
     try:
         return (yield from ask(conn, Quit(), Stage.COMMAND))
     except (SessionError, LocalProtocolError):
@@ -200,14 +242,18 @@ def quit(conn: ClientConnection) -> Operation[Reply | None]:
 
 
 def reset(conn: ClientConnection) -> Operation[Reply]:
-    """RSET: forget the transaction; also a way to ask whether the server is still there."""
-    return (yield from ask(conn, Rset(), Stage.COMMAND))
+    """RSET: forget the transaction; also a way to ask whether the server is still there.
+
+    A refused one ends the connection: what it was to end stays open for ever.
+    """
+    return alone(conn, reset_session(conn))
 
 
 def verify(conn: ClientConnection, argument: str) -> Operation[Reply]:
     """VRFY: what the server says of a mailbox; 252 says nothing (RFC 5321 §3.5.3).
 
-    A name beyond ASCII needs SMTPUTF8: ValueError without it.
+    A name beyond ASCII needs SMTPUTF8. Raises UnwritableError without it, and for a name that no
+    line can carry.
     """
     smtputf8 = not argument.isascii() and SMTPUTF8 in conn.extensions
-    return (yield from ask(conn, Vrfy(argument, smtputf8), Stage.COMMAND))
+    return alone(conn, ask(conn, Vrfy(argument, smtputf8), Stage.COMMAND))
