@@ -155,6 +155,17 @@ def test_an_option_that_is_none_names_the_nearest() -> None:
     assert conn.data_to_send() == b""
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("size", "3"), ("size", True), ("smtputf8", "no"), ("require_tls", "no"), ("chunking", 1),
+     ("idna", "idna")],
+)  # fmt: skip
+def test_an_option_of_the_wrong_type_is_refused(name: str, value: object) -> None:
+    conn = opened(*PIPELINED)
+    with pytest.raises(TypeError, match=name):
+        send_mail(conn, None, ["c@d.example"], TEXT, **{name: value})  # type: ignore[arg-type]
+
+
 def test_a_body_is_one_of_three() -> None:
     assert sent(b"\xff\r\n", body="8BITMIME") == b"\xff\r\n"
     conn = opened(*PIPELINED)

@@ -175,6 +175,20 @@ def test_a_failed_handshake_keeps_its_reason() -> None:
     assert raised.value.reason == "bad certificate"
 
 
+def test_the_host_has_no_end_dot_in_an_exchange() -> None:
+    """RFC 2831 §2.1.2: the digest-uri names the host; DNS's end dot is no part of its name."""
+    seen = []
+    for host in ("mx.example.org", "mx.example.org."):
+        conn = ClientConnection(
+            ClientConfig("c.example", host=host, security=Security.IMPLICIT), tls=SIMULATED_TLS
+        )
+        answers = (b"220 hi\r\n", b"250-mx\r\n250 AUTH OAUTHBEARER\r\n", b"235 ok\r\n")
+        driver = Driver(conn, *answers)
+        driver.run(open_session(conn, BearerToken("alice", "t0ken")))
+        seen.append(driver.said)
+    assert seen[0] == seen[1]
+
+
 # -- recipients
 
 FLIGHT: Final = b"250 ok\r\n250 ok\r\n354 go\r\n"

@@ -27,6 +27,7 @@ from smtpwire.extensions import parameters as p
 from smtpwire.testing import drain
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import (
+    Command,
     Data,
     Expn,
     ExtensionCommand,
@@ -616,6 +617,26 @@ def test_a_server_that_greets_anew_is_not_answered_by_guesswork(d: Dialogue) -> 
         Unanswered(hello, Cause.LOST),
         Closed(CloseReason.VIOLATION, error="a reply that the command cannot have: 220 mx again"),
     ]
+
+
+@pytest.mark.parametrize("command", [Mail(ALICE), Rset(), Hello("c.example"), Quit()])
+def test_a_greeting_that_comes_late_is_no_reply_to_any_command(command: Command) -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    d.send(command)
+    violation, *_ = d.receive("220 mx again")
+    assert isinstance(violation, ProtocolViolation)
+    assert violation.kind is ViolationKind.WRONG_REPLY
+
+
+def test_a_greeting_in_the_place_of_a_verdict_is_none() -> None:
+    d = Dialogue()
+    d.greeted("SIZE")
+    d.envelope()
+    d.data()
+    end = d.body(b"x\r\n")
+    d.flush()
+    assert d.receive("220 mx again")[1] == Unanswered(end, Cause.LOST)
 
 
 def test_one_operation_at_a_time() -> None:

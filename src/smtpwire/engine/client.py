@@ -24,11 +24,14 @@ from smtpwire.engine.events import (
 from smtpwire.engine.flight import (
     AUTH,
     DOT,
+    GROUPED,
     IN_CLOSED,
     IN_GREETING,
     IN_READY,
     IN_TLS,
+    OTHER,
     QUIT,
+    STARTTLS,
 )
 from smtpwire.engine.need import (
     NEED_BODY,
@@ -78,6 +81,10 @@ _VIOLATIONS: Final[Mapping[ReplyErrorKind, ViolationKind]] = {
     ReplyErrorKind.BARE_CR: ViolationKind.BARE_CR,
 }
 _DONE: Final = 250
+_GREETING: Final = 220
+_BEGINS_ANEW: Final = (STARTTLS, OTHER, GROUPED)
+"""What 220 can answer: STARTTLS, XCLIENT and the like. In the place of any other reply it is a
+server that greets anew, and each reply would be taken for the next command's."""
 _CLOSING: Final = (221, 421)
 """The server ends the connection; 221 answers QUIT, and says so too where nobody asked for it."""
 
@@ -526,7 +533,11 @@ class ClientConnection(ClientReplies):
             if code in _CLOSING and kind is not QUIT:
                 return self._service_closing(reply)
             # RFC 5321 §4.2: no such class, or a 3yz where none can be.
-            if not 200 <= code < 600 or (300 <= code < 400 and not kind.intermediate):
+            if (
+                not 200 <= code < 600
+                or (300 <= code < 400 and not kind.intermediate)
+                or (code == _GREETING and kind not in _BEGINS_ANEW)
+            ):
                 return self._violation(ViolationKind.WRONG_REPLY, reply)
         flight.popleft()
         event = REPLIES[kind](self, command, kind, transaction, reply)

@@ -70,7 +70,6 @@ if TYPE_CHECKING:
 
 __all__ = ["REPLIES", "ClientReplies"]
 
-_GREETING: Final = 220
 _PRDR_FIRST: Final = 353
 
 
@@ -104,10 +103,6 @@ class ClientReplies(ClientQueue):
     def _reply_hello(
         self, command: Command, kind: Kind, transaction: int, reply: Reply
     ) -> ClientEvent:
-        if reply.code == _GREETING:
-            # A server that greets anew: each reply would be taken for the next command's.
-            self._restore(command, kind, transaction)
-            return self._violation(ViolationKind.WRONG_REPLY, reply)
         self._blocked = None
         early, self._early = self._early, False
         if not reply.is_positive:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias, TypedDict, final
+from typing import Final, TypeAlias, TypedDict, cast, final, get_type_hints
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.extensions import (
@@ -22,7 +22,7 @@ from smtpwire.extensions.parameters import Body
 from smtpwire.operations.content import HANDED_IN, Content
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
-from smtpwire.wire.checked import checked, type_of
+from smtpwire.wire.checked import checked, known_names, type_of
 from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
 from smtpwire.wire.error import reduced
 from smtpwire.wire.parameter import Parameters
@@ -55,6 +55,17 @@ class SendOptions(TypedDict, total=False):
     """Makes A-labels of a domain in Unicode, as ``idna.encode`` of the package of that name does.
     Called where the server has no SMTPUTF8 and a domain is all that would need it; what it raises
     comes out as UnsendableError. Without it domains are handed through as they are."""
+
+
+_OPTIONS: Final = get_type_hints(SendOptions)
+
+
+def checked_options(options: SendOptions) -> SendOptions:
+    """The options, of their types. Raises TypeError for unknown names and wrong types, ValueError
+    for a word that no enum has."""
+    known_names("send_mail", options, _OPTIONS)
+    taken = {name: checked(name, value, _OPTIONS[name]) for name, value in options.items()}
+    return cast(SendOptions, taken)
 
 
 @final

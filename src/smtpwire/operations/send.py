@@ -20,7 +20,6 @@ from smtpwire.engine.events import (
 from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_WRITE, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
-from smtpwire.extensions.parameters import Body
 from smtpwire.operations.content import END_OF_CONTENT, HANDED_IN, Content, checked_content
 from smtpwire.operations.message import (
     Plan,
@@ -30,6 +29,7 @@ from smtpwire.operations.message import (
     UnsendableError,
     beyond_ascii,
     check_claimed_size,
+    checked_options,
     plan,
 )
 from smtpwire.operations.operation import (
@@ -41,7 +41,6 @@ from smtpwire.operations.operation import (
 )
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
-from smtpwire.wire.checked import checked, known_names
 from smtpwire.wire.command import Bdat, Data, Rcpt
 from smtpwire.wire.octets import octets_of
 from smtpwire.wire.reply import Reply
@@ -119,14 +118,9 @@ def send_mail(
     delivered. What content raises has the same effect. A refusal, a lost connection and a session
     that takes no more (RFC 9422) are results. After a failed transaction the session goes on.
     """
-    known_names("send_mail", options, SendOptions.__annotations__)
-    if "body" in options:
-        options["body"] = checked("body", options["body"], _BODY)
     content = checked_content(content)
+    options = checked_options(options)
     return alone(conn, _send_mail(conn, sender, recipients, content, options))
-
-
-_BODY: Final = Body | None
 
 
 def _send_mail(

@@ -38,6 +38,7 @@ from smtpwire.sasl import (
     client_mechanism,
     offers_plus,
 )
+from smtpwire.wire.checked import checked
 from smtpwire.wire.command import Hello, Quit, StartTls, Vrfy
 from smtpwire.wire.reply import Reply
 
@@ -172,7 +173,7 @@ def _authenticate(
         if isinstance(choice, NoMechanism):
             raise _authentication_failed(last, choice.reason)
         config = ClientMechanismConfig(
-            host=conn.config.host,
+            host=conn.config.host.removesuffix("."),  # DNS's end dot is no part of a name in SASL
             port=conn.config.port,
             bindings=bindings,
             binding_type=choice.binding_type,
@@ -255,5 +256,6 @@ def verify(conn: ClientConnection, argument: str) -> Operation[Reply]:
     A name beyond ASCII needs SMTPUTF8. Raises UnwritableError without it, and for a name that no
     line can carry.
     """
+    argument = checked("argument", argument, str)
     smtputf8 = not argument.isascii() and SMTPUTF8 in conn.extensions
     return alone(conn, ask(conn, Vrfy(argument, smtputf8), Stage.COMMAND))
