@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping
+from threading import Barrier, Thread
 from typing import Final
 
 import pytest
@@ -259,6 +260,28 @@ def test_a_second_operation_raises_before_anything_is_queued(name: str) -> None:
         next(first)
     assert [item.reply for item in stop.value.value.recipients] == [Reply(250, "taken")]
     steps(conn, OPERATIONS["reset"](conn), b"250 ok\r\n")
+
+
+def test_of_many_threads_one_has_the_connection() -> None:
+    conn = in_state(State.READY)
+    start = Barrier(8)
+    had: list[bool] = []
+
+    def begin() -> None:
+        start.wait()
+        try:
+            conn.begin_operation()
+        except LocalProtocolError:
+            had.append(False)
+        else:
+            had.append(True)
+
+    threads = [Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(had) == [False] * 7 + [True]
 
 
 def test_an_operation_that_never_began_does_not_stand_in_the_way() -> None:
