@@ -35,6 +35,7 @@ from smtpwire.sasl import ClientMechanism, Password
 from smtpwire.testing import SIMULATED_TLS
 from smtpwire.wire.command import Data, Noop
 from smtpwire.wire.reply import Reply
+from smtpwire.wire.status import Disposition
 from smtpwire.wire.value import replace
 
 ALICE: Final = Password("alice", "secret")
@@ -109,6 +110,21 @@ def test_what_is_wrong_with_the_session_never_makes_a_message_unsendable(content
     conn = ClientConnection(ClientConfig("c.example"))
     with pytest.raises(LocalProtocolError, match="its state is greeting"):
         next(send_mail(conn, "grün@b.example", ["c@d.example"], content))
+
+
+@pytest.mark.parametrize("state", [State.GREETING, State.READY])
+def test_a_connection_that_has_ended_never_makes_a_message_unsendable(state: State) -> None:
+    """Whatever it offered, if it came to that, says nothing of the next connection's offer."""
+    conn = in_state(state)
+    conn.receive_data(b"")
+    while conn.next_event() is not Need.CLOSE:
+        pass
+    sending = send_mail(conn, "grün@b.example", ["c@d.example", "e@d.example"], b"\xff")
+    with pytest.raises(StopIteration) as stop:
+        next(sending)
+    results = stop.value.value.recipients
+    assert [(each.outcome, each.command) for each in results] == [(Disposition.RETRY, "MAIL")] * 2
+    assert results[0].reason == "the server closed the connection"
 
 
 def test_mail_before_tls_is_a_mistake_of_the_caller_s() -> None:

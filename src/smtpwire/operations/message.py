@@ -28,7 +28,18 @@ from smtpwire.wire.error import reduced
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.value import value
 
-__all__ = ["Plan", "Recipient", "SendOptions", "Sender", "UnsendableError", "plan"]
+__all__ = [
+    "Plan",
+    "Recipient",
+    "SendOptions",
+    "Sender",
+    "UnsendableError",
+    "beyond_ascii",
+    "check_claimed_size",
+    "checked_options",
+    "plan",
+    "rcpts_of",
+]
 
 Sender: TypeAlias = str | Address | Mail | None
 Recipient: TypeAlias = str | Address | Rcpt
@@ -118,7 +129,7 @@ def plan(
 ) -> Plan:
     """Plan it, or raise UnsendableError; ValueError and TypeError for addresses that are none."""
     mail = _mail(sender)
-    rcpts = _rcpts(recipients)
+    rcpts = list(rcpts_of(recipients))
     if not rcpts:
         raise UnsendableError("there is no recipient")
     idna = options.get("idna")
@@ -168,12 +179,12 @@ def _mail(sender: Sender) -> Mail:
     return Mail(None if sender is None or sender == "" else _address(sender))
 
 
-def _rcpts(recipients: Iterable[Recipient]) -> list[Rcpt]:
+def rcpts_of(recipients: Iterable[Recipient]) -> tuple[Rcpt, ...]:
     """Fresh objects: replies are matched by identity, and a caller may give one twice."""
     given: object = recipients
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise TypeError(f"recipients is {type_of(given)}: pass a list of addresses, also for one")
-    return [_rcpt(item) for item in recipients]
+    return tuple([_rcpt(item) for item in recipients])
 
 
 def _rcpt(item: Recipient) -> Rcpt:

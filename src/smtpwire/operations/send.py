@@ -31,6 +31,7 @@ from smtpwire.operations.message import (
     check_claimed_size,
     checked_options,
     plan,
+    rcpts_of,
 )
 from smtpwire.operations.operation import (
     Operation,
@@ -130,6 +131,8 @@ def _send_mail(
     content: Content,
     options: SendOptions,
 ) -> Operation[SendResult]:
+    if conn.closed is not None:  # whose offer says nothing of the message
+        return SendResult(tuple(_untried(rcpt, conn.closed) for rcpt in rcpts_of(recipients)))
     _check_open(conn)
     planned = plan(conn, sender, recipients, content, options)
     results: list[RecipientResult] = []
@@ -147,10 +150,17 @@ def _send_mail(
     return SendResult(tuple(results))
 
 
+def _untried(rcpt: Rcpt, closed: Closed) -> RecipientResult:
+    return RecipientResult(rcpt.address, None, Disposition.RETRY, "MAIL", _words(closed))
+
+
+def _words(closed: Closed) -> str:
+    why = why_closed(closed)
+    return why if closed.reply is None else f"{why}: {closed.reply}"
+
+
 def _check_open(conn: ClientConnection) -> None:
     """What is wrong with the session is not the message's fault."""
-    if conn.closed is not None:
-        return  # which is a result
     if conn.state is not State.READY:
         state = conn.state.value
         raise LocalProtocolError(f"no session is open between transactions: its state is {state}")
@@ -296,8 +306,7 @@ class _Transaction:
 
     def _why_no_reply(self) -> str:
         closed = self._conn.closed
-        said = [] if closed is None else [why_closed(closed), closed.reply]
-        return ": ".join(str(each) for each in said if each is not None)
+        return "" if closed is None else _words(closed)
 
     def _deciding(self, rcpt: Rcpt) -> tuple[str, Reply | None]:
         """The first refusal in a recipient's way, or the verdict on the message."""
