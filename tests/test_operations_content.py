@@ -166,6 +166,11 @@ def test_an_option_of_the_wrong_type_is_refused(name: str, value: object) -> Non
         send_mail(conn, None, ["c@d.example"], TEXT, **{name: value})  # type: ignore[arg-type]
 
 
+def test_a_size_is_a_count() -> None:
+    with pytest.raises(ValueError, match="size is -1"):
+        send_mail(opened(*PIPELINED), None, ["c@d.example"], [TEXT], size=-1)
+
+
 def test_a_body_is_one_of_three() -> None:
     assert sent(b"\xff\r\n", body="8BITMIME") == b"\xff\r\n"
     conn = opened(*PIPELINED)

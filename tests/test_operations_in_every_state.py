@@ -180,6 +180,18 @@ def test_a_wrong_password_and_then_the_right_one() -> None:
             next(again(conn, ALICE))
 
 
+@pytest.mark.parametrize("begin", [open_session, authenticate])
+def test_what_are_no_credentials_is_refused_at_once(
+    begin: Callable[..., Operation[None]],
+) -> None:
+    conn = in_state(State.READY)
+    with pytest.raises(TypeError, match="credentials is a tuple") as raised:
+        begin(conn, ("alice", "secret"))
+    assert "secret" not in str(raised.value)
+    with pytest.raises(TypeError, match="policy is a str"):
+        begin(conn, ALICE, policy="PLAIN")
+
+
 def test_an_open_session_is_left_as_it_is() -> None:
     conn = in_state(State.READY)
     assert finished(open_session(conn), conn) == b""

@@ -73,9 +73,12 @@ _OPTIONS: Final = get_type_hints(SendOptions)
 
 def checked_options(options: SendOptions) -> SendOptions:
     """The options, of their types. Raises TypeError for unknown names and wrong types, ValueError
-    for a word that no enum has."""
+    for a word that no enum has and a size below 0."""
     known_names("send_mail", options, _OPTIONS)
     taken = {name: checked(name, value, _OPTIONS[name]) for name, value in options.items()}
+    size = options.get("size")
+    if size is not None and size < 0:
+        raise ValueError(f"size is {size}: pass a count of octets")
     return cast(SendOptions, taken)
 
 

@@ -45,6 +45,7 @@ from smtpwire.wire.reply import Reply
 __all__ = ["authenticate", "open_session", "quit", "reset", "verify"]
 
 _ANOTHER_MAY_DO: Final = (AuthenticationOutcome.MECHANISM_REFUSED, AuthenticationOutcome.OBJECTED)
+_POLICY: Final = ChoicePolicy | None
 _NO_EHLO: Final = (500, 502)  # RFC 5321 §4.1.4: try HELO
 
 
@@ -59,8 +60,11 @@ def open_session(
     HELO is tried only after 500 or 502, and never in LMTP, under TLS, or where TLS or
     ``credentials`` are asked for. Of the mechanisms offered the strongest usable one is taken;
     ``policy`` names exceptions. A session that stands between transactions is gone on with: only
-    what is missing is done. Raises SessionError; LocalProtocolError where a transaction is open.
+    what is missing is done. Raises SessionError; LocalProtocolError where a transaction is open;
+    TypeError for credentials that are none.
     """
+    credentials = checked("credentials", credentials, Credentials | None)
+    policy = checked("policy", policy, _POLICY)
     return alone(conn, _open_session(conn, credentials, policy))
 
 
@@ -87,8 +91,10 @@ def authenticate(
 
     A server gives a few tries on one connection (RFC 4954 §9: at least three), then ends it.
     Raises AuthenticationFailed, and ConnectionLost; LocalProtocolError where no session is open, a
-    transaction is, or somebody is logged in.
+    transaction is, or somebody is logged in; TypeError for credentials that are none.
     """
+    credentials = checked("credentials", credentials, Credentials)
+    policy = checked("policy", policy, _POLICY)
     return alone(conn, _authenticate(conn, credentials, policy))
 
 
