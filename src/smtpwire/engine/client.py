@@ -118,7 +118,7 @@ class ClientConnection(ClientReplies):
         octets. Nothing has been taken then.
         """
         if type(data) is not bytes:
-            data = octets_of(data)
+            data = octets_of(data, "data")
         size = len(data)
         if not size:
             self._eof = True

@@ -43,7 +43,7 @@ def checked_content(content: Content) -> Content:
     if content is HANDED_IN:
         return content
     if is_buffer(content):
-        return octets_of(content)
+        return octets_of(content, "content")
     given: object = content
     if isinstance(given, list | tuple):
         return [octets_of(chunk) for chunk in given]

@@ -50,21 +50,18 @@ def is_buffer(data: object) -> bool:
     return True
 
 
-def octets_of(data: object) -> bytes:
+def octets_of(data: object, name: str = "chunk") -> bytes:
     """The octets of bytes, bytearray, memoryview or another buffer of octets.
 
     ``bytes()`` alone would make NULs of a number, and wider items of others.
 
-    Raises TypeError for anything else.
+    Raises TypeError for anything else, by the argument's ``name``.
     """
     if type(data) is bytes:
         return data
     if not is_buffer(data):
-        raise TypeError(f"octets are wanted, and this is of {type(data).__name__}: pass bytes")
+        raise TypeError(f"{name} is of {type(data).__name__}: pass bytes")
     view = memoryview(cast(bytes, data))
     if view.format not in _OCTETS:
-        raise TypeError(
-            f"octets are wanted, and the items of this {type(data).__name__} are of format"
-            f" {view.format!r}: pass bytes"
-        )
+        raise TypeError(f"{name} is no octets but items of format {view.format!r}: pass bytes")
     return view.tobytes()
