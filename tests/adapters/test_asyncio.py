@@ -11,7 +11,7 @@ from tests.adapters.handlers import Mailbox, answer
 from smtpwire.adapters import asyncio as adapter
 from smtpwire.adapters.asyncio import ServerProtocol, connect, start_server
 from smtpwire.adapters.session import Handler, Session
-from smtpwire.engine.events import CloseReason, Connected, EndOfMessage, ServerEvent
+from smtpwire.engine.events import Closed, CloseReason, Connected, EndOfMessage, ServerEvent
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeouts
@@ -297,6 +297,33 @@ def test_a_cancelled_handler_ends_its_session() -> None:
         protocol.connection_lost(None)
 
     run(main)
+
+
+def test_a_loop_that_ends_cancels_the_handler_and_is_not_held_up() -> None:
+    """``asyncio.run()`` cancels every task at its end, and waits for each."""
+    events: list[ServerEvent] = []
+
+    def handler(session: Session) -> Handler:
+        async def handle(event: ServerEvent) -> None:
+            events.append(event)
+            if isinstance(event, Mail):
+                await asyncio.sleep(100)
+            answer(session, event)
+
+        return handle
+
+    async def main() -> None:
+        protocol, _ = begin(handler)
+        protocol.data_received(HELLO)
+        await asyncio.sleep(0)
+        protocol.data_received(b"MAIL FROM:<a@example.com>\r\n")
+        await asyncio.sleep(0)
+
+    async def in_time() -> None:
+        await asyncio.wait_for(asyncio.to_thread(run, main), 5)
+
+    run(in_time)
+    assert isinstance(events[-1], Closed)
 
 
 def test_a_handler_outlives_its_connection() -> None:

@@ -9,10 +9,11 @@ import ast
 import io
 import tokenize
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from smtpwire import adapters
+from smtpwire import adapters, operations
 
 LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 
@@ -56,9 +57,9 @@ def docstrings(tree: ast.Module) -> set[int]:
     }
 
 
-def code_lines(module: str) -> dict[str, int]:
+def code_lines(module: str, room: ModuleType = adapters) -> dict[str, int]:
     """The code lines of each class and function of an adapter, decorators included."""
-    source = (Path(adapters.__path__[0]) / f"{module}.py").read_text()
+    source = (Path(room.__path__[0]) / f"{module}.py").read_text()
     tree = ast.parse(source)
     code = {
         line
@@ -79,6 +80,10 @@ def test_what_is_to_be_copied_is_short(module: str, names: str) -> None:
     found = code_lines(module)
     counted = sum(found.values() if names == "*" else (found[name] for name in names.split()))
     assert counted <= LIMITS[module, names]
+
+
+def test_the_servers_loop_is_short() -> None:
+    assert sum(code_lines("serve", operations).values()) <= 120
 
 
 @pytest.mark.parametrize("module", {module for module, _ in LIMITS})

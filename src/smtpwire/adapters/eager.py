@@ -123,6 +123,8 @@ class EagerTask(Coroutine[object, object, None]):
         while self._task is not None and self._task.uncancel():
             pass  # the next one begins unharmed
         self._ended(error)
+        if isinstance(error, asyncio.CancelledError):
+            raise error  # who cancels the task may wait for its end; another one is made
         return self._park()
 
     def _told(self, error: asyncio.CancelledError) -> BaseException:
