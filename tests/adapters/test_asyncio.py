@@ -326,6 +326,24 @@ def test_a_loop_that_ends_cancels_the_handler_and_is_not_held_up() -> None:
     assert isinstance(events[-1], Closed)
 
 
+def test_a_server_that_is_cancelled_tells_its_sessions() -> None:
+    mailbox = Mailbox()
+
+    async def main() -> None:
+        server = await start_server(mailbox, RELAY, "127.0.0.1", 0)
+        serving = asyncio.create_task(server.serve_forever())
+        client = await connect("127.0.0.1", server.sockets[0].getsockname()[1])
+        await client.open_session()
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        assert (server.sockets, server.sessions) == ((), ())
+        await client.close()
+
+    run(main)
+    assert len(mailbox.endings) == 1
+
+
 def test_a_handler_outlives_its_connection() -> None:
     """What it began, such as a delivery, it may finish; its answer then comes too late."""
     done: list[bool] = []

@@ -32,7 +32,7 @@ LIMITS = {
     ("trio", "ServerSession"): 155,
     ("trio", "Server start_server"): 110,
     ("asyncio", "ServerProtocol"): 240,
-    ("asyncio", "Server start_server"): 85,
+    ("asyncio", "Server start_server"): 90,
     ("eager", "*"): 105,
     # a client: its operations' driver, and what dials
     ("blocking", "Client"): 90,

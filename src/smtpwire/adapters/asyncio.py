@@ -381,8 +381,15 @@ class Server:
             self._loop.add_reader(listener, self._accept, listener)
 
     async def serve_forever(self) -> None:
-        """Wait until :meth:`shutdown` has been called and is done: connections are taken anyway."""
-        await self._ended.wait()
+        """Wait until :meth:`shutdown` is done, which another task calls: it serves anyway.
+
+        Cancelled, as by Ctrl-C, it shuts down without grace.
+        """
+        try:
+            await self._ended.wait()
+        except asyncio.CancelledError:
+            await self.shutdown(0)
+            raise
 
     async def shutdown(self, grace: float = GRACE) -> tuple[Peer, ...]:
         """Listen no more, end each session with 421; return when nothing is left.
