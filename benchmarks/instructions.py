@@ -28,7 +28,7 @@ from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import TlsInfo
-from smtpwire.extensions import parameters
+from smtpwire.extensions import DSN, parameters
 from smtpwire.operations import Operation, open_session, send_mail
 from smtpwire.sasl import Password, PasswordLogin
 from smtpwire.wire.address import Address
@@ -45,6 +45,7 @@ _MOST = 10**9
 _READ, _WRITE = Need.DATA, Need.WRITE
 _LIMITS = Limits(message=0, recipients=_MOST, junk=_MOST, errors=_MOST, refused_recipients=_MOST)
 _RELAY = replace(ServerConfig.relay("mx.example.org"), limits=_LIMITS)
+_WITH_EXTENSIONS = replace(_RELAY, offer=(*_RELAY.offer, DSN))
 _SUBMISSIONS = replace(ServerConfig.submissions("mx.example.org"), limits=_LIMITS)
 _TLS = TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384", verified=True)
 _ACCEPTED = Reply(250, "OK", "2.1.5")
@@ -83,8 +84,8 @@ class _Server:
             conn.data_to_send()
 
 
-def _server(writes: Sequence[bytes]) -> Work:
-    server = _Server()
+def _server(writes: Sequence[bytes], config: ServerConfig = _RELAY) -> Work:
+    server = _Server(config)
 
     def work(count: int) -> None:
         for _ in range(count):
@@ -202,7 +203,9 @@ _IN_CHUNKS = [_OK + _OK, _OK]
 DIALOGUES: dict[str, Callable[[], Work]] = {
     "server lock-step": lambda: _server([MAIL, RCPT, DATA, BODY]),
     "server pipelined": lambda: _server([MAIL + RCPT + DATA, BODY]),
-    "server parameters": lambda: _server([_MAIL_PARAMETERS, _RCPT_PARAMETERS, DATA, BODY]),
+    "server parameters": lambda: _server(
+        [_MAIL_PARAMETERS, _RCPT_PARAMETERS, DATA, BODY], _WITH_EXTENSIONS
+    ),
     "server BDAT": lambda: _server([MAIL + RCPT, b"BDAT %d LAST\r\n" % len(MESSAGE) + MESSAGE]),
     "server refused": lambda: _server([b"RCPT TO:<a@example.org>\r\n", b"XYZZY\r\n", b"MAIL\r\n"]),
     "server connection": lambda: _server_connections([MAIL, RCPT, DATA, stuffed(MESSAGE)]),
