@@ -1,6 +1,7 @@
 """What applications make themselves refuses the wrong type at once, for every public class."""
 
 import inspect
+import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
@@ -65,6 +66,7 @@ from smtpwire import (
     parameters,
     replace,
 )
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.extensions import When
 from smtpwire.extensions.future_release import FutureRelease
 from smtpwire.extensions.limits import ServerLimits
@@ -99,6 +101,7 @@ VALUES: list[Any] = [
     ServerConfig.relay("mx.example.org"),
     ServerLimits(),
     Timeouts(),
+    TlsConfig(ssl.create_default_context()),
     TlsInfo(),
     Verb("X", str, str),
 ]

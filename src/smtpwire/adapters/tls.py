@@ -39,7 +39,7 @@ def _no_bindings(tls: TlsObject) -> Mapping[str, bytes]:
 
 
 @final
-@value
+@value(checked=True)
 class TlsConfig:
     """How one side does TLS.
 
