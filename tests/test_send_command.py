@@ -180,13 +180,13 @@ ENVELOPE = (*HELLO, b"250 sender\r\n", b"250 recipient\r\n")
         ((b"",), TEMPORARY, ""),
         ((HELLO[0], b""), TEMPORARY, ""),
         ((*HELLO, b""), TEMPORARY, ""),
-        (ENVELOPE, TEMPORARY, "no reply"),
-        ((*ENVELOPE, b"354 go on\r\n"), TEMPORARY, "no reply"),
+        (ENVELOPE, TEMPORARY, "closed the connection"),
+        ((*ENVELOPE, b"354 go on\r\n"), TEMPORARY, "closed the connection"),
         ((STALL,), TEMPORARY, ""),
         ((HELLO[0], STALL), TEMPORARY, ""),
-        ((*HELLO, STALL), TEMPORARY, "no reply"),
-        ((*ENVELOPE, STALL), TEMPORARY, "no reply"),
-        ((*ENVELOPE, b"354 go on\r\n", STALL), TEMPORARY, "no reply"),
+        ((*HELLO, STALL), TEMPORARY, "too slow"),
+        ((*ENVELOPE, STALL), TEMPORARY, "too slow"),
+        ((*ENVELOPE, b"354 go on\r\n", STALL), TEMPORARY, "too slow"),
     ],
 )
 def test_servers_that_refuse_hang_up_and_stall(

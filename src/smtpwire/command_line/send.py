@@ -311,8 +311,8 @@ def _report(result: SendResult) -> int:
     """The exit code tells what became of the message, also where nobody reads the lines."""
     try:
         for item in result.recipients:
-            reply = "no reply" if item.reply is None else str(item.reply)
-            show(printable(f"{item.recipient}: {reply} ({item.outcome.value})"))
+            said = str(item.reply) if item.reply is not None else item.reason or "no reply"
+            show(printable(f"{item.recipient}: {said} ({item.outcome.value})"))
     except OSError:
         silence()
     outcomes = {item.outcome for item in result.recipients}
