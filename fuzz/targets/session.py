@@ -49,7 +49,6 @@ from smtpwire.extensions import parameters as p
 from smtpwire.sasl import PasswordLogin, PlainPassword, SaslError, SecretRequest
 from smtpwire.testing import SIMULATED_TLS
 from smtpwire.wire.address import Address
-from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import (
     Command,
     Data,
@@ -75,7 +74,6 @@ _RELAY: Final = ServerConfig(
     host="mx.example.org",
     local_domains=("example.org",),
     offer=_OFFER,
-    line_endings=LineEndings.PRESERVE,  # in chunks the client sends what it is given
     limits=_MANY,
     starttls=True,
     mechanisms=("SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"),
@@ -86,7 +84,6 @@ _RELAY: Final = ServerConfig(
 _LMTP: Final = replace(
     ServerConfig.lmtp("mx.example.org", ("example.org",)),
     limits=_MANY,
-    line_endings=LineEndings.PRESERVE,
 )
 _CLIENT: Final = ClientConfig(
     hello_name="client.example.org",

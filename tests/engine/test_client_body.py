@@ -801,6 +801,42 @@ def test_the_last_burl_has_a_reply_a_recipient_in_lmtp(d: Dialogue) -> None:
     ]
 
 
+@pytest.mark.parametrize("before", [b"", b"text\r\n", b"\r"])
+@pytest.mark.parametrize(
+    "chunk", [b"a\n.b\n", b"50%\r100%\r\n", b"x\n.\r\nMAIL FROM:<e@example.org>\r\n", b"\r\r"]
+)
+def test_bare_line_ends_are_never_sent_in_chunks_of_text(before: bytes, chunk: bytes) -> None:
+    d = Dialogue()
+    d.greeted("CHUNKING", "8BITMIME")
+    d.send(Mail(ALICE, Parameters(p.BODY(p.Body.EIGHTBITMIME))))
+    d.receive("250 OK")
+    d.send(Rcpt(BOB))
+    d.receive("250 OK")
+    d.send(Data(chunking=True))
+    d.need()
+    d.conn.send_body(before)
+    with pytest.raises(LocalProtocolError, match=r"bare (CR|LF) at offset [0-9]"):
+        d.conn.send_body(chunk)
+    d.body(b"\nfine\r\n" if before == b"\r" else b"fine\r\n")
+    sent = (b"\r\n" if before == b"\r" else before) + b"fine\r\n"
+    assert d.flush() == b"BDAT %d LAST\r\n%b" % (len(sent), sent), "nothing had changed"
+
+
+def test_a_cr_at_the_very_end_of_chunks() -> None:
+    d = Dialogue()
+    d.greeted("CHUNKING", "BURL imap")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.need()
+    d.conn.send_body(b"x\r")
+    with pytest.raises(LocalProtocolError, match="bare CR at offset 1"):
+        d.conn.end_body()
+    with pytest.raises(LocalProtocolError, match="bare CR at offset 1"):
+        d.conn.send(Burl("imap://example.com/x"))
+    d.body(b"\n")
+    assert d.flush() == b"BDAT 3 LAST\r\nx\r\n"
+
+
 @scenario
 def test_burl_between_chunks(d: Dialogue) -> None:
     d.greeted("BURL imap", "8BITMIME", "PIPELINING", "CHUNKING")

@@ -192,9 +192,9 @@ class ClientConnection(ClientReplies):
     def send_body(self, chunk: bytes | bytearray | memoryview) -> None:
         """Send a part of the content, in any cut; dots and framing are the engine's.
 
-        Raises LocalProtocolError where no body is open, and, for DATA, where the chunk has CR or LF
-        alone (RFC 5321 §2.3.8); TypeError for what is no buffer of octets. Nothing has changed
-        then.
+        Raises LocalProtocolError where no body is open, and where the chunk has CR or LF alone (RFC
+        5321 §2.3.8), which only BODY=BINARYMIME may carry (RFC 3030 §3); TypeError for what is no
+        buffer of octets. Nothing has changed then.
         """
         if type(chunk) is not bytes:
             chunk = octets_of(chunk)
@@ -210,6 +210,11 @@ class ClientConnection(ClientReplies):
                 if self.trace is not None:
                     self._traced.append(("sent", octets))
         elif self._chunking:
+            if self._guard is not None:
+                try:
+                    self._guard.check(chunk)
+                except BareLineEnding as error:
+                    raise LocalProtocolError(str(error)) from error
             self._parts.append(chunk)
             self._parts_size += len(chunk)
             if self._parts_size > self._config.chunk_size:
@@ -233,6 +238,7 @@ class ClientConnection(ClientReplies):
             self._held.append((end, DOT, octets, self._transaction))
             self._encoder = None
         elif self._chunking:
+            self._end_text()
             self._queue_chunk(end, b"".join(self._parts))
             self._close_body()
         else:

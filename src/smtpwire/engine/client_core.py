@@ -42,7 +42,8 @@ from smtpwire.engine.terms import Terms
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import Offer
-from smtpwire.wire.body import DotEncoder
+from smtpwire.extensions import parameters as p
+from smtpwire.wire.body import DotEncoder, LineEndingGuard
 from smtpwire.wire.checked import checked
 from smtpwire.wire.command import (
     NO_PARAMETERS,
@@ -91,6 +92,7 @@ class ClientCore:
         "_failed_authentications",
         "_flight",
         "_given_up",
+        "_guard",
         "_guarded",
         "_held",
         "_hopeful",
@@ -194,6 +196,7 @@ class ClientCore:
         # -- its body
         self._encoder: DotEncoder | None = None
         self._chunking = False
+        self._guard: LineEndingGuard | None = None  # of chunks that are text
         self._parts: list[bytes] = []
         self._parts_size = 0
         # -- counts
@@ -216,8 +219,14 @@ class ClientCore:
     def _close_body(self) -> None:
         self._encoder = None
         self._chunking = False
+        self._guard = None
         self._parts = []
         self._parts_size = 0
+
+    def _is_binary(self) -> bool:
+        """Whether the transaction's MAIL has BODY=BINARYMIME: octets of any kind (RFC 3030 §3)."""
+        mail = self._mail
+        return mail is not None and mail.parameters.get(p.BODY) is p.Body.BINARYMIME
 
     def _drop_chunks(self) -> None:
         """The application gives the body up: what has not been cut into chunks is dropped."""
@@ -246,6 +255,7 @@ class ClientCore:
             self._held.popleft()
             self._place = IN_CHUNKS
             self._chunking = True
+            self._guard = None if self._is_binary() else LineEndingGuard()
         return None
 
     # -- the end

@@ -41,6 +41,7 @@ from smtpwire.extensions import parameters as p
 from smtpwire.extensions.atrn import Atrn
 from smtpwire.extensions.burl import Burl
 from smtpwire.extensions.xclient import XClient
+from smtpwire.wire.body import BareLineEnding
 from smtpwire.wire.command import (
     COMMAND_LINE,
     NO_PARAMETERS,
@@ -303,6 +304,7 @@ class ClientQueue(ClientCore):
         line = self._line(command)
         self._terms.check_offered("BURL", "BURL")
         self._terms.check_line("BURL", line)
+        self._end_text()
         if self._parts:  # the octets before it go as a chunk of their own (RFC 4468 §3.2)
             self._queue_chunk(Bdat(self._parts_size), b"".join(self._parts))
             self._parts, self._parts_size = [], 0
@@ -311,6 +313,14 @@ class ClientQueue(ClientCore):
         self._queue(command, kind, line, target, self._transaction)
 
     # -- the body
+
+    def _end_text(self) -> None:
+        """Refuse a CR alone as the last octet before the end, or before what BURL fetches."""
+        if self._guard is not None:
+            try:
+                self._guard.end()
+            except BareLineEnding as error:
+                raise LocalProtocolError(str(error)) from error
 
     def _cut_chunks(self) -> None:
         """Queue whole chunks, and keep at least one octet for the last."""

@@ -20,6 +20,7 @@ __all__ = [
     "DotDecoder",
     "DotEncoder",
     "LineEndingCheck",
+    "LineEndingGuard",
     "LineEndings",
     "LineNormaliser",
 ]
@@ -330,6 +331,39 @@ class LineNormaliser:
             octets = octets.removeprefix(b"\n")  # its CRLF has already been given
         self._after_cr = octets.endswith(b"\r")
         return normalised(octets)
+
+
+class LineEndingGuard:
+    """Refuses a bare CR or LF in content that is to be sent octet by octet, as text in chunks."""
+
+    __slots__ = ("_after_cr", "_offset")
+
+    def __init__(self) -> None:
+        self._after_cr = False
+        self._offset = 0
+
+    def check(self, chunk: bytes) -> None:
+        """Look at the next chunk. A CR at its end is judged with the one behind it.
+
+        Raises:
+            BareLineEnding: the chunk shows a bare CR or LF; it does not count as seen.
+        """
+        content = b"\r" + chunk if self._after_cr else chunk
+        after_cr = content.endswith(b"\r")
+        if not is_canonical(content[:-1] if after_cr else content):
+            bare = first_bare(content)
+            raise BareLineEnding(self._offset - self._after_cr + bare, content[bare : bare + 1])
+        self._after_cr = after_cr
+        self._offset += len(chunk)
+
+    def end(self) -> None:
+        """Look at the end of the content.
+
+        Raises:
+            BareLineEnding: its last octet is a CR; nothing has ended.
+        """
+        if self._after_cr:
+            raise BareLineEnding(self._offset - 1, b"\r")
 
 
 class LineEndingCheck:
