@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from tests.adapters.clients import Script, scripted
+from tests.adapters.handlers import Mailbox
 from tests.adapters.loops import CONTRACT, LOOPS, Loop, no_descriptor_left
+from tests.adapters.servers import serving
 
 from smtpwire.adapters import client as client_module
 from smtpwire.adapters import tls as tls_module
@@ -18,9 +20,11 @@ from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import CloseReason
 from smtpwire.engine.security import Security
+from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeouts
-from smtpwire.operations import ConnectionLost, SessionError, Stage, TlsFailed
+from smtpwire.operations import AuthenticationFailed, ConnectionLost, SessionError, Stage, TlsFailed
+from smtpwire.sasl import Password
 from smtpwire.wire.status import Disposition
 from smtpwire.wire.value import replace
 
@@ -691,6 +695,32 @@ def test_another_task_is_refused_or_closes(
 
             await loop.meanwhile(first(), other())
             await client.close()
+
+    loop.run(scenario)
+
+
+# -- logging in again
+
+
+def test_the_right_password_after_a_wrong_one(
+    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    config = replace(
+        ServerConfig.submissions("mx.example.org"),
+        mechanisms=("SCRAM-SHA-256", "PLAIN"),
+        scram_secret=b"shared by all processes",
+    )
+
+    async def scenario() -> None:
+        with serving("blocking", Mailbox(), config, server_tls) as port:
+            client = await loop.connect(
+                "127.0.0.1", port, configured(Security.IMPLICIT), tls=client_context
+            )
+            with pytest.raises(AuthenticationFailed):
+                await client.open_session(Password("user", "wrong"))
+            await client.authenticate(Password("user", "secret"))
+            assert client.conn.identity.authcid == "user"
+            await client.quit()
 
     loop.run(scenario)
 

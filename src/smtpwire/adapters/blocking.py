@@ -45,6 +45,7 @@ from smtpwire.operations import (
     SendResult,
     Stage,
     TlsFailed,
+    authenticate,
     open_session,
     quit,
     reset,
@@ -568,6 +569,10 @@ class Client:
     ) -> None:
         """Greeting, EHLO, TLS by ``config.security``, authentication."""
         self.run(open_session(self.conn, credentials, policy=policy))
+
+    def authenticate(self, credentials: Credentials, *, policy: ChoicePolicy | None = None) -> None:
+        """Log in on a session that stands; again, where credentials were refused."""
+        self.run(authenticate(self.conn, credentials, policy=policy))
 
     def send_mail(
         self,

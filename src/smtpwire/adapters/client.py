@@ -28,6 +28,7 @@ from smtpwire.operations import (
     SendResult,
     Stage,
     TlsFailed,
+    authenticate,
     open_session,
     quit,
     reset,
@@ -180,6 +181,12 @@ class AsyncClient:
     ) -> None:
         """Greeting, EHLO, TLS by ``config.security``, authentication."""
         await self.run(open_session(self.conn, credentials, policy=policy))
+
+    async def authenticate(
+        self, credentials: Credentials, *, policy: ChoicePolicy | None = None
+    ) -> None:
+        """Log in on a session that stands; again, where credentials were refused."""
+        await self.run(authenticate(self.conn, credentials, policy=policy))
 
     async def send_mail(
         self,
