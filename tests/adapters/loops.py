@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -18,6 +19,9 @@ from smtpwire.adapters import blocking
 from smtpwire.adapters import trio as trio_adapter
 
 __all__ = ["CONTRACT", "LOOPS", "Loop", "Scenario", "no_descriptor_left"]
+
+MOMENT = 0.1
+"""Seconds in which what is about to wait does so."""
 
 
 class Calm:
@@ -53,8 +57,8 @@ class Loop(Protocol):
 
     async def connect(self, *arguments: Any, **named: Any) -> Any: ...
 
-    async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
-        """Cancel what is awaited after so many seconds; it must not have ended before."""
+    async def cancelled_when(self, seen: threading.Event, waiting: Awaitable[object]) -> None:
+        """Cancel what is awaited a moment after another thread has seen it come so far."""
 
     async def meanwhile(self, first: Awaitable[object], other: Awaitable[object]) -> None:
         """Await both, each in a task; the other one begins when the first waits."""
@@ -76,7 +80,7 @@ class Blocking:
     async def connect(self, *arguments: Any, **named: Any) -> Any:
         return Calm(blocking.connect(*arguments, **named))
 
-    async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
+    async def cancelled_when(self, seen: threading.Event, waiting: Awaitable[object]) -> None:
         raise NotImplementedError("nothing cancels a blocking client")
 
     async def meanwhile(self, first: Awaitable[object], other: Awaitable[object]) -> None:
@@ -110,10 +114,14 @@ class Asyncio:
     async def connect(self, *arguments: Any, **named: Any) -> Any:
         return await asyncio_adapter.connect(*arguments, **named)
 
-    async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await waiting
+    async def cancelled_when(self, seen: threading.Event, waiting: Awaitable[object]) -> None:
+        task = asyncio.ensure_future(waiting)
+        while not seen.is_set():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(MOMENT)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     async def meanwhile(self, first: Awaitable[object], other: Awaitable[object]) -> None:
         begun = asyncio.ensure_future(first)
@@ -131,9 +139,17 @@ class Trio:
     async def connect(self, *arguments: Any, **named: Any) -> Any:
         return await trio_adapter.connect(*arguments, **named)
 
-    async def cancelled_after(self, seconds: float, waiting: Awaitable[object]) -> None:
-        with trio.move_on_after(seconds) as scope:
-            await waiting
+    async def cancelled_when(self, seen: threading.Event, waiting: Awaitable[object]) -> None:
+        async def cancel() -> None:
+            while not seen.is_set():
+                await trio.sleep(0.01)
+            await trio.sleep(MOMENT)
+            scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                nursery.start_soon(cancel)
+                await waiting
         assert scope.cancelled_caught
 
     async def meanwhile(self, first: Awaitable[object], other: Awaitable[object]) -> None:

@@ -55,11 +55,10 @@ def descriptors() -> Iterator[None]:
 class Server(Script):
     """A server by hand that speaks over the layer it is given."""
 
-    def __init__(
-        self, script: Script, layer: Security, tls: TlsConfig, over: threading.Event
-    ) -> None:
+    def __init__(self, script: Script, layer: Security, tls: TlsConfig, signs: "Signs") -> None:
         super().__init__(script.sock)
-        self.script, self.layer, self.tls, self.over = script, layer, tls, over
+        self.script, self.layer, self.tls = script, layer, tls
+        self.over, self.stalls = signs.over, signs.stalls
 
     def secure(self) -> None:
         self.start_tls(self.tls.context)
@@ -103,19 +102,27 @@ class Server(Script):
 
     def stall(self) -> None:
         """Say nothing and read nothing."""
+        self.stalls.set()
         assert self.over.wait(10)
+
+
+class Signs:
+    """What a test and its server tell each other."""
+
+    def __init__(self) -> None:
+        self.stalls, self.over = threading.Event(), threading.Event()
 
 
 @contextmanager
 def playing(
     play: Callable[[Server], None], layer: Security, tls: TlsConfig
-) -> Iterator[tuple[int, threading.Event]]:
-    over = threading.Event()
-    with scripted(lambda script: play(Server(script, layer, tls, over))) as port:
+) -> Iterator[tuple[int, Signs]]:
+    signs = Signs()
+    with scripted(lambda script: play(Server(script, layer, tls, signs))) as port:
         try:
-            yield port, over
+            yield port, signs
         finally:
-            over.set()
+            signs.over.set()
 
 
 def configured(layer: Security, **timeouts: float) -> ClientConfig:
@@ -341,11 +348,11 @@ def test_closing_does_not_wait_for_a_server_that_does_not_read(
         server.stall()
 
     async def scenario() -> None:
-        with playing(play, layer, server_tls) as (port, _):
+        with playing(play, layer, server_tls) as (port, signs):
             client = await loop.connect("127.0.0.1", port, configured(layer), tls=client_context)
             await client.open_session()
             sending = client.send_mail("a@example.com", ["b@example.org"], LARGE * 200_000)
-            await loop.cancelled_after(SHORT, sending)
+            await loop.cancelled_when(signs.stalls, sending)
             assert client.conn.state is State.CLOSED
             with pytest.raises(ConnectionLost):
                 await client.verify("postmaster")
@@ -362,10 +369,10 @@ def test_a_handshake_from_the_first_octet_that_is_cancelled(
         pytest.skip("nothing cancels a blocking client")
 
     async def scenario() -> None:
-        with playing(Server.stall, Security.NONE, server_tls) as (port, _):
+        with playing(Server.stall, Security.NONE, server_tls) as (port, signs):
             config = configured(Security.IMPLICIT)
             connecting = loop.connect("127.0.0.1", port, config, tls=client_context)
-            await loop.cancelled_after(SHORT, connecting)
+            await loop.cancelled_when(signs.stalls, connecting)
 
     loop.run(scenario)
 
@@ -385,10 +392,10 @@ def test_a_handshake_after_starttls_that_is_cancelled(
         server.stall()
 
     async def scenario() -> None:
-        with playing(play, Security.STARTTLS, server_tls) as (port, _):
+        with playing(play, Security.STARTTLS, server_tls) as (port, signs):
             config = configured(Security.STARTTLS)
             client = await loop.connect("127.0.0.1", port, config, tls=client_context)
-            await loop.cancelled_after(SHORT, client.open_session())
+            await loop.cancelled_when(signs.stalls, client.open_session())
             assert client.conn.state is State.CLOSED
 
     loop.run(scenario)
@@ -606,7 +613,7 @@ def test_of_many_threads_one_has_its_turn(server_tls: TlsConfig) -> None:
 
     from smtpwire.adapters import blocking
 
-    with playing(play, Security.NONE, server_tls) as (port, over):
+    with playing(play, Security.NONE, server_tls) as (port, signs):
         client = blocking.connect("127.0.0.1", port, NOBODY)
         client.open_session()
         refusals: list[LocalProtocolError] = []
@@ -618,7 +625,7 @@ def test_of_many_threads_one_has_its_turn(server_tls: TlsConfig) -> None:
             except LocalProtocolError as refusal:
                 refusals.append(refusal)
                 if len(refusals) == 7:
-                    over.set()
+                    signs.over.set()
 
         threads = [threading.Thread(target=reset) for _ in range(8)]
         for thread in threads:
@@ -674,7 +681,7 @@ def test_another_task_is_refused_or_closes(
         assert server.rest() == b""
 
     async def scenario() -> None:
-        with playing(play, layer, server_tls) as (port, over):
+        with playing(play, layer, server_tls) as (port, signs):
             client = await loop.connect("127.0.0.1", port, configured(layer), tls=client_context)
             await client.open_session()
 
@@ -691,7 +698,7 @@ def test_another_task_is_refused_or_closes(
                     return
                 with pytest.raises(LocalProtocolError, match="one at a time"):
                     await client.verify("postmaster")
-                over.set()
+                signs.over.set()
 
             await loop.meanwhile(first(), other())
             await client.close()
