@@ -315,3 +315,29 @@ def test_a_shutdown_in_a_handshake_from_outside() -> None:
         made.conn.tls_started(TLS)
     assert made.run() == b""
     assert made.closed == Closed(CloseReason.SHUTDOWN, Reply(421, "Service shutting down", "4.3.2"))
+
+
+@pytest.mark.parametrize("config", [RELAY, LMTP])
+def test_chunks_behind_refused_recipients_are_no_errors_of_their_own(config: ServerConfig) -> None:
+    verb = "LHLO" if config is LMTP else "EHLO"
+    made = session(config, answers({Rcpt: Reply(550, "Unknown")}), hello=f"{verb} c.example")
+    message = ENVELOPE + b"BDAT 1\r\nx" * 50 + b"BDAT 1 LAST\r\nx" + b"RSET\r\n"
+    for _ in range(3):
+        assert made.feed(message).endswith(b"250 2.0.0 OK\r\n")
+    assert made.conn.stats.errors == 0
+
+
+def test_empty_chunks_behind_a_refused_recipient_do_not_go_on_for_ever() -> None:
+    made = session(RELAY, answers({Rcpt: Reply(550, "Unknown")}))
+    made.feed(ENVELOPE)
+    for _ in range(RELAY.limits.recipients + RELAY.limits.errors):
+        assert made.feed(b"BDAT 0\r\n") == b"503 5.5.1 No recipients\r\n"
+    assert made.feed(b"BDAT 0\r\n") == b"421 4.7.0 Too many errors\r\n"
+
+
+def test_what_is_dropped_is_counted_for_each_refused_sender() -> None:
+    config = replace(RELAY, limits=replace(RELAY.limits, swallow=100))
+    made = session(config, answers({Mail: Reply(450, "Later")}))
+    for _ in range(5):
+        assert made.feed(ENVELOPE + b"BDAT 80 LAST\r\n" + b"x" * 80).startswith(b"450")
+    assert made.closed is None

@@ -304,7 +304,7 @@ class ServerCommands(ServerAuth):
 
     def _count_refused_recipient(self) -> None:
         self._refused_recipients += 1
-        self._excuse(1)
+        self._excuse()
         if self._refused_recipients > self._config.limits.refused_recipients:
             self._over_budget(ReplyKind.TOO_MANY_REFUSED_RECIPIENTS)
 

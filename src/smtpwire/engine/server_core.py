@@ -774,21 +774,17 @@ class ServerCore:
 
     def _excuse_what_follows(self, verb: bytes) -> None:
         """The engine refuses this command, and so all that was sent in the hope of it."""
-        if verb in BEGINNINGS:
+        if verb in BEGINNINGS or (verb == b"RCPT" and self._mail is not None):
             self._excuse()
-        elif verb == b"RCPT" and self._mail is not None:
-            self._excuse(1)
 
-    def _excuse(self, commands: int | None = None) -> None:
-        """So many commands may be refused now because one before them was.
+    def _excuse(self) -> None:
+        """All that one group has may be refused now because a command before it was.
 
-        It may be all that one group has: its recipients. Of a refused recipient only the body
-        follows. What is dropped of their chunks is counted together.
+        Its recipients, or the chunks of its body, which RFC 3030 §4.2 has come in a row. What is
+        dropped of these is counted together, and anew for the next refusal.
         """
-        if not self._excused:
-            self._dropped = 0
-        most = self._config.limits.recipients if commands is None else commands
-        self._excused = max(self._excused, most)
+        self._dropped = 0
+        self._excused = self._config.limits.recipients
 
     def _too_many(self, kind: ReplyKind = ReplyKind.TOO_MANY_ERRORS) -> None:
         """Over a budget: 421 instead of the reply."""
