@@ -353,3 +353,20 @@ def hidden(sent: bytes) -> bytes:
     return b"\r\n".join(
         b"334 ..." if len(line) > 30 and line[:4] == b"334 " else line for line in lines
     )
+
+
+def test_a_message_whose_end_could_not_be_told_is_aborted() -> None:
+    made = session()
+    made.feed(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 4\r\nHi\r\n")
+
+    def trace(direction: str, octets: bytes) -> None:
+        raise OSError("no space left")
+
+    made.conn.trace = trace
+    made.conn.receive_data(b"BDAT 0 LAST\r\n")
+    with pytest.raises(OSError, match="no space left"):
+        made.conn.next_event()
+    made.conn.abort()
+    assert made.conn.next_event() == MessageAborted(Aborted.CLOSED)
+    assert made.conn.next_event() == Closed(CloseReason.ABORTED)
+    assert made.conn.next_event() is Need.CLOSE

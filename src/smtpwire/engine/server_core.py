@@ -12,6 +12,7 @@ from smtpwire.engine.events import (
     CloseReason,
     Connected,
     Direction,
+    EndOfMessage,
     Identity,
     InvalidCommand,
     MessageAborted,
@@ -357,7 +358,7 @@ class ServerCore:
         """The session is over: this is told once, whatever else goes wrong behind it."""
         if self._state is CLOSED:
             return
-        if self._body is not None and self._body.open:
+        if self._body is not None and (self._body.open or self._end_is_untold()):
             aborted = ABORTED_BY.get(reason, Aborted.CLOSED)
             self._events.append(MessageAborted(aborted, reply))
         self._events.append(Closed(reason, reply, error))
@@ -371,6 +372,10 @@ class ServerCore:
         self._exchange = None
         self._octets_received += self._input.received
         self._input.clear()
+
+    def _end_is_untold(self) -> bool:
+        """Whether a message has ended and nobody knows: a trace raised when it was to be told."""
+        return any(isinstance(event, EndOfMessage) for event in self._events)
 
     def _ended(self) -> Item | None:
         return NEED_CLOSE
