@@ -40,6 +40,12 @@ def loop(request: pytest.FixtureRequest) -> Loop:
     return LOOPS[request.param]
 
 
+@pytest.fixture(params=[name for name in LOOPS if name != "blocking"])
+def async_loop(request: pytest.FixtureRequest) -> Loop:
+    """Those that have tasks, which can be cancelled."""
+    return LOOPS[request.param]
+
+
 @pytest.fixture(params=CONTRACT)
 def any_loop(request: pytest.FixtureRequest) -> Loop:
     """A client by README's contract alone as well."""
@@ -167,8 +173,15 @@ STALLS = [
 ]
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize(("play", "figure"), STALLS, ids=[play.__name__ for play, _ in STALLS])
+@pytest.mark.parametrize(
+    ("layer", "play", "figure"),
+    [
+        pytest.param(layer, play, figure, id=f"{layer}-{play.__name__}")
+        for layer in LAYERS
+        for play, figure in STALLS
+        if layer is not Security.STARTTLS or play is no_reply_to_ehlo  # the greeting is before TLS
+    ],
+)
 def test_a_session_that_is_not_opened_in_time(
     any_loop: Loop,
     layer: Security,
@@ -177,9 +190,6 @@ def test_a_session_that_is_not_opened_in_time(
     server_tls: TlsConfig,
     client_context: ssl.SSLContext,
 ) -> None:
-    if layer is Security.STARTTLS and play is not no_reply_to_ehlo:
-        pytest.skip("the greeting comes before TLS")
-
     async def scenario() -> None:
         with playing(play, layer, server_tls) as (port, _):
             client = await any_loop.connect(
@@ -338,51 +348,44 @@ def test_leaving_the_block_by_an_exception_closes_without_quit(
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_closing_does_not_wait_for_a_server_that_does_not_read(
-    loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+    async_loop: Loop, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
-    if loop.name == "blocking":
-        pytest.skip("nothing cancels a blocking client")
-
     def play(server: Server) -> None:
         server.envelope()
         server.stall()
 
     async def scenario() -> None:
         with playing(play, layer, server_tls) as (port, signs):
-            client = await loop.connect("127.0.0.1", port, configured(layer), tls=client_context)
+            client = await async_loop.connect(
+                "127.0.0.1", port, configured(layer), tls=client_context
+            )
             await client.open_session()
             sending = client.send_mail("a@example.com", ["b@example.org"], LARGE * 200_000)
-            await loop.cancelled_when(signs.stalls, sending)
+            await async_loop.cancelled_when(signs.stalls, sending)
             assert client.conn.state is State.CLOSED
             with pytest.raises(ConnectionLost):
                 await client.verify("postmaster")
             await client.close()
             await client.close()
 
-    loop.run(scenario)
+    async_loop.run(scenario)
 
 
 def test_a_handshake_from_the_first_octet_that_is_cancelled(
-    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+    async_loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
-    if loop.name == "blocking":
-        pytest.skip("nothing cancels a blocking client")
-
     async def scenario() -> None:
         with playing(Server.stall, Security.NONE, server_tls) as (port, signs):
             config = configured(Security.IMPLICIT)
-            connecting = loop.connect("127.0.0.1", port, config, tls=client_context)
-            await loop.cancelled_when(signs.stalls, connecting)
+            connecting = async_loop.connect("127.0.0.1", port, config, tls=client_context)
+            await async_loop.cancelled_when(signs.stalls, connecting)
 
-    loop.run(scenario)
+    async_loop.run(scenario)
 
 
 def test_a_handshake_after_starttls_that_is_cancelled(
-    loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
+    async_loop: Loop, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
-    if loop.name == "blocking":
-        pytest.skip("nothing cancels a blocking client")
-
     def play(server: Server) -> None:
         server.send(b"220 mx.example.org\r\n")
         server.expect(b"EHLO")
@@ -394,11 +397,11 @@ def test_a_handshake_after_starttls_that_is_cancelled(
     async def scenario() -> None:
         with playing(play, Security.STARTTLS, server_tls) as (port, signs):
             config = configured(Security.STARTTLS)
-            client = await loop.connect("127.0.0.1", port, config, tls=client_context)
-            await loop.cancelled_when(signs.stalls, client.open_session())
+            client = await async_loop.connect("127.0.0.1", port, config, tls=client_context)
+            await async_loop.cancelled_when(signs.stalls, client.open_session())
             assert client.conn.state is State.CLOSED
 
-    loop.run(scenario)
+    async_loop.run(scenario)
 
 
 # -- a handshake that fails
@@ -667,11 +670,12 @@ def test_closing_in_another_thread_ends_the_operation(server_tls: TlsConfig) -> 
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("what", ["verify", "close"])
 def test_another_task_is_refused_or_closes(
-    loop: Loop, what: str, layer: Security, server_tls: TlsConfig, client_context: ssl.SSLContext
+    async_loop: Loop,
+    what: str,
+    layer: Security,
+    server_tls: TlsConfig,
+    client_context: ssl.SSLContext,
 ) -> None:
-    if loop.name == "blocking":
-        pytest.skip("it has no tasks")
-
     def play(server: Server) -> None:
         server.hello()
         assert server.expect(b"RSET") == b"RSET\r\n"
@@ -682,7 +686,9 @@ def test_another_task_is_refused_or_closes(
 
     async def scenario() -> None:
         with playing(play, layer, server_tls) as (port, signs):
-            client = await loop.connect("127.0.0.1", port, configured(layer), tls=client_context)
+            client = await async_loop.connect(
+                "127.0.0.1", port, configured(layer), tls=client_context
+            )
             await client.open_session()
 
             async def first() -> None:
@@ -700,10 +706,10 @@ def test_another_task_is_refused_or_closes(
                     await client.verify("postmaster")
                 signs.over.set()
 
-            await loop.meanwhile(first(), other())
+            await async_loop.meanwhile(first(), other())
             await client.close()
 
-    loop.run(scenario)
+    async_loop.run(scenario)
 
 
 # -- logging in again
