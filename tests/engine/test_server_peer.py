@@ -22,7 +22,7 @@ from smtpwire.engine.policy import Policy
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
-from smtpwire.engine.violation import ViolationKind
+from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import (
     ATRN,
     ETRN,
@@ -41,7 +41,7 @@ from smtpwire.extensions import (
 )
 from smtpwire.sasl import PasswordLogin
 from smtpwire.testing import every_split
-from smtpwire.wire.command import Command, ExtensionCommand, Verb
+from smtpwire.wire.command import Command, ExtensionCommand, Verb, Vrfy
 from smtpwire.wire.proxy import ProxyCommand, ProxyHeader, ProxyTransport
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace, value
@@ -475,12 +475,28 @@ def test_a_question_behind_a_violation_is_asked_no_more_after_the_end() -> None:
     made.conn.receive_data(b"VRFY c\r\nRSET\r\n")
     first = made.conn.next_event()
     assert not isinstance(first, Request)
-    assert made.conn.pending is not None
     made.conn.abort()
     made.run()
     assert made.events == [Closed(CloseReason.ABORTED)]
     with pytest.raises(LocalProtocolError):
         made.conn.reply()
+
+
+def test_a_question_that_is_yet_to_be_told_cannot_be_answered() -> None:
+    made = session(RELAY, wait)
+    made.conn.receive_data(b"VRFY c\r\nRSET\r\n")
+    violation = made.conn.next_event()
+    assert isinstance(violation, ProtocolViolation)
+    assert made.conn.replies_owed == 0
+    with pytest.raises(LocalProtocolError, match="no question is pending"):
+        made.conn.reply(Reply(550, "hits what nobody has seen"))
+    question = made.conn.next_event()
+    assert isinstance(question, Vrfy)
+    assert made.conn.pending is question
+    assert made.conn.replies_owed == 1
+    made.conn.reply()
+    made.run()
+    assert made.sent.startswith(b"252 ")
 
 
 def test_the_opposite_role_takes_over_what_has_come() -> None:

@@ -250,7 +250,7 @@ class ServerConnection(ServerCommands):
         Raises LocalProtocolError where nothing is pending, another question is, or the reply is
         not legal for it (the table stands in README); nothing has changed then.
         """
-        pending = self._pending
+        pending = self._asked() if self._events else self._pending
         if pending is None:
             self._early_verdict(replies, to)
         elif to is not None and to is not pending:
@@ -270,7 +270,7 @@ class ServerConnection(ServerCommands):
         Raises LocalProtocolError at any other time, and for what this service can never offer;
         nothing has changed then.
         """
-        if not isinstance(self._pending, Connected | Hello):
+        if not isinstance(self._asked(), Connected | Hello):
             raise LocalProtocolError("the offer can be replaced only in Connected and Hello")
         entries = {offered.extension.keyword: offered.extension for offered in extensions}
         config = self._config
@@ -316,15 +316,16 @@ class ServerConnection(ServerCommands):
 
     @property
     def pending(self) -> ServerRequest | None:
-        """The question that waits for an answer."""
-        return self._pending
+        """The question that waits for an answer, once ``next_event()`` has given it."""
+        return self._asked()
 
     @property
     def replies_owed(self) -> int:
         """How many replies ``reply()`` still takes for the pending question."""
-        if isinstance(self._pending, EndOfMessage):
+        pending = self._asked()
+        if isinstance(pending, EndOfMessage):
             return self._owed
-        return 0 if self._pending is None else 1
+        return 0 if pending is None else 1
 
     @property
     def envelope(self) -> Envelope | None:

@@ -265,7 +265,7 @@ class ServerAuth(ServerBody):
         Raises LocalProtocolError where no SecretRequest is pending, another one is, or this is no
         stored secret at all; nothing has changed then.
         """
-        pending = self._pending
+        pending = self._asked()
         if not isinstance(pending, SecretRequest) or (to is not None and to is not pending):
             raise LocalProtocolError("no such SecretRequest is pending")
         given: object = secret

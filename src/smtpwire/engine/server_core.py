@@ -925,6 +925,12 @@ class ServerCore:
         self._events.append(question)
         return None
 
+    def _asked(self) -> ServerRequest | None:
+        """The pending question; None as long as it waits behind other events to be told."""
+        pending = self._pending
+        told = not self._events or all(event is not pending for event in self._events)
+        return pending if told else None
+
     def _ask_later(self, question: ServerRequest) -> None:
         """Ask, while the application answers another question."""
         self._pending = question
