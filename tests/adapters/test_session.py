@@ -7,7 +7,7 @@ import pytest
 
 from smtpwire.adapters.client import Dialled
 from smtpwire.adapters.session import Deadline, peer_of
-from smtpwire.adapters.tls import TlsConfig, check_tls, client_tls
+from smtpwire.adapters.tls import TlsConfig, check_service, client_tls
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.security import Security
@@ -69,11 +69,11 @@ def test_a_clients_tls_is_verified_but_for_opportunistic_use() -> None:
 def test_tls_needs_a_certificate() -> None:
     relay = ServerConfig.relay("mx.example.org")
     tls = TlsConfig(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
-    check_tls(relay, None)
+    check_service(lambda _: None, relay, None)
     for config in (replace(relay, starttls=True), ServerConfig.submissions("mx.example.org")):
-        check_tls(config, tls)
+        check_service(lambda _: None, config, tls)
         with pytest.raises(ValueError, match="needs tls="):
-            check_tls(config, None)
+            check_service(lambda _: None, config, None)
 
 
 def dialled(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smtpwire import adapters
+from smtpwire import ClientConfig, ServerConfig, adapters
 from smtpwire.adapters import asyncio, blocking, trio
 
 README = (Path(adapters.__path__[0]) / "README.md").read_text()
@@ -32,6 +32,29 @@ def test_connect_takes_the_same_words_everywhere(adapter: str) -> None:
     assert [name for name, _, _ in parameters(connect)] == words("connect")
     assert parameters(connect) == parameters(blocking.connect)
     assert connect.__doc__ == blocking.connect.__doc__
+
+
+async def called(function: Callable[..., object], *arguments: object) -> None:
+    made = function(*arguments)
+    if inspect.isawaitable(made):
+        await made
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+def test_what_is_no_config_and_no_session_is_told_at_once(adapter: str) -> None:
+    module, config = CLIENTS[adapter], ServerConfig.relay("mx.example.org")
+
+    def refused(function: Callable[..., object], *arguments: object, error: str) -> None:
+        with pytest.raises(TypeError, match=error):
+            called(function, *arguments).send(None)  # nothing is awaited before
+
+    client = ClientConfig()
+    refused(module.connect, "127.0.0.1", 25, "client.example", error="a str: pass a ClientConfig")
+    refused(module.connect, "127.0.0.1", 25, config, error="a ServerConfig: pass a ClientConfig")
+    refused(module.start_server, print, "mx.example.org", error="a str: pass a ServerConfig")
+    refused(module.start_server, print, client, error="a ClientConfig: pass a ServerConfig")
+    refused(module.start_server, None, config, error="session is None: pass a function")
+    refused(module.start_server, config, print, error="session is a ServerConfig: pass a function")
 
 
 @pytest.mark.parametrize("adapter", CLIENTS)

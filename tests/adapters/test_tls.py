@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from smtpwire.adapters.memory_tls import MemoryTls
-from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_tls, client_tls, tls_config
+from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_service, client_tls, tls_config
 from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import TlsInfo
@@ -29,7 +29,7 @@ def test_a_context_by_itself_will_do(client_context: ssl.SSLContext, server_tls:
     assert tls_config(client_context, server_side=False) == TlsConfig(client_context)
     assert tls_config(server_tls, server_side=True) is server_tls
     relay = replace(ServerConfig.relay("mx.example.org"), starttls=True)
-    assert check_tls(relay, server_tls.context) == TlsConfig(server_tls.context)
+    assert check_service(lambda _: None, relay, server_tls.context) == TlsConfig(server_tls.context)
 
 
 @pytest.mark.parametrize("wrong", [None, True, "cert.pem", ("cert.pem", "key.pem")])
@@ -42,7 +42,7 @@ def test_a_context_for_the_other_role_is_refused_before_a_handshake(
     client_context: ssl.SSLContext, server_tls: TlsConfig
 ) -> None:
     with pytest.raises(ValueError, match=r"PROTOCOL_TLS_CLIENT.*CLIENT_AUTH"):
-        check_tls(ServerConfig.relay("mx.example.org"), client_context)
+        check_service(lambda _: None, ServerConfig.relay("mx.example.org"), client_context)
     with pytest.raises(ValueError, match=r"PROTOCOL_TLS_SERVER.*SERVER_AUTH"):
         MemoryTls(lambda size: b"", len, server_tls, server_name="localhost")
 

@@ -36,6 +36,7 @@ from smtpwire.operations import (
     verify,
 )
 from smtpwire.sasl import ChoicePolicy, Credentials
+from smtpwire.wire.checked import checked
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
@@ -70,8 +71,8 @@ class Turn:
 class Dialled:
     """What ``connect()`` was given, checked: what to dial, and how to speak there.
 
-    Raises TypeError unless exactly one of ``host``, ``path`` and ``sock`` is given, ValueError for
-    a port that is none, and as :func:`tls_config`.
+    Raises TypeError unless exactly one of ``host``, ``path`` and ``sock`` is given and for a config
+    that is none, ValueError for a port that is none, and as :func:`tls_config`.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Dialled:
             raise TypeError("connect() takes one of these: a host, path=, sock=")
         if local_addr and not host:
             raise TypeError("connect() takes local_addr= with a host only")
-        config = config or ClientConfig()
+        config = ClientConfig() if config is None else checked("config", config, ClientConfig)
         if host:
             port = checked_port(port)
             host = config.host or host.removesuffix(".")  # DNS's end dot is no part of a name

@@ -15,13 +15,14 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import PeerCertificate, TlsInfo
 from smtpwire.extensions import Profile
 from smtpwire.sasl import tls_server_end_point
+from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.value import value
 
 __all__ = [
     "Tls",
     "TlsConfig",
     "TlsLayer",
-    "check_tls",
+    "check_service",
     "client_tls",
     "tls_config",
     "tls_info",
@@ -120,12 +121,17 @@ def _client_tls(verified: bool, paths: ssl.DefaultVerifyPaths) -> TlsConfig:
     return TlsConfig(context)
 
 
-def check_tls(config: ServerConfig, tls: Tls | None) -> TlsConfig | None:
-    """A server's ``tls=``, as a TlsConfig.
+def check_service(session: object, config: ServerConfig, tls: Tls | None) -> TlsConfig | None:
+    """What ``start_server()`` was given, checked; its ``tls`` as a TlsConfig.
 
-    Raises ValueError where a service is configured for TLS and has no certificate; otherwise as
+    Raises TypeError for a ``session`` that cannot be called and a ``config`` that is none,
+    ValueError where a service is configured for TLS and has no certificate; otherwise as
     :func:`tls_config`.
     """
+    if not callable(session):
+        found = type_of(session)
+        raise TypeError(f"session is {found}: pass a function of a session that gives its handler")
+    checked("config", config, ServerConfig)
     if tls is not None:
         return tls_config(tls, server_side=True)
     if config.starttls or config.profile is Profile.SUBMISSIONS:

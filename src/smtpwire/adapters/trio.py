@@ -22,7 +22,7 @@ from smtpwire.adapters.session import (
     logger,
     peer_of,
 )
-from smtpwire.adapters.tls import Tls, TlsConfig, check_tls
+from smtpwire.adapters.tls import Tls, TlsConfig, check_service
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_TLS, NEED_WRITE, Need
@@ -352,9 +352,9 @@ async def start_server(
     or from the first octet where the profile is SUBMISSIONS. With ``reuse_port`` several
     processes can share the port. Connections beyond the maximum are refused with 421; None: as
     many as the system has room for. Raises OSError where the address cannot be had, ValueError
-    where the configuration needs ``tls``.
+    where the configuration needs ``tls``, TypeError for a ``session`` or a ``config`` that is none.
     """
-    configured = check_tls(config, tls)
+    configured = check_service(session, config, tls)
     listeners = listen(host, port, path=path, sock=sock, reuse_port=reuse_port)
     connections: Connections[ServerSession] = Connections(
         config, max_connections, max_connections_per_peer
