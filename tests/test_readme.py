@@ -27,7 +27,6 @@ from smtpwire import (
     Password,
     ServerConfig,
     ServerConnection,
-    replace,
 )
 from smtpwire.adapters import blocking
 from smtpwire.operations import AuthenticationFailed, open_session
@@ -229,12 +228,7 @@ def test_no_example_is_an_open_relay() -> None:
 def test_stored_secrets(user: str, password: str, code: int) -> None:
     names: dict[str, Any] = {}
     exec(compiled("stored"), names)
-    config = replace(
-        ServerConfig.relay("mx.example.org"),
-        mechanisms=("SCRAM-SHA-256",),
-        scram_secret=b"a secret of this service",
-    )
-    server = ServerConnection(config)
+    server = ServerConnection(names["config"])
     client = ClientConnection()
 
     def drive() -> None:
@@ -332,14 +326,16 @@ class Programs:
         raise AssertionError(f"nobody listens at {port}")
 
     @contextmanager
-    def serving(self, program: "subprocess.Popen[str]", port: int) -> Iterator[list[str]]:
-        """While it serves; then Ctrl-C, and its output."""
+    def serving(
+        self, program: "subprocess.Popen[str]", port: int, ended_by: signal.Signals = signal.SIGINT
+    ) -> Iterator[list[str]]:
+        """While it serves; then Ctrl-C or another signal, and its output."""
         output: list[str] = []
         with program:
             try:
                 self.wait_for(port)
                 yield output
-                program.send_signal(signal.SIGINT)
+                program.send_signal(ended_by)
                 output.append(program.communicate(timeout=30)[0])
             finally:
                 program.kill()
@@ -357,11 +353,13 @@ def test_the_submission_server_and_its_client(programs: Programs) -> None:
     certificate.private_key_and_cert_chain_pem.write_to_path(programs.directory / "server.pem")
     authority.cert_pem.write_to_path(programs.directory / "authority.pem")
     programs.environment["SSL_CERT_FILE"] = str(programs.directory / "authority.pem")
-    with programs.serving(programs.start(example("submission")), 8587):
+    server = programs.start(example("submission"))
+    with programs.serving(server, 8587, ended_by=signal.SIGTERM):
         assert programs.run(example("login")) == "Disposition.DONE\n"
         wrong = programs.start(example("login").replace("wonderland", "looking-glass"))
         with wrong:
             assert "AuthenticationFailed" in wrong.communicate(timeout=30)[0]
+    assert server.returncode == 0
 
 
 def test_the_commands_of_the_readme(programs: Programs) -> None:

@@ -22,10 +22,25 @@ __all__ = ["ClientConfig"]
 class ClientConfig:
     """What a client says of itself, how it means to be protected, and its bounds.
 
-    ``hello_name``: a domain or address literal (RFC 5321 §4.1.4). ``host`` and ``port``: the
-    dialled name, for SASL and for what verified TLS is compared with. Raises ValueError for a
-    ``hello_name`` that EHLO cannot carry, a ``host`` with blanks or controls, a port beyond 65535,
-    a chunk of no octets.
+    Make variants with ``smtpwire.replace``.
+
+    hello_name: a domain or address literal, said in EHLO (RFC 5321 §4.1.4).
+    host, port: what is dialled: SASL names it, and verified TLS compares with it. ``connect()`` of
+        an adapter fills them in.
+    security: a :class:`Security`: no TLS, TLS if it is offered, STARTTLS or nothing, TLS from the
+        first octet.
+    lmtp: speak LMTP: LHLO, and after the data a reply a recipient (RFC 2033).
+    limits, timeouts: bounds of what is received, and seconds to wait for each reply.
+    registry: the extensions that are known.
+    chunk_size: octets of one BDAT chunk.
+    cached_offer: what this server offered an earlier connection, with PIPECONNECT in it.
+    preparation: how names and passwords are spelled before they are hashed (SASLprep, RFC 4013).
+    cleartext_authentication_without_verified_tls: let PLAIN, LOGIN and bearer tokens go where
+        anybody may read or receive them.
+    requiretls_without_verified_tls: let MAIL REQUIRETLS go over TLS that does not prove the server.
+
+    Raises ValueError for a ``hello_name`` that EHLO cannot carry, a ``host`` with blanks or
+    controls, a port beyond 65535, a chunk of no octets.
     """
 
     hello_name: str = "[127.0.0.1]"

@@ -79,12 +79,16 @@ class ServerConfig:
     mechanisms: SASL mechanisms by name, strongest first; none: no AUTH.
     cleartext_without_tls: PLAIN, LOGIN and bearer tokens are offered outside TLS, too.
     custom_mechanisms: factories of mechanisms of your own, by name.
-    scram_secret, scram_iterations, stores_passwords, realm: see ``sasl.ServerMechanismConfig``.
+    scram_secret: 16 octets or more that all processes of the service share, keep and hide; SCRAM
+        needs them, for the salts of users who do not exist.
+    stores_passwords: False where every user has a ``ScramSecret``, as by ``derive_scram``.
+    scram_iterations, realm: see ``sasl.ServerMechanismConfig``, also for the two above.
     preparation: how names and passwords are spelled before they are compared (SASLprep).
     policies: what to do about violations, where other than ``DEFAULT_POLICIES``.
     replies: engine-made replies, where other than ``DEFAULT_REPLIES``.
     pipeconnect: clients that may talk before the greeting (Exim's PIPECONNECT).
-    proxy: proxies: they must send a PROXY header first, and nobody else may connect.
+    proxy: proxies: they must send a PROXY header first, and nobody else may connect. The adapters
+        read the header; ``Peer`` then has the client's address.
     xclient, xforward: clients that may say whom they speak for, also before TLS and AUTH.
     xclient_login: XCLIENT's LOGIN is offered and believed: that peer may act as any user.
     listed: the same for extensions of your own with ``When.TO_LISTED``, by keyword.
@@ -138,7 +142,10 @@ class ServerConfig:
 
     @classmethod
     def submission(cls, host: str) -> Self:
-        """Port 587: STARTTLS, then AUTH, then mail (RFC 6409)."""
+        """Port 587: STARTTLS, then AUTH, then mail (RFC 6409).
+
+        The mechanisms are PLAIN and LOGIN; for others ``replace(config, mechanisms=…)``.
+        """
         return cls(
             host=host,
             profile=Profile.SUBMISSION,
@@ -150,7 +157,7 @@ class ServerConfig:
 
     @classmethod
     def submissions(cls, host: str) -> Self:
-        """Port 465: the same with TLS from the first octet (RFC 8314 §3.3)."""
+        """Port 465: as :meth:`submission`, with TLS from the first octet (RFC 8314 §3.3)."""
         return cls(
             host=host,
             profile=Profile.SUBMISSIONS,
