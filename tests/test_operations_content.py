@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from typing import Final
 
 import pytest
-from tests.test_operations import DONE, PERMANENT, PIPELINED, Driver, opened, outcomes
+from tests.test_operations import DONE, PERMANENT, PIPELINED, RETRY, Driver, opened, outcomes
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.state import State
@@ -227,3 +227,28 @@ def test_content_that_breaks_its_claim_in_a_later_group_is_told_beside_what_was_
     assert outcomes(result) == [DONE, PERMANENT]
     assert (result.refused[0].command, result.refused[0].reply) == ("DATA", None)
     assert "beyond ASCII" in result.refused[0].reason
+
+
+def test_content_that_fails_in_a_later_group_is_told_beside_what_was_delivered() -> None:
+    class Failing:
+        """Can be read once."""
+
+        def __init__(self) -> None:
+            self._texts = [TEXT]
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"Subject: x\r\n"
+            if not self._texts:
+                raise OSError("the disk has gone")
+            yield self._texts.pop()
+
+    conn = opened(*PIPELINED, b"LIMITS RCPTMAX=1")
+    driver = Driver(conn, *REPLIES, REPLIES[0])
+    recipients = ["c@d.example", "e@d.example", "g@d.example"]
+    result = driver.run(send_mail(conn, None, recipients, Failing(), chunking=False))
+    assert outcomes(result) == [DONE, RETRY, RETRY]
+    failed, untried = result.refused
+    assert (failed.command, failed.reply) == ("DATA", None)
+    assert failed.reason == "the content failed: OSError: the disk has gone"
+    assert (untried.command, untried.reason) == ("MAIL", "the content ended early")
+    assert conn.state is State.CLOSED, "the second message must not look complete"

@@ -116,8 +116,10 @@ def send_mail(
     is open between transactions: nothing has been sent then. Raises UnsendableError before the
     message is begun, naming the extension the server lacks; and in the middle where content turns
     out to be other than was claimed: the connection is then aborted, and nothing has been
-    delivered. What content raises has the same effect. A refusal, a lost connection and a session
-    that takes no more (RFC 9422) are results. After a failed transaction the session goes on.
+    delivered. What content raises has the same effect. In a later transaction than the first both
+    are results, since a caller must know what has been delivered. A refusal, a lost connection and
+    a session that takes no more (RFC 9422) are results. After a failed transaction the session
+    goes on.
     """
     content = checked_content(content)
     options = checked_options(options)
@@ -141,7 +143,7 @@ def _send_mail(
         if conn.closed is None:
             try:
                 yield from transaction.run()
-            except UnsendableError as error:
+            except Exception as error:
                 if not results:
                     raise
                 # What has been delivered must be told: this is these recipients' failure alone.
@@ -198,8 +200,8 @@ class _Transaction:
             with suppress(SessionError):  # the results tell what they can
                 yield from reset_session(self._conn)
 
-    def give_up(self, error: UnsendableError) -> None:
-        """None of the recipients can have it."""
+    def give_up(self, error: Exception) -> None:
+        """None of the recipients has got it."""
         self._leave_out("DATA", error)
 
     def _leave_out(self, command: str, error: Exception) -> None:
@@ -295,8 +297,12 @@ class _Transaction:
         if id(rcpt) in self._left_out:
             command, error = self._left_out[id(rcpt)]
             used_up = isinstance(error, SessionLimitError)
-            outcome = Disposition.RETRY if used_up else Disposition.PERMANENT
-            return RecipientResult(rcpt.address, None, outcome, command, str(error), used_up)
+            outcome, reason = Disposition.RETRY, str(error)
+            if isinstance(error, UnsendableError | UnwritableError):
+                outcome = Disposition.PERMANENT
+            elif not used_up:
+                reason = f"the content failed: {type(error).__name__}: {error}"
+            return RecipientResult(rcpt.address, None, outcome, command, reason, used_up)
         verb, reply = self._deciding(rcpt)
         outcome = classify(verb, reply)
         if outcome is Disposition.DONE:
