@@ -185,4 +185,4 @@ class AsyncStream:
 
 def why(error: Exception) -> str:
     """What an exception says, or at least what it is."""
-    return str(error) or type(error).__name__
+    return str(error) or ("too slow" if isinstance(error, TimeoutError) else type(error).__name__)
