@@ -252,3 +252,24 @@ def test_content_that_fails_in_a_later_group_is_told_beside_what_was_delivered()
     assert failed.reason == "the content failed: OSError: the disk has gone"
     assert (untried.command, untried.reason) == ("MAIL", "the content ended early")
     assert conn.state is State.CLOSED, "the second message must not look complete"
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["before a chunk", "at the end"])
+@pytest.mark.parametrize("handed_in", [False, True], ids=["iterable", "handed in"])
+def test_a_connection_closed_while_the_content_is_made_is_a_result(
+    handed_in: bool, last: bool
+) -> None:
+    conn = opened(*PIPELINED)
+
+    def made() -> Iterator[bytes]:
+        yield TEXT
+        conn.abort("closed by the application")
+        if not last:
+            yield TEXT
+
+    driver = Driver(conn, REPLIES[0], chunks=made() if handed_in else ())
+    content: Content = HANDED_IN if handed_in else made()
+    result = driver.run(send_mail(conn, None, ["c@d.example"], content, chunking=False))
+    assert outcomes(result) == [RETRY], "it never looked complete"
+    refused = result.refused[0]
+    assert (refused.command, refused.reason) == ("DATA", "closed by the application")

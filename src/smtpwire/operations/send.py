@@ -189,12 +189,11 @@ class _Transaction:
         self._send_envelope()
         if (yield from self._body_is_open()):
             try:
-                complete = yield from self._send_content()
+                yield from self._send_content()
             except BaseException:
                 self._conn.abort("the content ended early")  # it must never look complete
                 raise
-            if complete:
-                yield from self._body_is_open()
+            yield from self._body_is_open()
         # A transaction that failed stays open until RSET.
         if self._conn.state in _OPEN:
             with suppress(SessionError):  # the results tell what they can
@@ -242,31 +241,37 @@ class _Transaction:
             else:
                 self._note(item)
 
-    def _send_content(self) -> Operation[bool]:
-        """True where all of it went out; False where the server would not have the rest."""
+    def _send_content(self) -> Operation[None]:
+        """All of it, or as much as the server would have."""
         content = self._plan.content
         if isinstance(content, bytes):
             last = max(len(content) - 1, 0) // PIECE * PIECE
             for at in range(0, last, PIECE):
                 self._conn.send_body(content[at : at + PIECE])
                 if not (yield from self._body_is_open()):
-                    return False
+                    return
             self._conn.send_body(content[last:] if last else content)
             self._conn.end_body()  # with the last piece, in one write
-            return True
+            return
         check = _ClaimCheck(self._plan)
         if content is not HANDED_IN:
             for chunk in content:
-                self._conn.send_body(check.checked(chunk))
-                if not (yield from self._body_is_open()):
-                    return False
+                if not (yield from self._takes(check.checked(chunk))):
+                    return
         else:
             while (handed := (yield Need.BODY)) is not END_OF_CONTENT:
-                self._conn.send_body(check.checked(handed))
-                if not (yield from self._body_is_open()):
-                    return False
-        self._conn.end_body()
-        return True
+                if not (yield from self._takes(check.checked(handed))):
+                    return
+        if self._conn.state is not State.CLOSED:
+            self._conn.end_body()
+
+    def _takes(self, octets: bytes) -> Operation[bool]:
+        """Send a chunk; False where the server would not have more, or the application has closed
+        the connection while the chunk was made."""
+        if self._conn.state is State.CLOSED:
+            return False
+        self._conn.send_body(octets)
+        return (yield from self._body_is_open())
 
     def _note(self, event: ClientEvent) -> None:
         match event:
