@@ -103,7 +103,12 @@ def test_every_value(copied: Copy, made: Any) -> None:
 
 def example(made: type[BaseException]) -> BaseException:
     """One of these errors, each with something in every place that has no default."""
-    known = {"reply": Reply(550, "no", "5.0.0"), "stage": Stage.GREETING}
+    known: dict[str, object] = {
+        "reply": Reply(550, "no", "5.0.0"),
+        "stage": Stage.GREETING,
+        "offset": 3,
+        "octet": b"\n",
+    }
     if "__init__" not in {
         name
         for each in made.__mro__

@@ -314,7 +314,7 @@ def test_a_peer_s_port(name: str) -> None:
     ],
 )
 def test_a_wrong_argument_is_a_type_error(make: Callable[[Any], object], said: str) -> None:
-    with pytest.raises(TypeError, match=said):
+    with pytest.raises(TypeError, match=f"{said}|object expected; got"):  # the latter: compiled
         make(object())
 
 

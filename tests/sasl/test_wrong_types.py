@@ -16,6 +16,8 @@ from smtpwire.testing import SIMULATED_TLS, drain
 from smtpwire.wire.command import Hello
 
 SECRET: Final = "hunter2"
+COMPILED: Final = "object expected; got"
+"""What the compiled build says before the function's own words."""
 # As callers without a type checker see it.
 ANY: Final[Any] = sasl
 SERVER: Final = {"scram_secret": bytes(16)}
@@ -157,21 +159,23 @@ def test_a_mistake_is_refused_at_once(mistake: str) -> None:
 def test_authenticate_takes_mechanisms_only(mistake: object) -> None:
     conn = _ready()
     kind = type(mistake).__name__
-    with pytest.raises(TypeError, match=rf"mechanism is a {kind}: pass what sasl.client_m"):
+    with pytest.raises(
+        TypeError, match=rf"mechanism is a {kind}: pass what sasl.client_m|{COMPILED}"
+    ):
         conn.authenticate(_any(mistake))
     assert drain(conn) == ([], Need.COMMAND)
     mechanism = sasl.client_mechanism(
         "PLAIN", sasl.Password("u", SECRET), sasl.ClientMechanismConfig()
     )
     for names in ({"authcid": b"u"}, {"authzid": None}):
-        with pytest.raises(TypeError, match="pass a str"):
+        with pytest.raises(TypeError, match=rf"pass a str|{COMPILED}"):
             conn.authenticate(mechanism, **_any(names))
     assert drain(conn) == ([], Need.COMMAND)
     conn.authenticate(mechanism)
 
 
 def test_an_answer_is_bytes() -> None:
-    with pytest.raises(TypeError, match="data is a str: pass bytes"):
+    with pytest.raises(TypeError, match=rf"data is a str: pass bytes|{COMPILED}"):
         _ready().answer(_any("ticket"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeAlias, final
 
-from smtpwire.command_line.output import USAGE, complain
+from smtpwire.command_line.output import USAGE, complain, show
 from smtpwire.wire.address import Address
 from smtpwire.wire.checked import check_port
 
@@ -41,6 +41,10 @@ class Parser(argparse.ArgumentParser):
         known = [name for action in self._actions for name in action.option_strings]
         near = get_close_matches(option, known, 1)
         self.error(f"no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
+
+    def print_help(self, file: object = None) -> None:
+        """The help on standard output, and OSError where nobody reads it: some Pythons hide it."""
+        show(self.format_help().rstrip())
 
     def error(self, message: str) -> NoReturn:
         """One line instead of the usage and a line."""

@@ -248,7 +248,8 @@ def _header_sender(content: bytes) -> Address:
             "the header is not UTF-8, so that its From cannot be read: pass --from"
         ) from None
     for name in ("From", "Sender"):
-        found = getaddresses(fields.get_all(name, []))
+        # Some Pythons give an empty field as a pair of nothing, others as no pair.
+        found = [pair for pair in getaddresses(fields.get_all(name, [])) if any(pair)]
         if len(found) == 1:
             try:
                 return Address.parse(found[0][1])
