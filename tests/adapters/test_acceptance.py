@@ -9,7 +9,6 @@ import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -466,15 +465,26 @@ def test_shutdown_ends_what_has_only_begun(adapter: str, where: str, server_tls:
 def test_shutdown_does_not_wait_for_a_peer_that_does_not_read(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
+    endless = Reply(252, "\n".join(["x" * 400] * 40_000))  # 16 MB: no buffers hold as much
+    answered = threading.Event()
+
+    def factory(session: Session) -> Handler:
+        def handle(event: ServerEvent) -> None:
+            if isinstance(event, Vrfy):
+                session.conn.reply(endless)
+                answered.set()
+            answer(session, event)
+
+        return handle
+
     cut: list[Peer] = []
-    with serving(adapter, numbered, with_tls(PATIENT), tls, grace=0.3, cut=cut) as port:
+    with serving(adapter, factory, with_tls(PATIENT), tls, grace=0.3, cut=cut) as port:
         client = talk(port, b"c.example")
-        client.sock.settimeout(1)
-        with suppress(OSError):
-            for number in range(200_000):
-                client.sock.sendall(b"VRFY %d\r\n" % number)
-    client.close()
-    assert len(cut) == 1
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.send(b"VRFY me\r\n" * 1000)
+        assert answered.wait(10)
+    with client:
+        assert len(cut) == 1
 
 
 def test_shutdown_says_whom_it_had_to_cut(adapter: str) -> None:
