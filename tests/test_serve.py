@@ -278,6 +278,13 @@ def test_where_no_handler_can_be_made_the_greeting_is_421(caplog: pytest.LogCapt
     assert "192.0.2.1:12345: no handler" in caplog.text
 
 
+def test_a_factory_that_forgets_to_return_its_handler(caplog: pytest.LogCaptureFixture) -> None:
+    session = Driven(lambda session: None)  # type: ignore[arg-type,return-value]  # the mistake
+    assert session.step() is Need.CLOSE
+    assert session.written == b"421 Local error in processing\r\n"
+    assert "the session factory returned no handler" in caplog.text
+
+
 def test_what_fails_in_the_driver_ends_it_and_the_handler_is_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

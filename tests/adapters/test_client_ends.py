@@ -662,9 +662,31 @@ def test_closing_in_another_thread_ends_the_operation(server_tls: TlsConfig) -> 
 
         thread = threading.Thread(target=close)
         thread.start()
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ConnectionLost, match="closed by the application"):
             client.reset()
         thread.join(10)
+
+
+def test_closing_while_the_content_is_made_is_no_fault_of_the_server(server_tls: TlsConfig) -> None:
+    def play(server: Server) -> None:
+        server.envelope()
+        server.rest()
+
+    from smtpwire.adapters import blocking
+
+    with playing(play, Security.NONE, server_tls) as (port, _):
+        client = blocking.connect("127.0.0.1", port, NOBODY)
+        client.open_session()
+
+        def content() -> Iterator[bytes]:
+            yield b"Subject: x\r\n\r\n"
+            client.close()
+            yield b"text\r\n"
+
+        result = client.send_mail("a@example.com", ["b@example.org"], content())
+    (recipient,) = result.recipients
+    assert recipient.outcome is Disposition.RETRY
+    assert recipient.reason == "closed by the application"
 
 
 @pytest.mark.parametrize("layer", LAYERS)

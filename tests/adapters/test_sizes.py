@@ -35,7 +35,7 @@ LIMITS = {
     ("asyncio", "Server start_server"): 90,
     ("eager", "*"): 105,
     # a client: its operations' driver, and what dials
-    ("blocking", "Client"): 90,
+    ("blocking", "Client"): 95,
     ("blocking", "connect _dial"): 40,
     ("trio", "_Transport Client connect"): 60,
     ("asyncio", "_Transport Client connect _dial"): 80,

@@ -499,6 +499,17 @@ def test_a_question_that_is_yet_to_be_told_cannot_be_answered() -> None:
     assert made.sent.startswith(b"252 ")
 
 
+@pytest.mark.parametrize("given", ["250 OK", 250, None, (250, "OK")])
+def test_an_answer_is_a_reply(given: object) -> None:
+    made = session(RELAY, wait)
+    made.feed(b"VRFY c\r\n")
+    with pytest.raises(TypeError, match=r"reply is .*: pass a Reply|object expected"):
+        made.conn.reply(given)  # type: ignore[arg-type]  # what is tested
+    assert made.conn.pending == Vrfy("c")
+    made.conn.reply()
+    assert made.conn.data_to_send().startswith(b"252 ")
+
+
 def test_the_opposite_role_takes_over_what_has_come() -> None:
     made = session(QUEUES, WILLING)
     with pytest.raises(LocalProtocolError):

@@ -516,6 +516,7 @@ class Client:
         config, info = dialled.config, None
         self._dialled = dialled
         self._turn = Turn()
+        self._closing = False  # by another thread than that of the operation
         self._stream = _Stream(sock, config.timeouts.handshake)
         try:
             if config.security is Security.IMPLICIT:
@@ -563,6 +564,8 @@ class Client:
             self._stream.read()
         elif need is NEED_TLS and self.conn.state is State.TLS:
             self._stream.start_tls(self._dialled.tls, self._dialled.server_name)
+        if self._closing:
+            self.conn.abort("closed by the application")
 
     def open_session(
         self, credentials: Credentials | None = None, *, policy: ChoicePolicy | None = None
@@ -616,6 +619,7 @@ class Client:
                 self.conn.abort("closed by the application")
                 self._stream.end(0)
         except LocalProtocolError:
+            self._closing = True
             self._stream.wake()
 
     def __enter__(self) -> Self:

@@ -152,14 +152,22 @@ class Connections(Generic[C]):
                 self._of_peer[peer.address] -= 1
                 if not self._of_peer[peer.address]:
                     del self._of_peer[peer.address]
-        while self._emptied and not self._open:
-            self._emptied.pop()()
+        self._tell_if_empty()
 
     def when_empty(self, call: Callable[[], object]) -> None:
         """Call this when the last one is over: now, where none is left."""
-        self._emptied.append(call)
-        while self._emptied and not self._open:
-            self._emptied.pop()()
+        with self._lock:
+            self._emptied.append(call)
+        self._tell_if_empty()
+
+    def _tell_if_empty(self) -> None:
+        """Call each once, whichever thread comes first."""
+        calls: list[Callable[[], object]] = []
+        with self._lock:
+            if not self._open:
+                calls, self._emptied = self._emptied, []
+        for call in calls:
+            call()
 
     def pause_after(self, error: Exception) -> float:
         """Seconds to wait after an accept, or a thread's start, that failed."""

@@ -248,8 +248,10 @@ class ServerConnection(ServerCommands):
         LMTP and PRDR take one reply a recipient, at once or one by one.
 
         Raises LocalProtocolError where nothing is pending, another question is, or the reply is
-        not legal for it (the table stands in README); nothing has changed then.
+        not legal for it (the table stands in README), TypeError for what is no Reply; nothing has
+        changed then.
         """
+        _check_replies(replies)
         pending = self._asked() if self._events else self._pending
         if pending is None:
             self._early_verdict(replies, to)
@@ -477,3 +479,9 @@ _ANSWERS: Final[Mapping[type[Request], Callable[[ServerConnection, Any, Replies]
     SecretRequest: ServerConnection._answer_secret,
     AuthorizationRequest: ServerConnection._answer_authorization,
 }
+
+
+def _check_replies(replies: tuple[object, ...]) -> None:
+    for reply in replies:
+        if not isinstance(reply, Reply):
+            checked("reply", reply, Reply)

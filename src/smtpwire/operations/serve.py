@@ -107,6 +107,8 @@ def serve(
     interruption: BaseException | None = None
     try:
         handler = factory(session)
+        if not callable(handler):
+            raise TypeError("the session factory returned no handler, which is called with events")
     except Exception as error:
         trouble.no_handler(error)
         handler = _ignore
