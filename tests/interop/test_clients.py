@@ -63,8 +63,9 @@ SCRAM_SECRET: Final = b"shared by all processes"
 COMPOSED: Final = {"mutt": b".dot\r\n", "s-nail": b".dot\r\n", "git": b".dot\r\n"}
 # They close the connection without QUIT.
 WITHOUT_QUIT: Final = ("nodemailer", "emailjs", "twisted")
-# s_client sends all lines of its input at once, and EHLO must be the last in its group.
-HASTY: Final = {"openssl": frozenset({ViolationKind.PIPELINING})}
+# s_client sends all lines of its input at once, as soon as there is TLS: before the greeting, if it
+# is quick, and behind EHLO, which must be the last in its group.
+HASTY: Final = {"openssl": frozenset({ViolationKind.EARLY_TALK, ViolationKind.PIPELINING})}
 
 
 def configuration(variant: Variant) -> ServerConfig:
