@@ -103,3 +103,8 @@ def test_lists_of_the_same_peers_are_equal() -> None:
     assert lists[0].entries == {"192.0.2.1", "10.0.0.0/8"}
     assert lists[0] != NOBODY
     assert NOBODY != ()
+
+
+def test_an_entry_is_a_string() -> None:
+    with pytest.raises(ValueError, match="5 is no address or network: give each as a string"):
+        TrustList((5,))  # type: ignore[arg-type]  # what is tested
