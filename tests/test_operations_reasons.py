@@ -36,7 +36,8 @@ from smtpwire.operations import (
 from smtpwire.sasl import BearerToken, Password
 from smtpwire.testing import SIMULATED_TLS
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.status import END_OF_DATA, Disposition, classify
+from smtpwire.wire.sequences import END_OF_DATA
+from smtpwire.wire.status import Disposition, classify
 
 ALICE: Final = Password("alice", "secret")
 

@@ -146,7 +146,7 @@ def _text(argument: str) -> str:
     return argument
 
 
-GROUPED: Final = Verb("XNOTE", _text, _text, last_in_group=False)
+GROUPED: Final = Verb("XNOTE", _text, _text, grouped=True)
 LAST: Final = Verb("XASK", _text, _text)
 MINE: Final = Extension("XMINE", "none", "mine", flag, no_parameter, verbs=(GROUPED, LAST))
 

@@ -36,7 +36,7 @@ def test_a_client_cannot_write_what_is_no_list_of_domains(wrong: tuple[str, ...]
 
 def test_it_stands_last_in_a_group_and_never_in_a_transaction() -> None:
     # RFC 2920 §3.1; RFC 2645 §5.2
-    assert ATRN_VERB.last_in_group
+    assert not ATRN_VERB.grouped
     assert not ATRN_VERB.in_transaction
 
 

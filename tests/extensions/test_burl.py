@@ -52,7 +52,7 @@ def test_the_url_is_not_shown() -> None:
 
 def test_it_stands_anywhere_in_a_group_and_in_a_transaction() -> None:
     # RFC 4468 §3.2
-    assert not BURL_VERB.last_in_group
+    assert BURL_VERB.grouped
     assert BURL_VERB.in_transaction
 
 

@@ -58,7 +58,7 @@ def test_a_client_cannot_write_what_is_no_node(wrong: Etrn) -> None:
 
 def test_it_stands_last_in_a_group_and_never_in_a_transaction() -> None:
     # RFC 2920 §3.1; RFC 1985 §5
-    assert ETRN_VERB.last_in_group
+    assert not ETRN_VERB.grouped
     assert not ETRN_VERB.in_transaction
 
 

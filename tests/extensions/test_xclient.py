@@ -93,7 +93,7 @@ def test_a_client_cannot_write_what_is_malformed(wrong: XClient) -> None:
 
 def test_it_stands_last_in_a_group_and_never_in_a_transaction() -> None:
     # It begins the session anew; RFC 2920 §3.1
-    assert XCLIENT_VERB.last_in_group
+    assert not XCLIENT_VERB.grouped
     assert not XCLIENT_VERB.in_transaction
 
 

@@ -49,7 +49,7 @@ def test_a_client_cannot_write_what_is_malformed(wrong: XForward) -> None:
 
 
 def test_it_may_be_pipelined_but_never_stands_in_a_transaction() -> None:
-    assert not XFORWARD_VERB.last_in_group
+    assert XFORWARD_VERB.grouped
     assert not XFORWARD_VERB.in_transaction
 
 

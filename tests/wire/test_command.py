@@ -300,7 +300,7 @@ def test_a_verb_reads_and_writes_its_argument() -> None:
     assert verb(7).parsed(verb) == 7
     with pytest.raises(ValueError, match="this is XCOUNT, not XOTHER"):
         verb(7).parsed(Verb("XOTHER", int, str))
-    assert (verb.last_in_group, verb.in_transaction) == (True, True)
+    assert (verb.grouped, verb.in_transaction) == (False, True)
     assert repr(verb) == "Verb(XCOUNT)"
 
 

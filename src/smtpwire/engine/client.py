@@ -497,7 +497,7 @@ class ClientConnection(ClientReplies):
             seconds = timeouts.block
         elif self._flight or self._held:
             kind = self._flight[0][1] if self._flight else self._held[0][1]
-            seconds = kind.timeout(timeouts)
+            seconds = kind.seconds(timeouts)
         elif self._received != self._start and not self._body_is_open():
             seconds = timeouts.command  # half a reply that nobody asked for
         else:

@@ -291,7 +291,7 @@ class ClientQueue(ClientCore):
             raise self._out_of_order(verb)
         if not line.isascii() and not self._utf8_is_agreed():
             raise UnwritableError(f"{verb} beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.3)")
-        self._queue(command, OTHER if grammar.last_in_group else GROUPED, line, target)
+        self._queue(command, GROUPED if grammar.grouped else OTHER, line, target)
         if isinstance(command, Atrn | XClient):
             self._blocked = command
 
@@ -379,7 +379,7 @@ class ClientQueue(ClientCore):
         flight = self._flight
         return (
             self._terms.pipelining
-            and flight[-1][1].name in kind.behind
+            and kind.may_follow(flight[-1][1])
             and len(flight) < self._limits.in_flight
             and (size <= room or not size)
             and not (kind is LAST and self._lmtp)  # RFC 2033 §4.3: it has a reply a recipient

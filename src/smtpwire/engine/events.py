@@ -349,6 +349,8 @@ ServerEvent = (
 class EndOfData(Command):
     """The end of a body: the final dot, or the last chunk. ``end_body()`` gives one."""
 
+    verb = "(end of data)"
+
     def __bytes__(self) -> bytes:
         return b"."
 

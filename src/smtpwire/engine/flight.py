@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeAlias, final
 
+from smtpwire.engine.commands import COMMANDS, CommandRow
 from smtpwire.engine.state import TRANSITIONS, State
-from smtpwire.engine.timeouts import Timeouts
 from smtpwire.wire.command import Command
+from smtpwire.wire.sequences import COMMAND_REPLIES
 
 __all__ = [
     "AUTH",
@@ -45,107 +46,30 @@ __all__ = [
 ]
 
 
-@final
-class Kind:
-    """How a command stands in a flight.
+Kind: TypeAlias = CommandRow
+"""How a command stands in a flight: its row of the table of commands."""
 
-    ``word`` is its name in the table of transitions. ``behind`` names the kinds it may be written
-    behind while their replies are still to come; behind all others it waits. ``timeout`` picks the
-    figure for its reply. ``blocking``: nothing may be queued behind it, since what may follow
-    depends on its reply. ``gated``: it waits for what the recipients' replies were.
-    ``intermediate``: it can have a 3yz. ``counted``: its octets take up room in the window; those
-    of a body do not. ``ends_body``: its reply is the one to the message.
-    """
-
-    __slots__ = (
-        "behind",
-        "blocking",
-        "counted",
-        "ends_body",
-        "gated",
-        "intermediate",
-        "name",
-        "timeout",
-        "word",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        word: str,
-        timeout: Callable[[Timeouts], float],
-        behind: frozenset[str] = frozenset(),
-        *,
-        blocking: bool = False,
-        gated: bool = False,
-        intermediate: bool = False,
-        counted: bool = True,
-        ends_body: bool = False,
-    ) -> None:
-        self.name = name
-        self.word = word
-        self.timeout = timeout
-        self.behind = behind
-        self.blocking = blocking
-        self.gated = gated
-        self.intermediate = intermediate
-        self.counted = counted
-        self.ends_body = ends_body
-
-
-def _command(timeouts: Timeouts) -> float:
-    return timeouts.command
-
-
-# RFC 2920 §3.1: these may stand anywhere in a group; all others only last.
-_GROUP: Final = frozenset({"MAIL", "RCPT", "RSET", "extension in a group"})
-_AFTER_A_BODY: Final = frozenset({"dot", "chunk", "last chunk"})
-
-# EHLO has followers only where an offer is relied on before the server makes it: it blocks else.
-HELLO: Final = Kind("hello", "EHLO", _command, _GROUP, blocking=True)
-MAIL: Final = Kind("MAIL", "MAIL", lambda t: t.mail, _GROUP | {"dot", "hello"})
-RCPT: Final = Kind("RCPT", "RCPT", lambda t: t.rcpt, _GROUP)
-DATA: Final = Kind("DATA", "DATA", lambda t: t.data, _GROUP, gated=True, intermediate=True)
-OPEN: Final = Kind("body in chunks", "BDAT", lambda t: t.block, gated=True)
+HELLO: Final = COMMANDS["EHLO"]
+MAIL: Final = COMMANDS["MAIL"]
+RCPT: Final = COMMANDS["RCPT"]
+DATA: Final = COMMANDS["DATA"]
+OPEN: Final = Kind("BDAT", COMMAND_REPLIES["BDAT"], timeout="block", joins=False, gated=True)
 """``Data(chunking=True)``: never written; the body is open when nothing is in flight (RFC 3030 §2:
 "after all MAIL and RCPT responses are collected and processed")."""
-CHUNK: Final = Kind("chunk", "BDAT", lambda t: t.block, frozenset({"chunk"}), counted=False)
-LAST: Final = Kind(
-    "last chunk",
-    "BDAT LAST",
-    lambda t: t.end_of_data,
-    frozenset({"chunk"}),
-    intermediate=True,
-    counted=False,
-    ends_body=True,
-)
-DOT: Final = Kind(
-    "dot",
-    "(end of data)",
-    lambda t: t.end_of_data,
-    intermediate=True,
-    counted=False,
-    ends_body=True,
-)
-# RFC 4468 §3.2: BURL and BDAT mix, and the whole transaction may go in one group.
-BURL: Final = Kind("chunk", "BURL", lambda t: t.block, _GROUP | {"chunk"})
-BURL_LAST: Final = Kind(
-    "last chunk",
-    "BURL LAST",
-    lambda t: t.end_of_data,
-    _GROUP | {"chunk"},
-    intermediate=True,
-    ends_body=True,
-)
-RSET: Final = Kind("RSET", "RSET", _command, _GROUP | _AFTER_A_BODY)
-QUIT: Final = Kind("QUIT", "QUIT", lambda t: t.quit, _GROUP | _AFTER_A_BODY, blocking=True)
-STARTTLS: Final = Kind("STARTTLS", "STARTTLS", _command, _GROUP, blocking=True)
-AUTH: Final = Kind("AUTH", "AUTH", _command, _GROUP, blocking=True, intermediate=True)
-RESPONSE: Final = Kind("response", "AUTH", _command, blocking=True, intermediate=True)
+CHUNK: Final = COMMANDS["BDAT"]
+LAST: Final = COMMANDS["BDAT LAST"]
+DOT: Final = COMMANDS["(end of data)"]
+BURL: Final = COMMANDS["BURL"]
+BURL_LAST: Final = COMMANDS["BURL LAST"]
+RSET: Final = COMMANDS["RSET"]
+QUIT: Final = COMMANDS["QUIT"]
+STARTTLS: Final = COMMANDS["STARTTLS"]
+AUTH: Final = COMMANDS["AUTH"]
+RESPONSE: Final = Kind("AUTH", COMMAND_REPLIES["AUTH"], joins=False, blocking=True)
 """A line of a SASL exchange."""
-OTHER: Final = Kind("other", "NOOP", _command, _GROUP)
+OTHER: Final = COMMANDS["NOOP"]
 """NOOP, HELP, VRFY, EXPN, and verbs of extensions: last in a group."""
-GROUPED: Final = Kind("extension in a group", "NOOP", _command, _GROUP)
+GROUPED: Final = Kind("NOOP", COMMAND_REPLIES["NOOP"], grouped=True)
 """A verb of an extension that may stand anywhere in a group."""
 
 Held: TypeAlias = tuple[Command, Kind, bytes, int]

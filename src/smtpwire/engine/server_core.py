@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 
+from smtpwire.engine.commands import BEGINNINGS, GROUPED
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     Aborted,
@@ -94,11 +95,7 @@ FOREIGN: Final = frozenset(
     b" CONTENT-TYPE: REFERER: ORIGIN: PRI INVITE REGISTER".split()
 )
 FOREIGN_STARTS: Final = (b"SSH-", b"\x16\x03")  # SSH, and TLS where none is spoken
-# RFC 2920 §3.1: all others are the last of their group; §3.2: their replies are not held back
-# while input waits. RFC 3030 §2.
-GROUPED: Final = frozenset({b"MAIL", b"RCPT", b"RSET", b"BDAT"})
-# Commands without which those behind them in their group cannot be taken; how these are refused.
-BEGINNINGS: Final = frozenset({b"EHLO", b"HELO", b"LHLO", b"AUTH", b"MAIL"})
+# How a command is refused that was sent in the hope of one before it.
 FOLLOWING: Final = frozenset(
     {
         ReplyKind.BAD_SEQUENCE,
@@ -861,7 +858,7 @@ class ServerCore:
         if verb in VERBS:
             return True
         entry = self._plan.grammar.verbs.get(verb)
-        return entry is not None and (entry.last_in_group or not self._plan.pipelining)
+        return entry is not None and not (entry.grouped and self._plan.pipelining)
 
     def _is_junk(self) -> bool:
         """Count a command that moves no mail; over the budget, close."""

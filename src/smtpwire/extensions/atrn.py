@@ -7,6 +7,7 @@ from typing import Final, final
 from smtpwire.extensions.registry import Extension, Profile, flag, no_parameter
 from smtpwire.wire.address import parse_domain
 from smtpwire.wire.command import Command, Verb
+from smtpwire.wire.sequences import CommandReplies
 from smtpwire.wire.value import Request, value
 
 __all__ = ["ATRN", "ATRN_VERB", "Atrn"]
@@ -16,6 +17,8 @@ __all__ = ["ATRN", "ATRN_VERB", "Atrn"]
 @value
 class Atrn(Request, Command):
     """Send what waits for these domains; none: for all of the customer's (RFC 2645 §5.2.1)."""
+
+    verb = "ATRN"
 
     domains: tuple[str, ...] = ()
 
@@ -38,7 +41,15 @@ def _format(atrn: Atrn) -> str:
     return ",".join(atrn.domains)
 
 
-ATRN_VERB: Final[Verb[Atrn]] = Verb("ATRN", _parse, _format, make=_parse, in_transaction=False)
+ATRN_VERB: Final[Verb[Atrn]] = Verb(
+    "ATRN",
+    _parse,
+    _format,
+    make=_parse,
+    in_transaction=False,
+    blocking=True,  # §5.3: after it the server is the client
+    replies=CommandReplies((250,), (450, 451, 453, 530), source="RFC 2645 §5.2.1"),
+)
 
 # §5.1.1 wants AUTH in the same reply. It is not required here: after AUTH a server may leave it
 # out, and without authentication ATRN is refused anyway (530, §5.2.1).

@@ -7,6 +7,7 @@ from typing import Final, final
 
 from smtpwire.extensions.registry import SUBMISSION_ONLY, Extension
 from smtpwire.wire.command import Command, Verb
+from smtpwire.wire.sequences import CommandReplies
 from smtpwire.wire.value import Request, field, value
 
 __all__ = ["BURL", "BURL_VERB", "Burl"]
@@ -21,6 +22,8 @@ class Burl(Request, Command):
 
     The URL can be a key to a mailbox (RFC 4467): it is never shown.
     """
+
+    verb = "BURL"
 
     url: str = field(repr=False)
     last: bool = False
@@ -44,7 +47,16 @@ def _format(burl: Burl) -> str:
 
 
 # §3.2: BURL and BDAT mix, and the whole transaction may go in one group.
-BURL_VERB: Final[Verb[Burl]] = Verb("BURL", _parse, _format, make=_parse, last_in_group=False)
+BURL_VERB: Final[Verb[Burl]] = Verb(
+    "BURL",
+    _parse,
+    _format,
+    make=_parse,
+    grouped=True,
+    secret=True,
+    replies=CommandReplies((250,), (554,), source="RFC 4468 §5"),
+    timeout="block",
+)
 
 
 def _parse_schemes(parameters: str) -> tuple[str, ...]:

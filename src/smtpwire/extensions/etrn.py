@@ -8,6 +8,8 @@ from smtpwire.extensions.registry import Extension, Profile, flag, no_parameter
 from smtpwire.wire.address import parse_domain
 from smtpwire.wire.command import Command, Verb
 from smtpwire.wire.octets import CONTROLS
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.sequences import CommandReplies
 from smtpwire.wire.value import Request, value
 
 __all__ = ["ETRN", "ETRN_VERB", "Etrn"]
@@ -17,6 +19,8 @@ __all__ = ["ETRN", "ETRN_VERB", "Etrn"]
 @value
 class Etrn(Request, Command):
     """Start the queue of ``node``; ``option`` "@": of all its subdomains, "#": a queue (§5.3)."""
+
+    verb = "ETRN"
 
     node: str
     option: Literal["", "@", "#"] = ""
@@ -52,8 +56,15 @@ def _format(etrn: Etrn) -> str:
     return etrn.option + etrn.node
 
 
-# §5: never in a transaction.
-ETRN_VERB: Final[Verb[Etrn]] = Verb("ETRN", _parse, _format, make=_parse, in_transaction=False)
+ETRN_VERB: Final[Verb[Etrn]] = Verb(
+    "ETRN",
+    _parse,
+    _format,
+    make=_parse,
+    in_transaction=False,  # §5
+    replies=CommandReplies((250, 251, 252, 253), (458, 459, 500, 501), source="RFC 1985 §5.1"),
+    default=Reply(458, "Unable to queue messages", "4.7.0"),
+)
 
 ETRN: Final[Extension[bool]] = Extension(
     "ETRN",

@@ -18,6 +18,7 @@ from smtpwire.extensions.client_attributes import (
 )
 from smtpwire.extensions.registry import Extension, When
 from smtpwire.wire.command import Command, Verb
+from smtpwire.wire.sequences import CommandReplies
 from smtpwire.wire.value import Request, value
 
 __all__ = ["XCLIENT", "XCLIENT_VERB", "XClient"]
@@ -33,6 +34,8 @@ class XClient(Request, Command):
     spelling (:func:`~smtpwire.wire.ip.canonical_ip`). ``others`` are attributes beyond Postfix's,
     decoded, in order.
     """
+
+    verb = "XCLIENT"
 
     name: Text = None
     address: Text = None
@@ -97,7 +100,14 @@ def _attributes(client: XClient) -> tuple[Said, ...]:
 
 
 XCLIENT_VERB: Final[Verb[XClient]] = Verb(
-    "XCLIENT", _parse, _format, make=_parse, in_transaction=False
+    "XCLIENT",
+    _parse,
+    _format,
+    make=_parse,
+    in_transaction=False,
+    blocking=True,  # the session starts anew
+    replies=CommandReplies((220,), (421, 501, 503, 550), source="XCLIENT_README"),
+    positive=220,
 )
 
 XCLIENT: Final[Extension[tuple[str, ...]]] = Extension(

@@ -44,6 +44,8 @@ class XForward(Request, Command):
     into a header or a log has to look at them first. ``others`` are further attributes.
     """
 
+    verb = "XFORWARD"
+
     name: Text = None
     address: Text = None
     port: Port = None
@@ -110,7 +112,7 @@ def _attributes(client: XForward) -> tuple[Said, ...]:
 
 # It may be pipelined, but not stand in a transaction.
 XFORWARD_VERB: Final[Verb[XForward]] = Verb(
-    "XFORWARD", _parse, _format, make=_parse, last_in_group=False, in_transaction=False
+    "XFORWARD", _parse, _format, make=_parse, grouped=True, in_transaction=False
 )
 
 XFORWARD: Final[Extension[tuple[str, ...]]] = Extension(

@@ -45,7 +45,8 @@ from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.command import Bdat, Data, Rcpt
 from smtpwire.wire.octets import octets_of
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.status import END_OF_DATA, Disposition, classify
+from smtpwire.wire.sequences import END_OF_DATA
+from smtpwire.wire.status import Disposition, classify
 from smtpwire.wire.value import value
 
 __all__ = ["RecipientResult", "SendResult", "send_mail"]

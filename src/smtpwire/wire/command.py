@@ -32,6 +32,8 @@ from smtpwire.wire.parameter import (
     format_parameters,
     parse_parameters,
 )
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.sequences import CommandReplies, TimeoutName
 from smtpwire.wire.value import Request, field, value
 
 __all__ = [
@@ -75,6 +77,11 @@ class Command:
     """
 
     __slots__ = ()
+
+    @property
+    def verb(self) -> str:
+        """The verb, in upper case; the table of commands (``engine.commands``) has its row."""
+        return bytes(self).partition(b" ")[0].decode()
 
     def __bytes__(self) -> bytes:
         raise NotImplementedError
@@ -133,6 +140,8 @@ class Mail(Request, Command):
     A bare ``Postmaster`` is none: a reverse-path has a domain.
     """
 
+    verb = "MAIL"
+
     address: Address | None
     parameters: Parameters = NO_PARAMETERS
 
@@ -150,6 +159,8 @@ class Mail(Request, Command):
 @value
 class Rcpt(Request, Command):
     """RCPT: one recipient by its forward-path (RFC 5321 §4.1.1.3)."""
+
+    verb = "RCPT"
 
     address: Address
     parameters: Parameters = NO_PARAMETERS
@@ -176,6 +187,8 @@ class Data(Request, Command):
     chunks are the commands.
     """
 
+    verb = "DATA"
+
     chunking: bool = False
 
     def __bytes__(self) -> bytes:
@@ -186,6 +199,8 @@ class Data(Request, Command):
 @value
 class Bdat(Command):
     """One chunk of ``size`` octets that follow the line at once (RFC 3030 §2)."""
+
+    verb = "BDAT"
 
     size: int
     last: bool = False
@@ -201,6 +216,8 @@ class Bdat(Command):
 class Rset(Command):
     """RSET: the transaction is forgotten (RFC 5321 §4.1.1.5)."""
 
+    verb = "RSET"
+
     def __bytes__(self) -> bytes:
         return b"RSET"
 
@@ -209,6 +226,8 @@ class Rset(Command):
 @value
 class Noop(Command):
     """NOOP; its text means nothing (RFC 5321 §4.1.1.9)."""
+
+    verb = "NOOP"
 
     text: str = ""
 
@@ -221,6 +240,8 @@ class Noop(Command):
 class Quit(Command):
     """QUIT: the client has done (RFC 5321 §4.1.1.10)."""
 
+    verb = "QUIT"
+
     def __bytes__(self) -> bytes:
         return b"QUIT"
 
@@ -229,6 +250,8 @@ class Quit(Command):
 @value
 class Help(Command):
     """HELP, with a topic or without (RFC 5321 §4.1.1.8)."""
+
+    verb = "HELP"
 
     topic: str = ""
 
@@ -241,6 +264,8 @@ class Help(Command):
 class Vrfy(Request, Command):
     """VRFY: is there such a mailbox? (RFC 5321 §4.1.1.6; ``smtputf8``: RFC 6531 §3.7.4)."""
 
+    verb = "VRFY"
+
     argument: str
     smtputf8: bool = False
 
@@ -252,6 +277,8 @@ class Vrfy(Request, Command):
 @value
 class Expn(Request, Command):
     """EXPN: who is on this list? (RFC 5321 §4.1.1.7; ``smtputf8``: RFC 6531 §3.7.4)."""
+
+    verb = "EXPN"
 
     argument: str
     smtputf8: bool = False
@@ -276,6 +303,8 @@ def _query(verb: str, argument: str, smtputf8: bool) -> bytes:
 class StartTls(Request, Command):
     """STARTTLS (RFC 3207 §4)."""
 
+    verb = "STARTTLS"
+
     def __bytes__(self) -> bytes:
         return b"STARTTLS"
 
@@ -284,6 +313,8 @@ class StartTls(Request, Command):
 @value
 class Auth(Command):
     """AUTH with the mechanism's name; a response is in base64 and secret (RFC 4954 §4)."""
+
+    verb = "AUTH"
 
     mechanism: str
     initial_response: bytes | None = field(default=None, repr=False)
@@ -305,32 +336,53 @@ class AnyVerb:
 
     __slots__ = ()
     name: str
-    last_in_group: bool
+    grouped: bool
     in_transaction: bool
+    blocking: bool
+    secret: bool
+    replies: CommandReplies
+    positive: int
+    default: Reply | None
+    timeout: TimeoutName
 
     def command(self, argument: str) -> Command:
         """The command the argument makes; ValueError where it is malformed (501)."""
         raise NotImplementedError
 
 
+_ANY_REPLIES: Final = CommandReplies((250,), ())
+
+
 @final
 @value(checked=True)
 class Verb(AnyVerb, Generic[T]):
-    """A verb that an extension brings: its name and the two directions of its argument's grammar.
+    """A verb that an extension brings: its grammar, and its row of the table of commands.
 
-    ``parse`` raises ValueError for a malformed argument (501); ``format`` is its inverse.
-    ``make`` builds the command from the argument where it has a class of its own, else
-    the command is an :class:`ExtensionCommand`. ``last_in_group``: the verb may stand only last
-    in a pipelined group (RFC 2920 §3.1's rule for every extension that says nothing else).
-    ``in_transaction``: whether the verb may stand between MAIL and the end of the data.
+    ``parse`` and ``format`` are the two directions of its argument's grammar; ``parse`` raises
+    ValueError for a malformed argument (501). ``make`` builds the command from the argument where
+    it has a class of its own, else the command is an :class:`ExtensionCommand`.
+
+    ``grouped``: the verb may stand anywhere in a pipelined group; else only last (RFC 2920 §3.1's
+    rule for every extension that says nothing else). ``in_transaction``: it may stand between MAIL
+    and the end of the data. ``blocking``: what may follow depends on its reply, so that a client
+    queues nothing behind it. ``secret``: its argument holds a secret, which no trace, event or log
+    shows. ``replies``: the usual ones. ``positive``: the one code that says yes; 0: any 2yz.
+    ``default``: what a server answers whose application has no answer of its own; None: 502 5.7.0.
+    ``timeout``: how long a client waits for the reply, by the name of a field of ``Timeouts``.
     """
 
     name: str
     parse: Callable[[str], T]
     format: Callable[[T], str]
     make: Callable[[str], Command] | None = None
-    last_in_group: bool = True
+    grouped: bool = False
     in_transaction: bool = True
+    blocking: bool = False
+    secret: bool = False
+    replies: CommandReplies = _ANY_REPLIES
+    positive: int = 0
+    default: Reply | None = None
+    timeout: TimeoutName = "command"
 
     def command(self, argument: str) -> Command:
         self.parse(argument)

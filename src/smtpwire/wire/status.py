@@ -1,5 +1,5 @@
-"""What replies mean, as data: basic codes, enhanced codes, which command gets which, and what a
-client is to make of one (RFC 5321 §4.2, §4.3.2, RFC 3463, RFC 5248).
+"""What replies mean, as data: basic codes, enhanced codes, and what a client is to make of one
+(RFC 5321 §4.2, RFC 3463, RFC 5248).
 
 Nothing here is a closed list: a code that is not in it is understood by its first digit.
 """
@@ -11,19 +11,15 @@ from enum import Enum
 from typing import Final, final
 
 from smtpwire.wire.reply import Reply
+from smtpwire.wire.sequences import END_OF_DATA
 from smtpwire.wire.table import Table
 from smtpwire.wire.value import value
 
 __all__ = [
-    "ANY_COMMAND",
     "BASIC_CODES",
-    "COMMAND_REPLIES",
-    "END_OF_DATA",
     "ENHANCED_CODES",
-    "GREETING",
     "SUBJECTS",
     "BasicCode",
-    "CommandReplies",
     "Disposition",
     "EnhancedCode",
     "classify",
@@ -31,14 +27,7 @@ __all__ = [
 ]
 
 SMTP: Final = "RFC 5321"  # cited by this name only, so that its successor is one change
-LMTP: Final = "RFC 2033"
 AUTH: Final = "RFC 4954"
-
-GREETING: Final = "greeting"
-"""The phase in which the server speaks first."""
-
-END_OF_DATA: Final = "end of data"
-"""The phase after the final dot or ``BDAT … LAST``: the verdict on the message."""
 
 
 @final
@@ -257,54 +246,6 @@ ENHANCED_CODES: Final[Mapping[tuple[int, int], EnhancedCode]] = Table(
 """The registered codes by subject and detail; basic codes from RFC 5248 table 1 and later rows."""
 
 
-@final
-@value
-class CommandReplies:
-    """The usual replies to a command; others are legal and understood by their first digit.
-
-    :data:`ANY_COMMAND` can come to every one.
-    """
-
-    success: tuple[int, ...]
-    errors: tuple[int, ...]
-    intermediate: tuple[int, ...] = ()
-    source: str = f"{SMTP} §4.3.2"
-
-
-ANY_COMMAND: Final = (421, 500, 501)
-"""What any command may be answered with (RFC 5321 §4.3.2)."""
-
-COMMAND_REPLIES: Final[Mapping[str, CommandReplies]] = Table(
-    {
-        GREETING: CommandReplies((220,), (521, 554), source=f"{SMTP} §4.3.2, RFC 7504 §3"),
-        "EHLO": CommandReplies((250,), (502, 504, 550)),
-        "HELO": CommandReplies((250,), (502, 504, 550)),
-        "LHLO": CommandReplies((250,), (502, 504, 550), source=f"{LMTP} §4.1"),
-        "MAIL": CommandReplies((250,), (451, 452, 455, 503, 550, 552, 553, 555)),
-        "RCPT": CommandReplies(
-            (250, 251),
-            (450, 451, 452, 455, 503, 550, 551, 552, 553, 555, 556),
-            source=f"{SMTP} §4.3.2, RFC 7504 §4",
-        ),
-        "DATA": CommandReplies((), (450, 451, 452, 503, 550, 552, 554), (354,)),
-        "BDAT": CommandReplies((250,), (451, 452, 503, 552, 554), source="RFC 3030 §2"),
-        END_OF_DATA: CommandReplies((250,), (450, 451, 452, 550, 552, 554), (353,)),
-        "RSET": CommandReplies((250,), ()),
-        "VRFY": CommandReplies((250, 251, 252), (502, 504, 550, 551, 553)),
-        "EXPN": CommandReplies((250, 252), (500, 502, 504, 550)),
-        "HELP": CommandReplies((211, 214), (502, 504)),
-        "NOOP": CommandReplies((250,), ()),
-        "QUIT": CommandReplies((221,), ()),
-        "STARTTLS": CommandReplies((220,), (454, 501), source="RFC 3207 §4"),
-        "AUTH": CommandReplies(
-            (235,), (432, 454, 503, 504, 530, 534, 535, 538), (334,), f"{AUTH} §4, §6"
-        ),
-        "ETRN": CommandReplies((250, 251, 252, 253), (458, 459, 500, 501), source="RFC 1985 §5.1"),
-    }
-)
-"""Command × reply, with the extensions that have replies of their own."""
-
-
 class Disposition(Enum):
     """What a client is to make of a reply, or of none."""
 
@@ -341,9 +282,9 @@ _BY_SEVERITY: Final[Mapping[int, Disposition]] = Table(
 def classify(command: str, reply: Reply | None) -> Disposition:
     """What a reply to a command means, by its first digit; unknown codes included.
 
-    ``command``: a verb in upper case, :data:`GREETING` or :data:`END_OF_DATA`; "BDAT" is a chunk
-    that is not the last. ``reply``: None where the connection was lost or fell silent before.
-    Never raises.
+    ``command``: a verb in upper case, or ``wire.sequences.GREETING`` or ``END_OF_DATA``; "BDAT" is
+    a chunk that is not the last. ``reply``: None where the connection was lost or fell silent
+    before. Never raises.
     """
     if reply is None:
         return _WITHOUT_REPLY.get(command, Disposition.RETRY)
