@@ -50,6 +50,7 @@ SERVICE: Final = replace(
     listed={"XSHOUT": frozenset({"192.0.2.1"})},
 )
 LISTED: Final = Peer(address="192.0.2.1")
+STRANGER: Final = Peer(address="192.0.2.2")
 BOUND: Final = TlsInfo("TLSv1.3", bindings={"tls-exporter": b"x"})
 CERTIFIED: Final = TlsInfo("TLSv1.3", verified=True, peer=PeerCertificate(b"der", ("c.example",)))
 ALL: Final = AUTH(("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "EXTERNAL", "PLAIN"))
@@ -159,6 +160,28 @@ def test_strangers_cannot_use_what_listed_peers_may(when: str) -> None:
     made = session(config, answers({Hello: offering}))
     for line in (b"XCLIENT NAME=x\r\n", b"XFORWARD NAME=x\r\n", b"XSHOUT x\r\n"):
         assert made.feed(line) == b"502 Command not implemented\r\n"
+
+
+@pytest.mark.parametrize("when", ["by offer", "with the greeting", "by configuration"])
+@pytest.mark.parametrize("tls", [None, TlsInfo("TLSv1.3")], ids=["in the clear", "under TLS"])
+@pytest.mark.parametrize("verb", ["EHLO", "HELO"])
+def test_strangers_are_not_offered_what_listed_peers_are(
+    when: str, tls: TlsInfo | None, verb: str
+) -> None:
+    """One rule for every way: a private extension to listed peers is offered to these alone."""
+
+    def offering(conn: ServerConnection, _: Request) -> None:
+        conn.offer(PIPELINING(True), MINE(True))
+        conn.reply()
+
+    asked: type[Request] = Connected if when == "with the greeting" else Hello
+    given = {} if when == "by configuration" else {asked: offering}
+    config = replace(SERVICE, offer=(PIPELINING, MINE))
+    for peer, offered in ((LISTED, verb == "EHLO"), (STRANGER, False), (Peer(), False)):
+        made = Session(ServerConnection(config, tls=tls, peer=peer), answers(given))
+        made.feed(b"%s c.example\r\n" % verb.encode())
+        assert (b"XSHOUT" in made.sent) is offered
+        assert (MINE in made.conn.extensions) is offered
 
 
 def test_trust_is_looked_at_again_where_the_command_comes() -> None:
