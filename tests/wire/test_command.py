@@ -119,7 +119,7 @@ REFUSALS = [
     (b"MAIL FROM:", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b"MAIL FROM:<a@b.example", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b'MAIL FROM:<"a@b.example', 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
-    (b'MAIL FROM:<"a@b.example>', 501, "5.1.7", "MAIL", "not an address"),
+    (b'MAIL FROM:<"a@b.example>', 501, "5.1.7", "MAIL", "not an address: local-part@domain"),
     (b'MAIL FROM:<"a@b.example> X', 555, "5.5.4", "MAIL", "Parameter not recognized"),
     (b'MAIL FROM:<"a>b"@c.example>', 501, "5.5.4", "MAIL", "Expected a blank behind the path"),
     (
@@ -131,12 +131,12 @@ REFUSALS = [
     ),
     (b"MAIL TO:<a@b.example>", 501, "5.5.4", "MAIL", "Expected MAIL FROM:<path>"),
     (b"MAIL FROM:<>x", 501, "5.5.4", "MAIL", "Expected a blank behind the path"),
-    (b"MAIL FROM:<a..b@c>", 501, "5.1.7", "MAIL", "not an address"),
+    (b"MAIL FROM:<a..b@c>", 501, "5.1.7", "MAIL", "not an address: local-part@domain"),
     (b"MAIL FROM:<> X=1", 555, "5.5.4", "MAIL", "Parameter not recognized"),
     (b"MAIL FROM:<> X\xff", 501, "5.5.4", "MAIL", "Octets outside ASCII in the argument"),
     (b"MAIL FROM:<\xc3\xbc@c>", 501, "5.1.7", "MAIL", "address is not ASCII"),
     (b"RCPT FROM:<a@b.example>", 501, "5.5.4", "RCPT", "Expected RCPT TO:<path>"),
-    (b"RCPT TO:<>", 501, "5.1.3", "RCPT", "not an address"),
+    (b"RCPT TO:<>", 501, "5.1.3", "RCPT", "not an address: local-part@domain"),
     (b"RCPT TO:<a@b.example> X", 555, "5.5.4", "RCPT", "Parameter not recognized"),
     (b"DATA now", 501, "5.5.4", "DATA", "DATA takes no argument"),
     (b"BDAT", 501, "5.5.4", "BDAT", "Expected BDAT size [LAST]"),
@@ -228,7 +228,7 @@ def test_only_the_parameter_itself_lets_utf8_in() -> None:
         (b"MAIL FROM:<" + b"x" * 65 + b"@c>", 501, "5.1.7", "local part too long"),
         (b"RCPT TO:<\xc3\xbc@c>", 553, "5.6.7", "address is not ASCII"),
         (b"RCPT TO:<" + b"x" * 65 + b"@c>", 501, "5.1.3", "local part too long"),
-        (b"RCPT TO:<a@b..c>", 501, "5.1.3", "not an address"),
+        (b"RCPT TO:<a@b..c>", 501, "5.1.3", "not an address: local-part@domain"),
     ],
 )
 def test_paths_refused_where_smtputf8_is_offered(
@@ -305,8 +305,9 @@ def test_a_verb_reads_and_writes_its_argument() -> None:
 
 
 def test_a_verb_may_make_a_command_of_its_own() -> None:
-    verb = Verb("XHELP", str, str, make=Help)
-    assert parse_command(b"XHELP me", Grammar(verbs={b"XHELP": verb})) == Help("me")
+    verb = Verb("XHELP", str, str, make=lambda topic: ExtensionCommand("XHELP", f"with {topic}"))
+    made = parse_command(b"XHELP me", Grammar(verbs={b"XHELP": verb}))
+    assert made == ExtensionCommand("XHELP", "with me")
 
 
 def test_an_argument_beyond_ascii_only_in_a_transaction_with_smtputf8() -> None:

@@ -1,6 +1,7 @@
 """The decorator of the values: what it promises of every one of them."""
 
 import copy
+import inspect
 import pickle
 from functools import cached_property
 from typing import Generic, TypeVar, final
@@ -135,6 +136,12 @@ def test_what_a_class_defines_itself_stays() -> None:
 
     assert Own().x == 7
     assert repr(Own()) == "mine"
+
+
+def test_help_shows_no_address_in_memory() -> None:
+    assert "object at 0x" not in str(inspect.signature(field))
+    assert " = MISSING" in str(inspect.signature(field))
+    assert "object at 0x" not in str(inspect.signature(Settings))
 
 
 def test_generic_with_its_argument_written_out() -> None:

@@ -339,7 +339,7 @@ def _parse_unusual(
         raise PathError("address is not UTF-8", PathErrorKind.INVALID_UTF8) from None
     found = re.fullmatch(_PATHS[utf8, lenient], octets)
     if found is None or re.search(_CONTROL, raw):
-        raise PathError("not an address")
+        raise PathError("not an address: local-part@domain")
     plain, quoted, name, literal = found.groups()
     local = re.sub(_UNESCAPE, rb"\1", quoted[1:-1]) if plain is None else plain
     if len(plain or quoted) > max_local_part or len(name or literal) > max_domain:

@@ -19,7 +19,18 @@ __all__ = ["Request", "field", "replace", "value"]
 C = TypeVar("C")
 T = TypeVar("T")
 
-_MISSING: Final = object()
+
+@final
+class _Missing:
+    """No default. ``help()`` shows a sentinel by its ``repr``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+_MISSING: Final = _Missing()
 
 
 @final
