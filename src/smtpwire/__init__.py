@@ -49,8 +49,8 @@ _HOMES: Final = {
     "wire.address": "Address",
     "wire.body": "LineEndings",
     "wire.command": """
-        Auth Bdat Command Data Expn ExtensionCommand Hello Help Leniency Mail Noop Quit Rcpt
-        Rset StartTls Verb Vrfy
+        Auth Bdat Command Data Expn ExtensionCommand ExtensionRequest Hello Help Leniency Mail
+        Noop Quit Rcpt Rset StartTls Verb Vrfy
     """,
     "wire.parameter": "Parameter Parameters",
     "wire.proxy": "ProxyHeader ProxyReader ProxyRefused",

@@ -4,9 +4,14 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
+from tests.engine.transcript import Session, wait
 
 from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted, without_secrets
+from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.extensions import Extension, flag, no_parameter
+from smtpwire.wire.command import VERBS, Verb
+from smtpwire.wire.value import replace
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,29 @@ OPEN: Final = frozenset({b"MAIL", b"NOOP", b"QUIT"})
 )
 def test_of_what_was_not_understood_only_the_verb(line: bytes, shown: bytes) -> None:
     assert without_secrets(line, OPEN) == shown
+
+
+def test_a_private_verb_can_have_a_secret() -> None:
+    config = ServerConfig.relay("mx.example")
+    verbs = [Verb("XKEY", str, str, secret=True), Verb("XOPEN", str, str)]
+    mine = Extension("XMINE", "private", "keys", flag, no_parameter, verbs=tuple(verbs))
+    offering = replace(config, offer=(*config.offer, mine))
+    knowing = replace(config, registry=config.registry + (mine,))  # noqa: RUF005
+    for each in (offering, knowing):
+        assert without_secrets(b"XKEY c2VjcmV0", each.open_verbs) == b"XKEY " + REDACTED
+        assert without_secrets(b"xopen door", each.open_verbs) == b"xopen door"
+    made = Session(ServerConnection(offering), wait)
+    made.conn.trace = lambda direction, octets: shown.append(octets)
+    shown: list[bytes] = []
+    made.feed(b"XKEY c2VjcmV0\r\n")
+    assert b"c2VjcmV0" not in b"".join(shown)
+    assert "c2VjcmV0" not in repr(made.events)
+
+
+def test_of_a_session_only_harmless_verbs_are_open() -> None:
+    verbs = ServerConfig.relay("mx.example").open_verbs
+    assert verbs & {b"AUTH", b"BURL", b""} == set()
+    assert verbs >= (VERBS - {b"AUTH"}) | {b"ETRN", b"XCLIENT"}
 
 
 KEY: Final = b"AGFsaWNlAHNlY3JldA=="

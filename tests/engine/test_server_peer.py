@@ -41,7 +41,7 @@ from smtpwire.extensions import (
 )
 from smtpwire.sasl import PasswordLogin
 from smtpwire.testing import every_split
-from smtpwire.wire.command import Command, ExtensionCommand, Verb, Vrfy
+from smtpwire.wire.command import ExtensionCommand, ExtensionRequest, Verb, Vrfy
 from smtpwire.wire.proxy import ProxyCommand, ProxyHeader, ProxyTransport
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace, value
@@ -443,7 +443,9 @@ def test_known_and_not_offered_is_502() -> None:
 
 
 @value
-class Count(Request, Command):
+class Count(ExtensionRequest):
+    verb = "XCOUNT"
+
     number: int
 
 

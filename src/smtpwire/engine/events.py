@@ -8,11 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal, final
 
 from smtpwire.engine.violation import ProtocolViolation
 from smtpwire.extensions import Offer
-from smtpwire.extensions.atrn import Atrn
-from smtpwire.extensions.burl import Burl
-from smtpwire.extensions.etrn import Etrn
-from smtpwire.extensions.xclient import XClient
-from smtpwire.extensions.xforward import XForward
 from smtpwire.sasl.questions import (
     AnonymousLogin,
     AuthorizationRequest,
@@ -28,7 +23,7 @@ from smtpwire.wire.command import (
     Command,
     Data,
     Expn,
-    ExtensionCommand,
+    ExtensionRequest,
     Hello,
     Help,
     Mail,
@@ -310,12 +305,7 @@ ServerRequest = (
     | StartTls
     | Vrfy
     | Expn
-    | Etrn
-    | Atrn
-    | Burl
-    | XClient
-    | XForward
-    | ExtensionCommand
+    | ExtensionRequest
     | PasswordLogin
     | TokenLogin
     | ExternalLogin

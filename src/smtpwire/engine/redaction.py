@@ -7,20 +7,15 @@ from collections.abc import Container
 from typing import Final
 
 from smtpwire.sasl import MECHANISMS
+from smtpwire.wire import secrets
 
-__all__ = ["REDACTED", "SECRET_VERBS", "looks_like_auth", "redacted", "without_secrets"]
+__all__ = ["REDACTED", "looks_like_auth", "redacted", "without_secrets"]
 
-REDACTED: Final = b"<redacted>"
-SECRET_VERBS: Final = frozenset({b"AUTH", b"BURL"})
-"""Verbs whose arguments are secrets: responses (RFC 4954), keys to a mailbox (RFC 4467)."""
+REDACTED: Final = secrets.REDACTED.encode()
 _NAMES: Final = frozenset(name.encode() for name in MECHANISMS)
 _AUTH: Final = re.compile(rb"(?:\A|\r)[ \t]*AUTH", re.IGNORECASE)
 _PLAUSIBLE: Final = re.compile(rb"[A-Z]{1,12}|[A-Z]?[a-z]{1,11}")
 """A verb as somebody would write one. Words of base64 have digits, or letters of both cases."""
-_MISPLACED: Final = re.compile(
-    rb"[\0-\x1f\x7f]|AUTH[ \t]+[A-Z0-9_-]{1,20}[ \t]+[!-~]|BURL[ \t]+[A-Z]", re.IGNORECASE
-)
-"""In an argument: what an editing key leaves behind, or a verb with secrets behind another."""
 
 
 def looks_like_auth(line: bytes) -> bool:
@@ -51,17 +46,16 @@ def without_secrets(line: bytes, verbs: Container[bytes]) -> bytes:
         return redacted(line)
     verb, blank, argument = line.partition(b" ")
     if verb.upper() in verbs:
-        if not _MISPLACED.search(argument) and _is_text(argument):
+        if _is_open(argument):
             return line
     elif not _PLAUSIBLE.fullmatch(verb):
         return REDACTED
     return verb + b" " + REDACTED if blank else verb
 
 
-def _is_text(octets: bytes) -> bool:
-    """Telnet's options are none."""
+def _is_open(argument: bytes) -> bool:
+    """Whether the argument is text, which Telnet's options are not, and hides no secret."""
     try:
-        octets.decode()
+        return not secrets.hides_a_secret(argument.decode())
     except UnicodeDecodeError:
         return False
-    return True

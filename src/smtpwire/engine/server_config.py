@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final, Self, final
 
+from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.offering import Situation, restricted
 from smtpwire.engine.plan import Plan
 from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
-from smtpwire.engine.redaction import SECRET_VERBS
 from smtpwire.engine.replies import DEFAULT_REPLIES, FIXED_CODES, ReplyKind
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.engine.trust import TrustList
@@ -37,7 +37,7 @@ from smtpwire.extensions import (
 from smtpwire.sasl import FAMILIES, Preparation, ServerFactory, check_mechanism, family
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineEndings
-from smtpwire.wire.command import VERBS, Auth, Leniency
+from smtpwire.wire.command import Auth, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.reply import Reply, format_reply
 from smtpwire.wire.value import field, replace, value
@@ -244,9 +244,10 @@ class ServerConfig:
     @cached_property
     def open_verbs(self) -> frozenset[bytes]:
         """The verbs, in upper case, whose lines may be shown: they hold no secrets."""
-        entries = (*self.registry, *self.entries.values())
-        known = {verb.name.encode() for entry in entries for verb in entry.verbs}
-        return (VERBS | known) - SECRET_VERBS
+        secret = {row.verb: row.secret for row in COMMANDS.values() if row.verb}
+        for entry in (*self.registry, *self.entries.values()):
+            secret |= {verb.name: verb.secret for verb in entry.verbs}
+        return frozenset(verb.encode() for verb, hidden in secret.items() if not hidden)
 
     @cached_property
     def enhanced(self) -> bool:

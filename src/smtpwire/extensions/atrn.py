@@ -6,16 +6,16 @@ from typing import Final, final
 
 from smtpwire.extensions.registry import Extension, Profile, flag, no_parameter
 from smtpwire.wire.address import parse_domain
-from smtpwire.wire.command import Command, Verb
+from smtpwire.wire.command import ExtensionRequest, Verb
 from smtpwire.wire.sequences import CommandReplies
-from smtpwire.wire.value import Request, value
+from smtpwire.wire.value import value
 
 __all__ = ["ATRN", "ATRN_VERB", "Atrn"]
 
 
 @final
 @value
-class Atrn(Request, Command):
+class Atrn(ExtensionRequest):
     """Send what waits for these domains; none: for all of the customer's (RFC 2645 §5.2.1)."""
 
     verb = "ATRN"

@@ -6,9 +6,9 @@ import re
 from typing import Final, final
 
 from smtpwire.extensions.registry import SUBMISSION_ONLY, Extension
-from smtpwire.wire.command import Command, Verb
+from smtpwire.wire.command import ExtensionRequest, Verb
 from smtpwire.wire.sequences import CommandReplies
-from smtpwire.wire.value import Request, field, value
+from smtpwire.wire.value import field, value
 
 __all__ = ["BURL", "BURL_VERB", "Burl"]
 
@@ -17,7 +17,7 @@ _BURL: Final = r"([A-Za-z][A-Za-z0-9+.-]*+:[!-~]++)(?: ++([Ll][Aa][Ss][Tt]))?"  
 
 @final
 @value
-class Burl(Request, Command):
+class Burl(ExtensionRequest):
     """A part of the body, or all of it, stands at this URL (RFC 4468 §3.2).
 
     The URL can be a key to a mailbox (RFC 4467): it is never shown.

@@ -6,18 +6,18 @@ from typing import Final, Literal, final
 
 from smtpwire.extensions.registry import Extension, Profile, flag, no_parameter
 from smtpwire.wire.address import parse_domain
-from smtpwire.wire.command import Command, Verb
+from smtpwire.wire.command import ExtensionRequest, Verb
 from smtpwire.wire.octets import CONTROLS
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.sequences import CommandReplies
-from smtpwire.wire.value import Request, value
+from smtpwire.wire.value import value
 
 __all__ = ["ETRN", "ETRN_VERB", "Etrn"]
 
 
 @final
 @value
-class Etrn(Request, Command):
+class Etrn(ExtensionRequest):
     """Start the queue of ``node``; ``option`` "@": of all its subdomains, "#": a queue (§5.3)."""
 
     verb = "ETRN"

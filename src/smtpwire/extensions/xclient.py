@@ -17,16 +17,16 @@ from smtpwire.extensions.client_attributes import (
     tagged,
 )
 from smtpwire.extensions.registry import Extension, When
-from smtpwire.wire.command import Command, Verb
+from smtpwire.wire.command import ExtensionRequest, Verb
 from smtpwire.wire.sequences import CommandReplies
-from smtpwire.wire.value import Request, value
+from smtpwire.wire.value import value
 
 __all__ = ["XCLIENT", "XCLIENT_VERB", "XClient"]
 
 
 @final
 @value
-class XClient(Request, Command):
+class XClient(ExtensionRequest):
     """From now on the client is this one; what is None stays as it is.
 
     Accepted with 220, it starts the session anew. The values are the peer's words: whoever

@@ -18,8 +18,8 @@ from smtpwire.extensions.client_attributes import (
     tagged,
 )
 from smtpwire.extensions.registry import Extension, When
-from smtpwire.wire.command import Command, Verb
-from smtpwire.wire.value import Request, value
+from smtpwire.wire.command import ExtensionRequest, Verb
+from smtpwire.wire.value import value
 
 __all__ = ["XFORWARD", "XFORWARD_VERB", "Source", "XForward"]
 
@@ -37,7 +37,7 @@ _SOURCES: Final = {source.value: source for source in Source}
 
 @final
 @value
-class XForward(Request, Command):
+class XForward(ExtensionRequest):
     """The next message came from this client; what is None stays as it was said before.
 
     An ``address`` need not be one of IP. The values are the peer's words: whoever writes them

@@ -33,6 +33,7 @@ from smtpwire.wire.parameter import (
     parse_parameters,
 )
 from smtpwire.wire.reply import Reply
+from smtpwire.wire.secrets import REDACTED, shown_argument
 from smtpwire.wire.sequences import CommandReplies, TimeoutName
 from smtpwire.wire.value import Request, field, value
 
@@ -50,6 +51,7 @@ __all__ = [
     "Data",
     "Expn",
     "ExtensionCommand",
+    "ExtensionRequest",
     "Grammar",
     "Hello",
     "Help",
@@ -85,6 +87,15 @@ class Command:
 
     def __bytes__(self) -> bytes:
         raise NotImplementedError
+
+
+class ExtensionRequest(Request, Command):
+    """A command that an extension brings, and a question: ``case ExtensionRequest()`` takes all.
+
+    ``verb`` tells which; by default each is answered as its :class:`Verb` says.
+    """
+
+    __slots__ = ()
 
 
 NO_PARAMETERS: Final = Parameters()
@@ -231,6 +242,9 @@ class Noop(Command):
 
     text: str = ""
 
+    def __repr__(self) -> str:
+        return f"Noop(text={shown_argument(self.text)!r})"
+
     def __bytes__(self) -> bytes:
         return _free_text("NOOP", self.text)
 
@@ -255,6 +269,9 @@ class Help(Command):
 
     topic: str = ""
 
+    def __repr__(self) -> str:
+        return f"Help(topic={shown_argument(self.topic)!r})"
+
     def __bytes__(self) -> bytes:
         return _free_text("HELP", self.topic)
 
@@ -269,6 +286,9 @@ class Vrfy(Request, Command):
     argument: str
     smtputf8: bool = False
 
+    def __repr__(self) -> str:
+        return f"Vrfy(argument={shown_argument(self.argument)!r}, smtputf8={self.smtputf8})"
+
     def __bytes__(self) -> bytes:
         return _query("VRFY", self.argument, self.smtputf8)
 
@@ -282,6 +302,9 @@ class Expn(Request, Command):
 
     argument: str
     smtputf8: bool = False
+
+    def __repr__(self) -> str:
+        return f"Expn(argument={shown_argument(self.argument)!r}, smtputf8={self.smtputf8})"
 
     def __bytes__(self) -> bytes:
         return _query("EXPN", self.argument, self.smtputf8)
@@ -345,7 +368,7 @@ class AnyVerb:
     default: Reply | None
     timeout: TimeoutName
 
-    def command(self, argument: str) -> Command:
+    def command(self, argument: str) -> ExtensionRequest:
         """The command the argument makes; ValueError where it is malformed (501)."""
         raise NotImplementedError
 
@@ -374,7 +397,7 @@ class Verb(AnyVerb, Generic[T]):
     name: str
     parse: Callable[[str], T]
     format: Callable[[T], str]
-    make: Callable[[str], Command] | None = None
+    make: Callable[[str], ExtensionRequest] | None = None
     grouped: bool = False
     in_transaction: bool = True
     blocking: bool = False
@@ -384,15 +407,15 @@ class Verb(AnyVerb, Generic[T]):
     default: Reply | None = None
     timeout: TimeoutName = "command"
 
-    def command(self, argument: str) -> Command:
+    def command(self, argument: str) -> ExtensionRequest:
         self.parse(argument)
         if self.make is not None:
             return self.make(argument)
-        return ExtensionCommand(self.name, argument)
+        return ExtensionCommand(self.name, argument, self.secret)
 
     def __call__(self, argument: T) -> ExtensionCommand:
         """The command with this argument, to be sent; ValueError where it cannot be written."""
-        return ExtensionCommand(self.name, self.format(argument))
+        return ExtensionCommand(self.name, self.format(argument), self.secret)
 
     def __repr__(self) -> str:
         return f"Verb({self.name})"
@@ -400,11 +423,19 @@ class Verb(AnyVerb, Generic[T]):
 
 @final
 @value
-class ExtensionCommand(Request, Command):
-    """A command of an extension without a class of its own: the verb and its argument as text."""
+class ExtensionCommand(ExtensionRequest):
+    """A command of an extension without a class of its own: the verb and its argument as text.
+
+    ``secret``: the argument holds a secret; its verb says so (``Verb.secret``).
+    """
 
     verb: str
     argument: str = ""
+    secret: bool = field(default=False, compare=False)
+
+    def __repr__(self) -> str:
+        argument = REDACTED if self.secret else shown_argument(self.argument)
+        return f"ExtensionCommand(verb={self.verb!r}, argument={argument!r})"
 
     def parsed(self, verb: Verb[T]) -> T:
         """The argument by its grammar; ValueError where this is another verb's command."""
