@@ -94,7 +94,7 @@ def serve(*options: str) -> Iterator[Served]:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.match(r"listening at [0-9.]+ port ([0-9]+) ", line)
+        found = re.match(r"# listening at [0-9.]+ port ([0-9]+) ", line)
         assert found, line
         yield Served(process, int(found[1]), line)
     finally:

@@ -22,7 +22,7 @@ FORBIDDEN = {
     "email",
     "importlib.metadata",
 }
-ENGINE = ("wire", "extensions", "sasl", "engine", "operations", "testing")
+ENGINE = ("wire", "extensions", "sasl", "engine", "operations", "transcript", "testing")
 
 
 def modules() -> list[str]:
@@ -98,10 +98,11 @@ FLOORS = {
     "sasl": 1,
     "engine": 2,
     "operations": 3,
-    "testing": 3,
+    "transcript": 3,
     "adapters": 4,
-    "command_line": 5,
-    "__main__": 6,
+    "testing": 5,
+    "command_line": 6,
+    "__main__": 7,
 }
 
 

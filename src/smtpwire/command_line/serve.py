@@ -37,6 +37,7 @@ from smtpwire.extensions import (
 from smtpwire.extensions.future_release import FutureRelease
 from smtpwire.extensions.limits import ServerLimits
 from smtpwire.sasl import FAMILIES, Password, PasswordLogin, PlainPassword, SecretRequest
+from smtpwire.transcript import Item, Note, said, write
 from smtpwire.wire.command import Data, Rcpt
 from smtpwire.wire.received import received_header, with_protocol
 from smtpwire.wire.reply import Reply
@@ -150,9 +151,9 @@ class _Service:
             raise _cannot_listen(self._host, self._port, error) from error
         for sock in server.sockets:
             address, number, *_ = sock.getsockname()
-            self.say(f"listening at {address} port {number} ({self._kind}); Ctrl-C ends")
+            self.say(f"# listening at {address} port {number} ({self._kind}); Ctrl-C ends")
         await self._stop.wait()
-        self.say("shutting down")
+        self.say("# shutting down")
         with suppress(NotImplementedError):
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().remove_signal_handler(number)  # the next one is harder
@@ -263,7 +264,7 @@ class _Printer:
             case Data() | MessageAborted():
                 self._body.clear()
                 if isinstance(event, MessageAborted):
-                    self._say("--", f"message aborted: {event.reason.value}")
+                    self._say(Note(f"message aborted: {event.reason.value}"))
                 else:
                     self._conn.reply()
             case Rcpt():
@@ -290,12 +291,12 @@ class _Printer:
         maildir = self._service.maildir
         if maildir is None:
             for line in content.removesuffix(b"\r\n").split(b"\r\n"):
-                self._say("|", line)
+                self._say(Note(f"| {printable(line)}".strip()))
             return ()
         try:
             maildir.add(self._header(message) + content)
         except OSError as error:
-            self._say("--", f"cannot deliver: {error.strerror}")
+            self._say(Note(f"cannot deliver: {error.strerror}"))
             return (Reply(452, "Cannot store the message", "4.3.1"),) * self._conn.replies_owed
         return ()
 
@@ -324,9 +325,8 @@ class _Printer:
         return f"Return-Path: <{path}>\r\n".encode() + received
 
     def _trace(self, direction: Literal["sent", "received"], octets: bytes) -> None:
-        side = "S:" if direction == "sent" else "C:"
-        for line in octets.removesuffix(b"\r\n").split(b"\r\n"):
-            self._say(side, line)
+        self._say(*said("S" if direction == "sent" else "C", octets))
 
-    def _say(self, side: str, line: str | bytes) -> None:
-        self._service.say(f"{self._number} {side} {printable(line)}".rstrip())
+    def _say(self, *items: Item) -> None:
+        for line in write(items, session=self._number).splitlines():
+            self._service.say(line)
