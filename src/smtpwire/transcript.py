@@ -427,14 +427,15 @@ class _Reader:
         place = self.place(item)
         if isinstance(item, Elided) or place in ("body", "reply"):
             return item
-        line = item.octets
+        line = item.octets.rstrip(b"\r\n")  # line ends that are octets of their own
+        end = item.octets[len(line) :]
         if place == "response":
             line = line if line == b"*" else REDACTED
         elif self._auth and line.partition(b" ")[0].upper() not in _OPEN_VERBS:
             line = redacted(line) if looks_like_auth(line) else _unknown(line)
         else:
             line = line if line in (b".", b"") else shown(line, _OPEN_VERBS)
-        return replace(item, octets=line)
+        return replace(item, octets=line + end)
 
 
 def _unknown(line: bytes) -> bytes:
