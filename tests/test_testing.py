@@ -3,15 +3,19 @@
 import pytest
 
 from smtpwire.engine.client import ClientConnection
+from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Closed, CloseReason, EndOfMessage, ServerEvent
 from smtpwire.engine.need import Need
+from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
+from smtpwire.operations import HANDED_IN, ServiceRefused, TlsFailed, open_session, quit, send_mail
 from smtpwire.testing import SIMULATED_TLS, ConnectionPair, drain, every_split
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import Data, Hello, Mail, Quit, Rcpt, StartTls
 from smtpwire.wire.reply import Reply
+from smtpwire.wire.status import Disposition
 from smtpwire.wire.value import replace
 
 CONFIG = replace(
@@ -182,3 +186,58 @@ def test_the_end_of_one_side_is_told_to_the_other() -> None:
     server.abort()
     pair.settle()
     assert pair.client_events[-1] == Closed(CloseReason.EOF)
+
+
+# -- an operation over a pair
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+def test_an_operation_over_a_pair(chunks: bool) -> None:
+    config = replace(ClientConfig(), security=Security.STARTTLS, host="mx.example.com")
+    pair = ConnectionPair(
+        ClientConnection(config),
+        ServerConnection(CONFIG),
+        chunks=lambda octets: (
+            [octets[at : at + 7] for at in range(0, len(octets), 7)] if chunks else [octets]
+        ),
+    )
+    pair.run(open_session(pair.client))
+    assert pair.client.tls is SIMULATED_TLS
+    content = b"x" * 200_000
+    result = pair.run(send_mail(pair.client, "a@example.com", ["b@example.org"], content))
+    assert result.recipients[0].outcome is Disposition.DONE
+    assert [event.size for event in pair.server_events if isinstance(event, EndOfMessage)] == [
+        200_002
+    ]
+    assert pair.client_events == []
+    pair.run(quit(pair.client))
+    assert isinstance(pair.server_events[-1], Closed)
+
+
+def test_an_operation_that_fails_over_a_pair() -> None:
+    client, server = _pair()
+    pair = ConnectionPair(client, server, answer=lambda event: server.reply(Reply(554, "no")))
+    with pytest.raises(ServiceRefused):
+        pair.run(open_session(client))
+
+
+def test_an_operation_that_would_wait_for_ever() -> None:
+    client, server = _pair()
+    pair = ConnectionPair(client, server, answer=lambda event: None)
+    with pytest.raises(RuntimeError, match=r"the server too: Need\.REPLY"):
+        pair.run(open_session(client))
+
+
+def test_an_operation_with_content_handed_in() -> None:
+    client, server = _pair()
+    pair = ConnectionPair(client, server)
+    pair.run(open_session(client))
+    with pytest.raises(TypeError, match="HANDED_IN"):
+        pair.run(send_mail(client, "a@example.com", ["b@example.org"], HANDED_IN))
+
+
+def test_a_handshake_that_fails_in_an_operation() -> None:
+    client = ClientConnection(replace(ClientConfig(), security=Security.STARTTLS, host="mx"))
+    pair = ConnectionPair(client, ServerConnection(CONFIG), client_tls=None)
+    with pytest.raises(TlsFailed):
+        pair.run(open_session(client))

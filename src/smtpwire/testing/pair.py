@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, final, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
 
 from smtpwire.engine.need import ClientNeed, Need, ServerNeed
 from smtpwire.engine.tls import TlsInfo
@@ -18,8 +18,11 @@ if TYPE_CHECKING:  # the engines are the caller's: nothing of them is needed her
     from smtpwire.engine.client import ClientConnection
     from smtpwire.engine.events import ClientEvent, ServerEvent
     from smtpwire.engine.server import ServerConnection
+    from smtpwire.operations.operation import Operation
 
 __all__ = ["SIMULATED_TLS", "ConnectionPair", "drain", "every_split"]
+
+R = TypeVar("R")
 
 SIMULATED_TLS: Final = TlsInfo("TLSv1.3", "TLS_AES_128_GCM_SHA256", verified=True)
 """What :class:`ConnectionPair` tells both sides of its handshake, unless told otherwise."""
@@ -62,7 +65,8 @@ class ConnectionPair:
 
     ``settle()`` moves octets and pulls events until both sides wait for their applications;
     the events are in ``client_events`` and ``server_events``, in order. Between two calls the test
-    acts as the client's application: ``pair.client.send(...)``.
+    acts as the client's application: ``pair.client.send(...)``. ``run(operation)`` drives one of
+    ``smtpwire.operations`` instead.
 
     ``answer`` is the server's application: it is called with every question, and the default is
     ``server.reply()``. One that does not answer leaves the question pending: answer it by
@@ -107,6 +111,36 @@ class ConnectionPair:
             moving = self.deliver_to_client() or moving
             moving = self.deliver_to_server() or moving
             moving = self._shake_hands() or moving
+
+    def run(self, operation: Operation[R]) -> R:
+        """Drive an operation of the client's to its end, and give its result.
+
+        The client's events are the operation's; the server's are in ``server_events``. What the
+        operation raises is raised. Raises RuntimeError where it would wait for ever, since
+        ``answer`` has left a question, and TypeError for content that is HANDED_IN.
+        """
+        while True:
+            try:
+                self._client_need = need = next(operation)
+            except StopIteration as stop:
+                result: R = stop.value
+                self._send(self.client.data_to_send(), self.to_server)
+                self._settle_server()
+                return result
+            self._send(self.client.data_to_send(), self.to_server)
+            if need is Need.BODY:
+                raise TypeError("the content is HANDED_IN: pass the content itself")
+            if not self._settle_server() and need is not Need.WRITE:
+                raise RuntimeError(f"the operation waits, and the server too: {self._server_need}")
+
+    def _settle_server(self) -> bool:
+        """Let the server act until it waits, and the client hear of it; False if nothing moved."""
+        moved, moving = False, True
+        while moving:
+            moving = self.pull_server()
+            moving = self.deliver_to_server() or moving
+            moved = self.deliver_to_client() or moved
+        return self._shake_hands() or moved
 
     def pull_client(self) -> bool:
         """Pull the client's events and put what it sends on its way; False if there was nothing."""
