@@ -25,6 +25,10 @@ FORBIDDEN = {
 ENGINE = ("wire", "extensions", "sasl", "engine", "operations", "transcript", "testing")
 
 
+SOCKETS = {"smtpwire.testing.loopback", "smtpwire.testing.pytest_plugin"}
+"""What of it opens sockets, and is loaded only where one is opened."""
+
+
 def modules() -> list[str]:
     root = Path(smtpwire.__file__).parent
     found = []
@@ -83,7 +87,7 @@ def test_nothing_that_does_io_is_loaded() -> None:
 
 
 def test_no_module_of_the_engine_loads_io() -> None:
-    statement = "import " + ", ".join(modules())
+    statement = "import " + ", ".join(name for name in modules() if name not in SOCKETS)
     assert (loaded_by(statement) - loaded_by("pass")) & FORBIDDEN == set()
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from smtpwire import testing
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Closed, CloseReason, EndOfMessage, ServerEvent
@@ -241,3 +242,11 @@ def test_a_handshake_that_fails_in_an_operation() -> None:
     pair = ConnectionPair(client, ServerConnection(CONFIG), client_tls=None)
     with pytest.raises(TlsFailed):
         pair.run(open_session(client))
+
+
+def test_names_are_loaded_when_used() -> None:
+    assert set(testing.__all__) == set(dir(testing))
+    for name in testing.__all__:
+        assert getattr(testing, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Scripts'"):
+        getattr(testing, "Scripts")  # noqa: B009 - what is tested
