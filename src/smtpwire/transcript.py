@@ -410,7 +410,7 @@ class _Reader:
             self._place = "body"
         elif found[1] == b"334":
             self._place = "response"
-        elif self._place == "response":
+        elif self._place != "command":  # a body that a trace left out, too
             self._place = "command"
 
     def _command(self, line: bytes) -> None:

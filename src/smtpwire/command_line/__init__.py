@@ -1,11 +1,12 @@
-"""``python -m smtpwire``: ``demo``, ``serve`` and ``send``."""
+"""``smtpwire``, or ``python -m smtpwire``: a command a module."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from smtpwire.command_line import demo, send, serve
+from smtpwire import __version__
+from smtpwire.command_line import check, demo, explain, replay, send, serve
 from smtpwire.command_line.arguments import Parser
 from smtpwire.command_line.output import INTERRUPTED, UNAVAILABLE, Failure, complain, silence
 
@@ -42,8 +43,9 @@ def _parser() -> Parser:
     parser = Parser(
         prog="python -m smtpwire", description="SMTP, ESMTP and LMTP at the wire level."
     )
+    parser.add_argument("--version", action="version", version=f"smtpwire {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, serve, send):
+    for command in (demo, serve, send, replay, explain, check):
         made = command.add_to(commands)
         made.set_defaults(run=command.run, parser=made)
     return parser

@@ -1,0 +1,358 @@
+"""Why a server refuses, from what terminals and logs show; and a transcript, judged."""
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.transcripts.sessions import sessions
+
+from smtpwire import Reply
+from smtpwire.command_line import main
+from smtpwire.command_line.advice import advice_on
+from smtpwire.command_line.dialogue import follow
+from smtpwire.command_line.judge import Finding, judge
+from smtpwire.transcript import Item, read, said, write
+from smtpwire.wire.status import BASIC_CODES, ENHANCED_CODES
+
+DIALOGUES = Path(__file__).with_name("dialogues")
+HELLO = "S: 220 mx\nC: EHLO c.example\nS: 250-mx\nS: 250 ENHANCEDSTATUSCODES\n"
+MAIL = "C: MAIL FROM:<a@b.example>\nS: 250 2.1.0 ok\nC: RCPT TO:<c@d.example>\nS: 250 2.1.5 ok\n"
+
+
+def explained(capsys: pytest.CaptureFixture[str], name: str, code: int = 1) -> str:
+    assert main(["explain", str(DIALOGUES / name)]) == code
+    return capsys.readouterr().out
+
+
+def pasted(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """What explain says of standard input, as JSON."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert main(["explain", "--json"]) in (0, 1)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def findings(text: str) -> list[Finding]:
+    return [finding for found in judge(follow(read(text))).values() for finding in found]
+
+
+# -- recorded dialogues
+
+
+def test_swaks_against_postfix(capsys: pytest.CaptureFixture[str]) -> None:
+    out = explained(capsys, "swaks-refused.txt")
+    assert out.startswith("(swaks)\nS: 220 localhost ESMTP Postfix")
+    assert "S: 250-PIPELINING                                 commands in groups" in out
+    assert "Refused: RCPT TO:<reject5@example.test>" in out
+    assert "this means: bad destination mailbox address (5.1.1, RFC 3463 §3.2)" in out
+    assert "again? no" in out
+    assert "what to do: The server does not know this recipient." in out
+    assert "!!" not in out
+
+
+def test_a_login_that_fails_at_postfix(capsys: pytest.CaptureFixture[str]) -> None:
+    out = explained(capsys, "swaks-auth.txt")
+    assert "Refused: the login (AUTH)" in out
+    assert "User or password are wrong" in out
+    assert "AHVzZXIA" not in out
+
+
+def test_swaks_under_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    out = explained(capsys, "swaks-tls-auth.txt", 0)
+    assert "Nothing was refused." in out
+    assert "--starttls" in out
+    assert "cGVuY2ls" not in out
+
+
+def test_exim_debugging_as_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    out = explained(capsys, "exim-server.txt")
+    assert "C: RCPT bob" in out
+    assert "!! the client: expected RCPT TO:<path> (RFC 5321 §4.1.1.3)" in out
+    assert "our server would answer: 501 5.5.4" in out
+    assert "Refused: RCPT bob" in out
+
+
+def test_exim_debugging_as_a_client(capsys: pytest.CaptureFixture[str]) -> None:
+    out = explained(capsys, "exim-client.txt", 0)
+    assert "C: MAIL FROM:<alice@example.com>" in out
+    assert "C: … 305 octets" in out
+
+
+def test_openssl_s_client(capsys: pytest.CaptureFixture[str]) -> None:
+    out = explained(capsys, "s_client.txt", 0)
+    assert "(openssl s_client, or a terminal)" in out
+
+
+# -- other forms
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "command", "code"),
+    [
+        (
+            "Nov 28 10:00:00 mx postfix/smtpd[1]: > unknown[192.0.2.1]: 220 mx ESMTP\n"
+            "Nov 28 10:00:00 mx postfix/smtpd[1]: < unknown[192.0.2.1]: EHLO c.example\n"
+            "Nov 28 10:00:00 mx postfix/smtpd[1]: > unknown[192.0.2.1]: 250 mx\n"
+            "Nov 28 10:00:00 mx postfix/smtpd[1]: < unknown[192.0.2.1]: RCPT TO:<x@y.example>\n"
+            "Nov 28 10:00:00 mx postfix/smtpd[1]: > unknown[192.0.2.1]: 503 5.5.1 need MAIL\n",
+            "Postfix, debugging",
+            "RCPT TO:<x@y.example>",
+            503,
+        ),
+        (
+            "Nov 28 10:00:00 c postfix/smtp[1]: < mx[192.0.2.1]:25: 220 mx ESMTP\n"
+            "Nov 28 10:00:00 c postfix/smtp[1]: > mx[192.0.2.1]:25: EHLO c.example\n"
+            "Nov 28 10:00:00 c postfix/smtp[1]: < mx[192.0.2.1]:25: 550 5.7.1 no\n",
+            "Postfix, debugging",
+            "EHLO c.example",
+            550,
+        ),
+        (
+            "Nov 28 10:00:00 c postfix/smtp[1]: A1: to=<x@y.example>, relay=mx[192.0.2.1]:25,"
+            " dsn=5.7.1, status=bounced (host mx[192.0.2.1] said: 554 5.7.1 Service unavailable;"
+            " Client host [192.0.2.9] blocked using zen.spamhaus.org (in reply to RCPT TO command))",
+            "Postfix's log, or a bounce",
+            "RCPT TO",
+            554,
+        ),
+        (
+            "<x@y.example>: host mx[192.0.2.1] said: 552 5.3.4 Message size exceeds\n"
+            "    fixed limit (in reply to end of DATA command)\n",
+            "Postfix's log, or a bounce",
+            "the message, after its last line",
+            552,
+        ),
+        (
+            "Nov 28 10:00:00 c postfix/smtpd[1]: NOQUEUE: reject: RCPT from c[192.0.2.9]: 554 5.7.1"
+            " <x@y.example>: Relay access denied; from=<a@b.example> to=<x@y.example> proto=ESMTP",
+            "Postfix's log, or a bounce",
+            "RCPT",
+            554,
+        ),
+        (
+            "2026-11-28 10:00:00 1xX ** x@y.example R=dns T=smtp: SMTP error from remote mail server"
+            " after RCPT TO:<x@y.example>: host mx.y.example [192.0.2.1]: 550 5.1.1 User unknown",
+            "Exim's log",
+            "RCPT TO:<x@y.example>",
+            550,
+        ),
+        (
+            "===================\nFollow: tcp,ascii\nFilter: tcp.stream eq 0\n"
+            "Node 0: 192.0.2.9:4000\nNode 1: 192.0.2.1:25\n\t8\n220 mx\n\n13\nEHLO c.e.x\n\n"
+            "\t17\n550 5.7.1 never\n\n===================\n",
+            "tshark, follow",
+            "EHLO c.e.x",
+            550,
+        ),
+        (
+            "reply: b'220 mx\\r\\n'\nsend: 'ehlo c.example\\r\\n'\n"
+            "reply: b'250-mx\\r\\n'\nreply: b'250 AUTH PLAIN\\r\\n'\n"
+            "reply: retcode (250); Msg: b'mx'\nsend: 'mail FROM:<a@b.example>\\r\\n'\n"
+            "reply: b'530 5.7.0 Must issue a STARTTLS command first\\r\\n'\nsend: 'x\n",
+            "smtplib, set_debuglevel",
+            "mail FROM:<a@b.example>",
+            530,
+        ),
+        (
+            "Connected to mx.\nEscape character is '^]'.\n220 mx ESMTP\nHELO c\n250 mx\n"
+            "MAIL FROM:<a@b.example>\n250 ok\nRCPT TO:<c@d.example>\n250 ok\nDATA\n354 go\n"
+            "Subject: 550 x\n\n.\n550 5.7.26 DMARC: unauthenticated mail\n",
+            "openssl s_client, or a terminal",
+            "the message, after its last line",
+            550,
+        ),
+        (
+            "1 S: 220 mx\n1 C: EHLO c\n1 S: 550 5.7.1 no\n",
+            "transcript",
+            "EHLO c",
+            550,
+        ),
+        (
+            "Diagnostic-Code: smtp; 450 4.2.0 Greylisted, see you later",
+            "replies",
+            "(what came before it)",
+            450,
+        ),
+    ],
+)
+def test_what_programs_show(
+    text: str,
+    form: str,
+    command: str,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = pasted(text, monkeypatch, capsys)
+    assert found["form"] == form
+    assert [(each["command"], each["code"]) for each in found["refused"]] == [(command, code)]
+    assert found["refused"][0]["advice"]
+
+
+def test_what_holds_no_dialogue(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"hello\n")))
+    assert main(["explain"]) == 65
+    assert "no reply of a server is found" in capsys.readouterr().err
+    assert main(["explain", "/no/such/file"]) == 69
+
+
+# -- advice
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(450, "Greylisted", "4.2.0"), "Greylisting"),
+        (Reply(554, "blocked using zen.spamhaus.org", "5.7.1"), "block list"),
+        (Reply(554, "Relay access denied", "5.7.1"), "does not take mail for that domain"),
+        (Reply(550, "cannot find your reverse hostname", "5.7.1"), "PTR record"),
+        (Reply(504, "Helo command rejected: need fully-qualified hostname", "5.5.2"), "full name"),
+        (Reply(530, "Must issue a STARTTLS command first", "5.7.0"), "STARTTLS after EHLO"),
+        (Reply(530, "Authentication required", "5.7.0"), "login first"),
+        (Reply(535, "nope", "5.7.8"), "User or password are wrong"),
+        (Reply(550, "SPF check failed", "5.7.23"), "SPF record"),
+        (Reply(550, "DKIM says no"), "Sign with the key"),
+        (Reply(550, "x", "5.7.25"), "PTR record"),
+        (Reply(452, "x", "4.2.2"), "mailbox is full"),
+        (Reply(450, "Sender address rejected: Domain not found", "4.1.8"), "does not exist in DNS"),
+        (Reply(521, "bare <LF> received", "5.5.2"), "CRLF"),
+        (Reply(503, "improper command pipelining", "5.5.0"), "RFC 2920"),
+        (Reply(550, "no"), "Refused for good"),
+        (Reply(450, "no", "4.9.9"), "try again later"),
+        (Reply(459, "no"), "try again later"),
+        (Reply(559, "no"), "refused again"),
+        (Reply(250, "ok"), ""),
+    ],
+)
+def test_what_to_do(reply: Reply, words: str) -> None:
+    assert words in advice_on(reply)
+    assert bool(advice_on(reply)) is bool(words)
+
+
+def test_every_refusal_has_an_advice() -> None:
+    for code in (code for code in BASIC_CODES if code >= 400):
+        assert advice_on(Reply(code, "x"))
+    for subject, detail in ENHANCED_CODES:
+        assert advice_on(Reply(550, "x", f"5.{subject}.{detail}"))
+
+
+# -- the rules
+
+
+@pytest.mark.parametrize(
+    ("text", "who", "words", "source"),
+    [
+        (HELLO + "C: RCPT TO:<c@d.example>\nS: 250 ok\n", "client", "bad sequence", "§4.1.4"),
+        (HELLO + "C: MAIL FROM: a@b\nS: 250 2.1.0 ok\n", "client", "", "§4.1.1.2"),
+        (HELLO + "C| NOOP\\nNOOP\\r\\n\nS: 250 2.0.0 ok\n", "client", "LF without CR", "§2.3.8"),
+        (HELLO + "C: NOOP\nS: 250 4.0.0 ok\n", "server", "another class", "RFC 2034 §4"),
+        (HELLO + "C: NOOP\nS: 250 ok\n", "server", "this reply has none", "RFC 2034 §4"),
+        (HELLO + "C: NOOP\nS: hello\n", "server", "no reply", "RFC 5321 §4.2"),
+        (
+            HELLO + "C: NOOP\nS: 250-2.0.0 a\nS: 251 2.0.0 b\n",
+            "server",
+            "different codes",
+            "§4.2.1",
+        ),
+        (HELLO + "S: 250 2.0.0 ok\n", "server", "nobody asked for", "§4.3.1"),
+        (HELLO + MAIL + "C: DATA\nS: 250 2.0.0 go\n", "server", "cannot have", "§4.3.2"),
+        ("S: 220 mx\nC: EHLO\nS: 501 no\n", "client", "", "§4.1.1.1"),
+        ("S: 220 " + "x" * 600 + "\n", "server", "over 512 octets", "§4.5.3.1.5"),
+    ],
+)
+def test_rules_that_were_broken(text: str, who: str, words: str, source: str) -> None:
+    found = findings(text)
+    assert any(
+        each.who == who and words in each.text and each.source.endswith(source) for each in found
+    ), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HELLO
+        + MAIL
+        + "C: DATA\nS: 354 go\nC: Hello\nC: .\nS: 250 2.0.0 ok\nC: QUIT\nS: 221 2.0.0 x\n",
+        HELLO + MAIL + "C: DATA\nS: 354 go\nC: … 5,000 octets\nC: .\nS: 250 2.0.0 ok\n",
+        HELLO + MAIL + "C: DATA\nS: 354 go\nS: 250 2.0.0 taken\nC: RSET\nS: 250 2.0.0 ok\n",
+        "C: NOOP\nS: 250 ok\n",
+        "S: 554 no\n",
+        "S: 220 mx\nC: EHLO c\nS: 250-mx\nS: 250 AUTH LOGIN\nC: AUTH LOGIN\nS: 334 VXNlcg==\n"
+        "C: <redacted>\nS: 235 ok\nC: MAIL FROM:<>\nS: 250 ok\n",
+        "S: 220 mx\nC: EHLO c\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n--starttls\n"
+        "C: EHLO c\nS: 250 mx\nC: QUIT\nS: 221 bye\n",
+        "S: 220 mx\nC: EHLO c\nS: 250-mx\nS: 250-PIPELINING\nS: 250 CHUNKING\nC: MAIL FROM:<>\n"
+        "C: RCPT TO:<c@d.example>\nC: BDAT 5\nC| abc\nC:\nC: BDAT 3 LAST\nC| xyz\nS: 250 ok\n"
+        "S: 250 ok\nS: 250 ok\nS: 250 ok\nC: QUIT\nS: 221 bye\n",
+        "S: 220 mx\nC: LHLO c\nS: 250 mx\nC: MAIL FROM:<>\nS: 250 ok\nC: RCPT TO:<c@d.example>\n"
+        "S: 250 ok\nC: RCPT TO:<d@d.example>\nS: 250 ok\nC: DATA\nS: 354 go\nC: x\nC: .\n"
+        "S: 250 ok\nS: 452 4.2.2 full\nC: QUIT\nS: 221 bye\n",
+    ],
+)
+def test_where_no_rule_was_broken(text: str) -> None:
+    assert findings(text) == []
+
+
+# -- replay
+
+
+@pytest.mark.parametrize("number", range(0, 330, 33))
+def test_replay_of_recorded_sessions(
+    number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = sessions()[number]
+    items: list[Item] = [item for chunk in session.chunks for item in said(chunk.side, chunk.data)]
+    (tmp_path / "session.txt").write_text(write(items))
+    code = main(["replay", str(tmp_path / "session.txt"), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    broken = [each for line in found["dialogue"] for each in line["findings"]]
+    assert (code == 1) is bool(broken)
+    assert main(["replay", str(tmp_path / "session.txt"), "--role", "server"]) in (0, 1)
+    out = capsys.readouterr().out
+    assert out.startswith("S: 220")
+    assert "pencil" not in out
+    for each in broken:
+        assert re.match(r"RFC [0-9]+ §", each["source"]) or "would not say" in each["rule"]
+
+
+def test_replay_of_one_connection_among_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "serve.txt"
+    path.write_text("# listening\n1 S: 220 a\n2 S: 220 b\n2 C: QUIT\n2 S: 221 bye\n")
+    assert main(["replay", str(path)]) == 64
+    assert "holds these connections: 1, 2; choose by --session N" in capsys.readouterr().err
+    assert main(["replay", str(path), "--session", "2", "--role", "client"]) == 0
+    assert "C: QUIT" in capsys.readouterr().out
+    path.write_text("EHLO x\n")
+    assert main(["replay", str(path)]) == 65
+    assert "is no transcript: line 1" in capsys.readouterr().err
+
+
+def test_no_colours_unless_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text(HELLO + "C: XFOO\nS: 500 5.5.1 what\n# over\n")
+    main(["replay", str(path)])
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    main(["replay", str(path)])
+    assert "\x1b[31mS: 500" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    main(["replay", str(path)])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"smtpwire [0-9.]+\n", capsys.readouterr().out)
