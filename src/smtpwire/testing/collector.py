@@ -12,6 +12,7 @@ from smtpwire.engine.events import (
     Envelope,
     Identity,
     MessageAborted,
+    Peer,
     ServerEvent,
 )
 from smtpwire.engine.server import ServerConnection
@@ -188,12 +189,11 @@ class Sink:
 
     def _serve(self, tls: SSLContext | None, sock: socket) -> None:
         from smtpwire.adapters.blocking import ServerSession
-        from smtpwire.adapters.session import peer_of
         from smtpwire.adapters.tls import TlsConfig
 
         layer = None if tls is None else TlsConfig(tls)
-        peer = peer_of(sock.getpeername())
-        ServerSession(sock, self._session, self.config, layer, peer).run()
+        address, port = sock.getpeername()
+        ServerSession(sock, self._session, self.config, layer, Peer(address, port)).run()
 
     def _session(self, session: Session) -> Handler:
         return _Handler(self, session.conn)
