@@ -390,7 +390,10 @@ def test_every_example_is_run() -> None:
         assert text.count("```python") == len(names), document
         found |= set(names)
     assert found == {
-        *("server", "client", "handler", "blocking", "stored", "submission", "login"),
+        *("server", "client", "handler", "blocking", "stored", "submission", "login", "script"),
+        *("smtplib_send", "smtplib_email", "smtplib_login", "smtplib_trace"),  # test_migration.py
+        *("aiosmtplib_send", "aiosmtplib_login", "aiosmtpd_server", "aiosmtpd_login"),
+        *("sink_refuses", "smtpd_server"),
     }
 
 
@@ -398,3 +401,16 @@ def test_the_set_up_commands_are_those_of_pip() -> None:
     text = README.read_text()
     assert 'pip install -e ".[test]"' in text
     assert (Path(README).parent / "pyproject.toml").exists()
+
+
+def test_the_script_of_a_test() -> None:
+    replies: list[str] = []
+
+    def try_to_send(host: str, port: int) -> None:
+        with blocking.connect(host, port) as client:
+            client.open_session()
+            result = client.send_mail("alice@example.com", ["bob@example.org"], MESSAGE)
+            replies.append(str(result.recipients[0].reply))
+
+    exec(compiled("script"), {"try_to_send": try_to_send})
+    assert replies == ["421 4.3.2 bob@example.org has to wait, I am going down"]
