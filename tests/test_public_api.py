@@ -25,7 +25,7 @@ FORBIDDEN = {
 ENGINE = ("wire", "extensions", "sasl", "engine", "operations", "transcript", "testing")
 
 
-SOCKETS = {"smtpwire.testing.loopback", "smtpwire.testing.pytest_plugin"}
+SOCKETS = {f"smtpwire.testing.{name}" for name in ("listener", "loopback", "pytest_plugin")}
 """What of it opens sockets, and is loaded only where one is opened."""
 
 

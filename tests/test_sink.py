@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import os
 import smtplib
 import subprocess
 import sys
@@ -260,9 +261,13 @@ def test_script_differs(smtp_script):
 def test_a_project_with_the_plugin(tmp_path: Path) -> None:
     (tmp_path / "test_project.py").write_text(PROJECT)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    plugins = ["-p", "smtpwire.testing.pytest_plugin", "-p", "no:trio", "--rootdir", str(tmp_path)]
+    plugin = ["-p", "smtpwire.testing.pytest_plugin", "--rootdir", str(tmp_path), str(tmp_path)]
     run = subprocess.run(
-        [*command, *plugins, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path
+        [*command, *plugin],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # where it is installed
     )
     assert "4 passed, 1 error" in run.stdout, run.stdout + run.stderr
     assert "- C: EHLO x\n" in run.stdout.replace("E       ", "").replace("E   ", "")

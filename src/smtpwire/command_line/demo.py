@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeVar, final
 
 from smtpwire.command_line.arguments import Parser, Subcommands
 from smtpwire.command_line.output import printable, show
+from smtpwire.command_line.report import MEANINGS
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import ServerEvent
@@ -40,16 +41,6 @@ Subject: Greetings
 Hello Bob,
 . this line starts with a dot; DATA sends it with a second one.
 """
-_MEANINGS: Final = {
-    "EHLO": "who I am; which extensions are there? (RFC 5321)",
-    "STARTTLS": "go on under TLS (RFC 3207)",
-    "AUTH": "who sends, proved; here redacted (RFC 4954)",
-    "MAIL": "a transaction begins: the sender, reverse-path",
-    "RCPT": "a recipient, forward-path",
-    "DATA": "the content is to follow, dot-stuffed",
-    "BDAT": "the content follows, counted and not stuffed (RFC 3030)",
-    "QUIT": "that was all",
-}
 
 
 def add_to(commands: Subcommands) -> Parser:
@@ -134,9 +125,9 @@ class _Dialogue:
         if direction == "sent":
             for line in octets.removesuffix(b"\r\n").split(b"\r\n"):
                 verb = line.partition(b" ")[0].decode("ascii", "replace").upper()
-                self._command = verb if verb in _MEANINGS else self._command
+                self._command = verb if verb in MEANINGS else self._command
                 ended = "the end of the data" if line == b"." else ""
-                _print("C", line, _MEANINGS.get(verb, ended))
+                _print("C", line, MEANINGS.get(verb, ended))
 
     def _server_trace(self, direction: Literal["sent", "received"], octets: bytes) -> None:
         if direction == "sent":

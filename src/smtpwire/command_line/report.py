@@ -17,7 +17,7 @@ from smtpwire.extensions import REGISTRY
 from smtpwire.transcript import Elided, Item, Mark, Note, Octets, without_secrets, write
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.sequences import END_OF_DATA, GREETING
-from smtpwire.wire.status import BASIC_CODES, classify, describe
+from smtpwire.wire.status import BASIC_CODES, ENHANCED_CODES, classify, describe
 
 __all__ = [
     "Style",
@@ -199,8 +199,6 @@ def _what(command: Entry) -> str:
 
 
 def _source(reply: Reply) -> str:
-    from smtpwire.wire.status import ENHANCED_CODES
-
     _, subject, detail = reply.status or (0, -1, -1)
     row = ENHANCED_CODES.get((subject, detail))
     if row is not None:

@@ -178,7 +178,7 @@ class Sink:
 
     def start(self) -> None:
         """Listen. ``with`` and ``async with`` do it."""
-        from smtpwire.testing.loopback import Listener
+        from smtpwire.testing.listener import Listener
 
         tls = self.certificate.server_context() if self._tls_wanted else None
         self._listener = Listener(partial(self._serve, tls))
@@ -232,7 +232,7 @@ class Sink:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        from smtpwire.testing.loopback import in_thread
+        from smtpwire.testing.listener import in_thread
 
         await in_thread(self.stop)
 

@@ -1,0 +1,80 @@
+"""A loopback socket served by threads: for blocking, asyncio and trio clients alike."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
+from typing import Final, final
+
+__all__ = ["HOST", "Listener", "in_thread"]
+
+HOST: Final = "127.0.0.1"
+
+
+async def in_thread(what: Callable[[], object]) -> None:
+    """Do what blocks without blocking the event loop, asyncio's or trio's."""
+    if "trio" in sys.modules:
+        import trio
+
+        with suppress(RuntimeError):
+            trio.lowlevel.current_task()
+            await trio.to_thread.run_sync(what)
+            return
+    import asyncio
+
+    await asyncio.to_thread(what)
+
+
+@final
+class Listener:
+    """A listening loopback socket, and a thread for each connection."""
+
+    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+        self._serve = serve
+        self._socket = socket.create_server((HOST, 0))
+        self.port: Final = int(self._socket.getsockname()[1])
+        self._open: set[socket.socket] = set()
+        self._threads: list[Thread] = []
+        self._closing = False
+        self._thread = Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:
+                return
+            if self._closing:
+                sock.close()
+                return
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._open.add(sock)
+            thread = Thread(target=self._run, args=(sock,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _run(self, sock: socket.socket) -> None:
+        try:
+            self._serve(sock)
+        finally:
+            self._open.discard(sock)
+            sock.close()
+
+    def close(self, *, wait: bool) -> None:
+        """Listen no more. What is open may end by itself if ``wait``, else it is cut off."""
+        self._closing = True
+        with suppress(OSError), socket.create_connection((HOST, self.port), 1):
+            pass  # it wakes accept()
+        self._thread.join()
+        self._socket.close()
+        if not wait:
+            for sock in tuple(self._open):
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
