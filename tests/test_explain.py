@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.transcripts.sessions import sessions
 
 from smtpwire import Reply
@@ -14,7 +16,9 @@ from smtpwire.command_line import main
 from smtpwire.command_line.advice import advice_on
 from smtpwire.command_line.dialogue import follow
 from smtpwire.command_line.judge import Finding, judge
-from smtpwire.transcript import Item, read, said, write
+from smtpwire.command_line.pasted import read_pasted
+from smtpwire.command_line.report import as_json
+from smtpwire.transcript import Elided, Item, Line, Mark, Octets, read, said, write
 from smtpwire.wire.status import BASIC_CODES, ENHANCED_CODES
 
 DIALOGUES = Path(__file__).with_name("dialogues")
@@ -356,3 +360,33 @@ def test_no_colours_unless_on_a_terminal(
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert re.fullmatch(r"smtpwire [0-9.]+\n", capsys.readouterr().out)
+
+
+_LINES = [
+    *("EHLO a", "LHLO a", "MAIL FROM:<a@b.c>", "RCPT TO:<a@b.c>", "DATA", ".", "BDAT 5 LAST", ""),
+    *("STARTTLS", "AUTH PLAIN", "AUTH", "*", "QUIT", "RSET", "XFOO", "ATRN", "BURL imap://x LAST"),
+]
+_REPLIES = [
+    *("220 x", "250 x", "250-x", "250 AUTH PLAIN", "250-STARTTLS", "250 CHUNKING", "354 x", "2x0"),
+    *("334 x", "235 x", "421 x", "550 5.1.1 x", "250 4.0.0 x", "", "999 x", "221 bye", "353 x"),
+]
+_item: st.SearchStrategy[Item] = st.one_of(
+    st.builds(Line, st.just("S"), st.sampled_from(_REPLIES).map(str.encode)),
+    st.builds(Line, st.just("C"), st.sampled_from(_LINES).map(str.encode)),
+    st.builds(Octets, st.sampled_from("CS"), st.binary(max_size=5)),
+    st.builds(Elided, st.sampled_from("CS"), st.integers(0, 9)),
+    st.just(Mark("starttls")),
+)
+
+
+@given(st.lists(_item, max_size=12))
+def test_no_dialogue_is_too_odd(items: list[Item]) -> None:
+    entries = follow(items)
+    found = json.loads(as_json(entries, judge(entries)))
+    assert len(found["dialogue"]) == len(entries)
+
+
+@given(st.lists(st.sampled_from([*_LINES, *_REPLIES, " -> x", "<** 550 x", "SMTP>> x", "\t5"])))
+def test_whatever_is_pasted(lines: list[str]) -> None:
+    entries = follow(read_pasted("\n".join(lines)).items)
+    judge(entries)

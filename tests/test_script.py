@@ -39,7 +39,7 @@ from smtpwire.operations import (
     send_mail,
     verify,
 )
-from smtpwire.testing import Script, ScriptDiffers, sink
+from smtpwire.testing import Script, ScriptDiffers, every_split, sink
 from smtpwire.testing.script import Player, Send, Step, _Ordinary
 from smtpwire.transcript import Line
 
@@ -644,3 +644,33 @@ def test_what_an_operation_leaves_behind() -> None:
 
 def test_all_replies_up_to_one() -> None:
     assert call("S: 220 ...\nC: EHLO a\n...\nC: NOOP\n...\nS: 250 ...\nC: QUIT\n...")
+
+
+SPLIT: Final = Script("""
+    ...
+    C: EHLO {name}
+    S: 250 hello {name}
+    ...
+    C: RCPT ...
+    S: 450 4.2.0 later
+    C: ...
+    C: QUIT
+    S: 221 bye
+    --end
+""")
+SAID: Final = b"EHLO c.example\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nNOOP\r\nRSET\r\nQUIT\r\n"
+
+
+def test_how_octets_arrive_does_not_matter() -> None:
+    def played(chunks: list[bytes]) -> tuple[object, str]:
+        player = Player(SPLIT)
+        for chunk in [*chunks, b""]:
+            player.receive_data(chunk)
+            while isinstance(player.next_step(), Send):
+                pass
+        return player.dialogue, player.difference
+
+    whole = played([SAID])
+    assert whole[1] == ""
+    for chunks in every_split(SAID):
+        assert played(chunks) == whole

@@ -38,7 +38,8 @@ _QUIET: Final = 1.0
 def add_to(commands: Subcommands) -> Parser:
     """Declare the command."""
     text = "what a server offers, its TLS, its limits, what is odd; no mail is sent"
-    parser = commands.add_parser("check", help=text, description=text)
+    description = f"{text}. Ends with 1 where there is something to warn of."
+    parser = commands.add_parser("check", help=text, description=description)
     parser.add_argument("server", metavar="HOST:PORT", help="the server; port 25 if none is given")
     parser.add_argument("--name", default="", help="the name to verify, if it is not HOST")
     parser.add_argument("--hello", default="", help="the name to say in EHLO")

@@ -23,7 +23,8 @@ def add_to(commands: Subcommands) -> Parser:
         "explain",
         help=text,
         description=f"{text}. It reads what swaks, openssl s_client, telnet, Postfix, Exim, smtplib"
-        " (set_debuglevel), tshark (-z follow,tcp,ascii,N) and serve show.",
+        " (set_debuglevel), tshark (-z follow,tcp,ascii,N) and serve show. Ends with 1 where"
+        " something was refused, or a rule was broken.",
     )
     parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="- is standard input")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")

@@ -25,7 +25,8 @@ def add_to(commands: Subcommands) -> Parser:
     parser = commands.add_parser(
         "replay",
         help=text,
-        description=f"{text}. Its lines are those of serve and of smtpwire.transcript: C: and S:.",
+        description=f"{text}. Its lines are those of serve and of smtpwire.transcript: C: and S:."
+        " Ends with 1 where a rule was broken.",
     )
     parser.add_argument("file", metavar="FILE", help="the transcript; - is standard input")
     parser.add_argument(
