@@ -5,31 +5,35 @@ session is left, no error is logged, memory stays flat.
 """
 
 import argparse
+import asyncio
 import gc
 import logging
 import os
 import random
 import socket
 import ssl
+import sys
 import threading
-from collections import Counter
+import warnings
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import cast
 
 import trustme
 from tests.adapters.handlers import Mailbox, pause
 from tests.adapters.servers import SERVERS, Dialogue, serving
 
+from smtpwire.adapters.eager import EagerTask
 from smtpwire.adapters.memory_tls import MemoryTls
 from smtpwire.adapters.session import Handler, Session, SessionFactory
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import BodyChunk, Closed, Connected, EndOfMessage, ServerEvent
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
+from smtpwire.wire.command import Mail
 from smtpwire.wire.value import replace
 
 __all__ = ["Outcome", "stress"]
@@ -46,39 +50,82 @@ TOGETHER = 16
 class Outcome:
     """What came of it."""
 
-    accepted: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
     """Messages of which a client was told so."""
-    stored: Counter[str] = field(default_factory=Counter)
+    stored: int = 0
     """Messages that the server's application took."""
+    untold: set[str] = field(default_factory=set)
+    """Those among them of which no client was told, or not yet."""
+    lost: set[str] = field(default_factory=set)
+    """Messages of which a client was told, and the application has none."""
+    again: int = 0
+    """Messages that the application took twice."""
     begun: int = 0
     ended: int = 0
+    visits: int = 0
     memory: list[int] = field(default_factory=list)
     """KiB of the process, now and then."""
+    left: str = ""
+    """Descriptors and threads at the end that were not there before."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def store(self, name: str) -> None:
+        with self.lock:
+            self.stored += 1
+            self.again += name in self.untold
+            self.untold.add(name)
+
+    def accept(self, name: str) -> None:
+        with self.lock:
+            self.accepted += 1
+            if name not in self.untold:
+                self.lost.add(name)
+            self.untold.discard(name)
+
+
+def drop(adapter: str, session: Session) -> None:
+    """Cancel the handler; where the loop cannot do that alone, drop its connection."""
+    if adapter in ("asyncio", "uvloop"):
+        task = asyncio.current_task()
+        if task is not None and task.get_coro().__class__ is EagerTask:
+            task.cancel()
+            return
+    session.close()
 
 
 def application(adapter: str, outcome: Outcome) -> SessionFactory:
-    """Stores each message, now and then after a while."""
-    lock = threading.Lock()
+    """Stores each message, now and then after a while; is cancelled now and then."""
     chance = random.Random(1)
 
     def factory(session: Session) -> Handler:
         body: list[bytes] = []
 
         def step(session: Session, event: ServerEvent) -> Awaitable[None] | None:
-            with lock:
+            with outcome.lock:
                 outcome.begun += isinstance(event, Connected)
                 outcome.ended += isinstance(event, Closed)
-                if isinstance(event, EndOfMessage):
-                    outcome.stored[b"".join(body).decode().strip()] += 1
-                    body.clear()
+            if isinstance(event, EndOfMessage):
+                outcome.store(b"".join(body).decode().strip())
+                body.clear()
             if isinstance(event, BodyChunk):
                 body.append(event.data)
-            slow = isinstance(event, EndOfMessage | Connected) and chance.random() < 0.2
+            fate = chance.random()
+            if isinstance(event, Mail) and fate < 0.02:
+                return dropped()
+            slow = isinstance(event, EndOfMessage | Connected) and fate < 0.2
             return pause(adapter, 0.01) if slow else None
+
+        async def dropped() -> None:
+            drop(adapter, session)
+            await (pause(adapter, 0.01) or nothing())
 
         return Mailbox(step)(session)
 
     return factory
+
+
+async def nothing() -> None:
+    pass
 
 
 class Secured:
@@ -130,14 +177,18 @@ def visit(port: int, number: int, context: ssl.SSLContext, outcome: Outcome) -> 
             client.send(message)
             replies = [client.reply() for _ in range(4)]
             if replies[-1].startswith(b"250 "):
-                outcome.accepted[name] += 1
+                outcome.accept(name)
             client.say(b"QUIT")
     except OSError:
         pass
 
 
-def stress(adapter: str, count: int) -> Outcome:
-    """So many connections, in ten parts."""
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def stress(adapter: str, count: int, seconds: float = 0.0) -> Outcome:
+    """So many connections at least, and for so long; the memory is looked at after each round."""
     authority = trustme.CA()
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(server_side)
@@ -145,17 +196,40 @@ def stress(adapter: str, count: int) -> Outcome:
     authority.configure_trust(client_side)
     outcome = Outcome()
     factory = application(adapter, outcome)
+    with serving(adapter, factory, CONFIG, TlsConfig(server_side)):
+        pass  # uvloop keeps two descriptors from its first loop on
+    before = descriptors(), threading.active_count()
+    end = monotonic() + seconds
     with (
         serving(adapter, factory, CONFIG, TlsConfig(server_side)) as port,
         ThreadPoolExecutor(TOGETHER) as pool,
     ):
-        for start in range(0, count, count // 10):
-            numbers = range(start, start + count // 10)
+        while outcome.visits < count or monotonic() < end:
+            numbers = range(outcome.visits, outcome.visits + max(count // 20, TOGETHER))
             list(pool.map(lambda each: visit(port, each, client_side, outcome), numbers))
+            outcome.visits = numbers.stop
             gc.collect()
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             outcome.memory.append(pages * os.sysconf("SC_PAGE_SIZE") // 1024)
+    gc.collect()
+    after = descriptors(), threading.active_count()
+    if after[0] > before[0] or after[1] > before[1]:
+        outcome.left = f"descriptors and threads: {before} before, {after} after"
     return outcome
+
+
+class Complaints:
+    """Everything that warns: the log, warnings, and what nobody could be told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        handler = logging.Handler(logging.WARNING)
+        handler.emit = lambda record: self.texts.append(record.getMessage())  # type: ignore[method-assign]
+        logging.basicConfig(handlers=[handler])
+        logging.captureWarnings(True)
+        warnings.simplefilter("always")
+        sys.unraisablehook = lambda lost: self.texts.append(repr(lost.exc_value))
+        threading.excepthook = lambda lost: self.texts.append(repr(lost.exc_value))
 
 
 def main() -> None:
@@ -163,14 +237,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("adapter", choices=SERVERS)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--minutes", type=float, default=0.0)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.ERROR)
-    outcome = stress(options.adapter, options.count)
+    complaints = Complaints()
+    outcome = stress(options.adapter, options.count, options.minutes * 60)
+    quarter = max(len(outcome.memory) // 4, 1)
+    first, last = (
+        sum(part) // len(part) for part in (outcome.memory[:quarter], outcome.memory[-quarter:])
+    )
     print(
-        f"{options.adapter}: {outcome.begun} sessions begun, {outcome.ended} ended;"
-        f" {outcome.accepted.total()} messages accepted, {outcome.stored.total()} handed over,"
-        f" {len(outcome.accepted - outcome.stored)} of them lost;"
-        f" KiB: {', '.join(map(str, outcome.memory))}"
+        f"{options.adapter}: {outcome.visits} connections, {outcome.begun} sessions begun,"
+        f" {outcome.ended} ended; {outcome.accepted} messages accepted, {outcome.stored} handed"
+        f" over, {len(outcome.lost)} lost, {outcome.again} twice, {len(outcome.untold)} untold;"
+        f" KiB in the first quarter {first}, in the last {last};"
+        f" left: {outcome.left or 'nothing'}; complaints: {complaints.texts[:10] or 'none'}"
     )
 
 
