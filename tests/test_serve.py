@@ -353,6 +353,15 @@ def test_a_loop_that_is_closed_asks_for_nothing() -> None:
         next(session.serving)
 
 
+def test_a_factory_that_raises_generator_exit_is_a_421() -> None:
+    def factory(session: Session) -> Handler:
+        raise GeneratorExit
+
+    session = Driven(factory)
+    session.step()
+    assert session.written == b"421 Local error in processing\r\n"
+
+
 def test_shutdown_in_the_factory_and_in_a_handler() -> None:
     def factory(session: Session) -> Handler:
         session.shutdown()

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
-from socket import SHUT_RD, SHUT_WR, create_server, socket
+from select import select
+from socket import SHUT_WR, create_server, socket, socketpair
 from threading import Event, Thread, get_ident
 from time import monotonic
 from typing import Final
@@ -24,6 +25,10 @@ RELAY = replace(ServerConfig.relay("mx.example.org"), starttls=True)
 LINGER: Final = 0.3
 
 
+class WokenError(Exception):
+    """Another thread asks for the end."""
+
+
 class FifthAdapter:
     """Serves one connection, with STARTTLS and time-outs, over two callables."""
 
@@ -37,6 +42,7 @@ class FifthAdapter:
         self.sock, self.tls = sock, tls
         self.thread = get_ident()
         self.asked: Callable[[], object] | None = None
+        self.woken, self.waker = socketpair()
         self.receive: Callable[[int], bytes] = self.receive_in_time
         self.send: Callable[[bytes], object] = self.send_in_time
         self.conn = ServerConnection(config)
@@ -55,6 +61,11 @@ class FifthAdapter:
 
     def receive_in_time(self, size: int) -> bytes:
         self.start_timer()
+        ready, _, _ = select([self.sock, self.woken], [], [], self.sock.gettimeout())
+        if not ready:
+            raise TimeoutError
+        if self.woken in ready:
+            raise WokenError
         return self.sock.recv(size)
 
     def send_in_time(self, octets: bytes) -> None:
@@ -88,8 +99,8 @@ class FifthAdapter:
             what()
             return
         self.asked = what  # by another thread: this one is woken, and looks again
-        with suppress(OSError):
-            self.sock.shutdown(SHUT_RD)
+        with suppress(OSError):  # it is over
+            self.waker.send(b"!")
 
     def handle(self, event: ServerEvent) -> None:
         waiting = self.handler(event)
@@ -106,12 +117,16 @@ class FifthAdapter:
             if item is Need.DATA and not self.broken and self.asked is None:
                 try:
                     self.conn.receive_data(self.receive(65536))
+                except WokenError:
+                    pass
                 except OSError as error:
                     self.give_up(error)
             elif item is Need.TLS and not self.broken and self.tls is not None:
                 layer = MemoryTls(self.receive, self.send, self.tls)
                 try:
                     self.conn.tls_started(layer.shake_hands())
+                except WokenError:
+                    pass
                 except TimeoutError as error:
                     self.give_up(error)
                 except OSError as error:
@@ -127,6 +142,8 @@ class FifthAdapter:
                 self.sock.settimeout(seconds)
                 octets = self.sock.recv(65536)
                 left -= len(octets) or left
+        self.woken.close()
+        self.waker.close()
 
 
 class FifthServer:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypedDict, Unpack
+from typing import Any, Protocol, TypedDict, Unpack
 
 import trio
 from tests.adapters.fifth import FifthServer
@@ -35,6 +35,8 @@ class Running:
     stop: Callable[[], object]
     """Ask for the shutdown; the thread's end is its end."""
     thread: threading.Thread
+    server: object = None
+    """The adapter's own."""
 
 
 class Options(TypedDict, total=False):
@@ -72,7 +74,7 @@ def serve_blocking(
 
     thread = threading.Thread(target=run)
     thread.start()
-    return Running(port, lambda: cut.extend(server.shutdown(grace)), thread)
+    return Running(port, lambda: cut.extend(server.shutdown(grace)), thread, server)
 
 
 def serve_asyncio(
@@ -85,7 +87,7 @@ def serve_asyncio(
     **options: Unpack[Options],
 ) -> Running:
     listening = threading.Event()
-    found: list[tuple[int, Callable[[], None]]] = []
+    found: list[tuple[int, Callable[[], None], object]] = []
 
     async def main() -> None:
         server = await asyncio_adapter.start_server(
@@ -97,7 +99,7 @@ def serve_asyncio(
         def ask() -> None:
             loop.call_soon_threadsafe(stop.set)
 
-        found.append((server.sockets[0].getsockname()[1], ask))
+        found.append((server.sockets[0].getsockname()[1], ask, server))
         listening.set()
         await stop.wait()
         cut.extend(await server.shutdown(grace))
@@ -109,8 +111,8 @@ def serve_asyncio(
     thread = threading.Thread(target=run)
     thread.start()
     assert listening.wait(PATIENCE)
-    port, stop = found[0]
-    return Running(port, stop, thread)
+    port, stop, server = found[0]
+    return Running(port, stop, thread, server)
 
 
 def serve_uvloop(
@@ -135,7 +137,7 @@ def serve_trio(
     **options: Unpack[Options],
 ) -> Running:
     listening = threading.Event()
-    found: list[tuple[int, Callable[[], None]]] = []
+    found: list[tuple[int, Callable[[], None], object]] = []
 
     async def main() -> None:
         stop = trio.Event()
@@ -146,7 +148,7 @@ def serve_trio(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.serve_forever)
             port = server.sockets[0].getsockname()[1]
-            found.append((port, partial(token.run_sync_soon, stop.set)))
+            found.append((port, partial(token.run_sync_soon, stop.set), server))
             listening.set()
             await stop.wait()
             cut.extend(await server.shutdown(grace))
@@ -154,8 +156,8 @@ def serve_trio(
     thread = threading.Thread(target=trio.run, args=(main,))
     thread.start()
     assert listening.wait(PATIENCE)
-    port, stop = found[0]
-    return Running(port, stop, thread)
+    port, stop, server = found[0]
+    return Running(port, stop, thread, server)
 
 
 SERVERS: dict[str, Serve] = {
@@ -189,13 +191,19 @@ def serving(
     tls: TlsConfig | None = None,
     grace: float = 5.0,
     cut: list[Peer] | None = None,
+    made: list[Any] | None = None,
     **options: Unpack[Options],
 ) -> Iterator[int]:
-    """Run an adapter's server; its port. ``cut``: takes whom the shutdown had to cut."""
+    """Run an adapter's server; its port.
+
+    ``cut`` takes whom the shutdown had to cut; ``made`` the server itself, before it is spoken to.
+    """
     cut = [] if cut is None else cut
     running = {**SERVERS, "fifth": serve_fifth}[adapter](
         session, config, tls, grace, cut, **options
     )
+    if made is not None:
+        made.append(running.server)
     try:
         yield running.port
     finally:

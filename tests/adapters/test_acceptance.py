@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 import trio
+from tests.adapters import fifth
 from tests.adapters.handlers import Mailbox, answer, pause
 from tests.adapters.servers import SERVERS, Dialogue, serving
 
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
-from smtpwire.adapters import trio as trio_adapter
+from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import (
@@ -91,7 +92,7 @@ def talk(secure: bool, client_context: ssl.SSLContext) -> Talk:
 
 @pytest.fixture(autouse=True)
 def short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (asyncio_adapter, blocking, trio_adapter):
+    for module in (asyncio_adapter, serving_adapter):
         monkeypatch.setattr(module, "LINGER", 0.3)
 
 
@@ -361,6 +362,41 @@ def test_a_handler_whose_task_is_cancelled_is_told_of_the_end(
     assert len(mailbox.endings) == len(unharmed) == 1
 
 
+@pytest.mark.parametrize("when", ["sync", "at its first step", "later"])
+def test_a_handler_that_raises_generator_exit_has_failed_like_any_other(
+    adapter: str, when: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
+) -> None:
+    """Python closes generators by it, and nobody has closed the server's loop."""
+    mailbox = Mailbox()
+
+    def factory(session: Session) -> Handler:
+        note = mailbox(session)
+
+        def handle(event: ServerEvent) -> Awaitable[None] | None:
+            if isinstance(event, Mail):
+                if when == "sync":
+                    raise GeneratorExit
+                return fail()
+            note(event)
+            return None
+
+        async def fail() -> None:
+            if when == "later":
+                await suspended(adapter)
+            raise GeneratorExit
+
+        return handle
+
+    with (
+        serving(adapter, factory, with_tls(RELAY), tls) as port,
+        talk(port, b"c.example") as client,
+    ):
+        assert client.say(b"MAIL FROM:<a@b.example>").startswith(b"451 ")
+        assert client.say(b"QUIT").startswith(b"221 ")
+        assert mailbox.wait_for_end().reason is CloseReason.QUIT
+    assert len(mailbox.endings) == 1
+
+
 def test_a_binding_that_raises_is_logged_and_left_out(
     adapter: str, server_tls: TlsConfig, client_context: ssl.SSLContext, caplog: Any
 ) -> None:
@@ -557,6 +593,67 @@ def test_a_session_is_ended_from_anywhere(
     assert len(mailbox.endings) == 1
 
 
+@pytest.mark.parametrize("adapter", ALL_FIVE)
+def test_who_goes_on_talking_when_a_session_is_shut_down_loses_no_reply(
+    adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None, monkeypatch: Any
+) -> None:
+    """A socket that is shut for reading answers what comes with a reset."""
+    for module in (asyncio_adapter, serving_adapter, fifth):
+        monkeypatch.setattr(module, "LINGER", 8.0)
+    mailbox = Mailbox()
+
+    def factory(session: Session) -> Handler:
+        note = mailbox(session)
+
+        def handle(event: ServerEvent) -> None:
+            if isinstance(event, Vrfy):
+                later(adapter, session.shutdown)
+            note(event)
+
+        return handle
+
+    with (
+        serving(adapter, factory, with_tls(RELAY), tls) as port,
+        talk(port, b"c.example") as client,
+    ):
+        assert client.say(b"VRFY me").startswith(b"252 ")
+        assert client.reply() == b"421 4.3.2 Service shutting down\r\n"
+        for _ in range(5):
+            client.send(b"NOOP\r\n")
+            time.sleep(0.02)
+        assert client.rest() == b""
+    assert mailbox.wait_for_end().reason is CloseReason.SHUTDOWN
+
+
+def test_a_handler_cannot_wait_for_the_end_of_its_own_server(
+    adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
+) -> None:
+    made: list[Any] = []
+
+    def factory(session: Session) -> Handler:
+        async def handle(event: ServerEvent) -> None:
+            if isinstance(event, Vrfy):
+                if event.argument == "later":
+                    await suspended(adapter)
+                try:
+                    ended = made[0].shutdown(0)
+                    await ended
+                except RuntimeError as error:
+                    session.conn.reply(Reply(252, str(error)))
+            answer(session, event)
+
+        return handle
+
+    with (
+        serving(adapter, factory, with_tls(RELAY), tls, made=made) as port,
+        talk(port, b"c.example") as client,
+    ):
+        for word in (b"at-once", b"later"):
+            assert b"cannot wait for its own server's end" in client.say(b"VRFY " + word)
+        with talk(port, b"d.example") as other:  # nothing has changed
+            assert other.say(b"NOOP").startswith(b"250 ")
+
+
 # -- 7: overload
 
 
@@ -643,7 +740,7 @@ def test_a_thread_that_cannot_start_refuses_one_connection(
 def test_after_quit_a_peer_may_send_little(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None, monkeypatch: Any
 ) -> None:
-    for module in (asyncio_adapter, blocking, trio_adapter):
+    for module in (asyncio_adapter, serving_adapter):
         monkeypatch.setattr(module, "LINGER", 8.0)
     with serving(adapter, Mailbox(), with_tls(RELAY), tls) as port, talk(port, b"c") as client:
         assert client.say(b"QUIT").startswith(b"221 ")

@@ -8,6 +8,7 @@ from tests.adapters.handlers import Mailbox
 from tests.adapters.servers import Dialogue, serving
 
 from smtpwire.adapters import blocking
+from smtpwire.adapters.serving import now
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import ServerEvent
@@ -39,7 +40,7 @@ def test_an_idle_session_is_of_use_until_the_server_says_otherwise() -> None:
         assert client.poll()
         client.reset()
         assert client.poll()
-        client._stream.sock.sendall(b"NOOP is sent by hand\r\n")
+        now(client._inner._stream.transport.send(b"NOOP is sent by hand\r\n", 1))
         for _ in range(500):
             if not client.poll():
                 break

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from tests.adapters.handlers import Mailbox, answer
 
+from smtpwire.adapters import serving
 from smtpwire.adapters import trio as adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.engine.events import CloseReason, EndOfMessage, MessageAborted, ServerEvent
@@ -40,7 +41,7 @@ def begin(
 def test_a_batch_is_one_write_with_handlers_that_do_not_suspend(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(adapter, "monotonic", lambda: 0.0)  # within one turn
+    monkeypatch.setattr(serving, "monotonic", lambda: 0.0)  # within one turn
 
     def handler(session: Session) -> Handler:
         async def handle(event: ServerEvent) -> None:
@@ -83,7 +84,7 @@ def test_a_peer_that_pipelines_has_its_turn_and_then_others_have_theirs(
 
     async def main() -> None:
         now = count(0.0, TURN / 8)
-        monkeypatch.setattr(adapter, "monotonic", lambda: next(now))
+        monkeypatch.setattr(serving, "monotonic", lambda: next(now))
         session, near = begin(handler)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.run)

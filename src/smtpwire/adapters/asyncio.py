@@ -14,14 +14,16 @@ from typing import Any, Final, Self, cast, final
 from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.eager import EagerTask
-from smtpwire.adapters.listening import GRACE, Connections, listen
+from smtpwire.adapters.listening import GRACE, Connections, Listening, Service
 from smtpwire.adapters.session import (
+    LINGER,
+    LINGER_OCTETS,
     Deadline,
     SessionFactory,
     logger,
     peer_of,
 )
-from smtpwire.adapters.tls import Tls, TlsConfig, check_service
+from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
@@ -33,11 +35,6 @@ from smtpwire.operations.serve import serve, who
 
 __all__ = ["Client", "Server", "ServerProtocol", "connect", "start_server"]
 
-READ: Final = 65536
-LINGER: Final = 10.0
-"""Seconds for the peer to take the last reply and to close, before it is cut off."""
-LINGER_OCTETS: Final = 1 << 20
-"""What it may send meanwhile."""
 PARTING: Final = 1.0
 """Seconds between one cancellation of a handler and the next."""
 WAITING: Final = (NEED_DATA, NEED_TLS)
@@ -151,6 +148,11 @@ class ServerProtocol(asyncio.Protocol):
             self._leave()
 
     # -- the session, for its handler and for its server
+
+    @property
+    def is_current(self) -> bool:
+        """It is a handler of this session that asks."""
+        return self._eager.is_current
 
     def flush(self) -> None:
         """Send what is queued; the adapter does so itself whenever a handler suspends."""
@@ -331,47 +333,29 @@ class ServerProtocol(asyncio.Protocol):
 
 
 @final
-class Server:
+class Server(Listening[ServerProtocol]):
     """A listening server, and all that it has begun. An asynchronous context manager.
 
     Its end is :meth:`shutdown`, which leaving the block calls.
     """
 
-    def __init__(
-        self,
-        make: Callable[[], ServerProtocol],
-        listeners: list[socket],
-        connections: Connections[ServerProtocol],
-    ) -> None:
-        self._make, self._listeners, self._connections = make, listeners, connections
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._beginning: set[asyncio.Task[None]] = set()  # of which the loop keeps no reference
-        for listener in listeners:
+        for listener in self._listeners:
             self._loop.add_reader(listener, self._accept, listener)
 
-    @property
-    def sockets(self) -> tuple[socket, ...]:
-        """The listening sockets: their addresses by ``getsockname()``."""
-        return tuple(self._listeners)
-
-    @property
-    def sessions(self) -> tuple[ServerProtocol, ...]:
-        """What is open, from accept to the end of the last handler."""
-        return tuple(self._connections)
-
     def _accept(self, listener: socket) -> None:
-        try:
-            sock, address = listener.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if pause := self._connections.pause_after(error):
+        taken = self._connections.accept(listener)
+        if isinstance(taken, float):
+            if taken:
                 self._loop.remove_reader(listener)
-                self._loop.call_later(pause, self._accept_again, listener)
+                self._loop.call_later(taken, self._accept_again, listener)
             return
-        sock.setblocking(False)
-        session, peer = self._make(), peer_of(address)
+        (sock, peer), service = taken, self._service
+        session = ServerProtocol(service.session, service.config, service.tls, self._connections)
         if self._connections.admit(session, peer, sock):
             self._beginning.add(task := self._loop.create_task(session.begin(sock)))
             task.add_done_callback(self._beginning.discard)
@@ -396,18 +380,15 @@ class Server:
 
         Questions that are pending may still be answered meanwhile. After ``grace`` seconds what
         is left is dropped and its handlers are cancelled: their peers are what is returned.
+        RuntimeError where it is a handler that asks: it would wait for itself.
         """
-        while self._listeners:
-            listener = self._listeners.pop()
-            self._loop.remove_reader(listener)
-            listener.close()
+        self._check_who_waits()
+        self._listen_no_more(self._loop.remove_reader)
         empty = asyncio.Event()
-        self._connections.when_empty(empty.set)
-        for session in self._connections:
-            session.shutdown()
+        self._end_sessions(empty.set)
         with suppress(TimeoutError):
             await asyncio.wait_for(empty.wait(), grace)
-        cut = tuple(map(self._connections.peer_of, self._connections))
+        cut = self._left()
         while self._connections:
             for session in self._connections:
                 session.cut()
@@ -444,13 +425,19 @@ async def start_server(
     many as the system has room for. Raises OSError where the address cannot be had, ValueError
     where the configuration needs ``tls``, TypeError for a ``session`` or a ``config`` that is none.
     """
-    checked = check_service(session, config, tls)
-    listeners = listen(host, port, path=path, sock=sock, reuse_port=reuse_port)
-    connections: Connections[ServerProtocol] = Connections(
-        config, max_connections, max_connections_per_peer
-    )
     return Server(
-        lambda: ServerProtocol(session, config, checked, connections), listeners, connections
+        Service(
+            session,
+            config,
+            tls,
+            host=host,
+            port=port,
+            path=path,
+            sock=sock,
+            reuse_port=reuse_port,
+            max_connections=max_connections,
+            max_connections_per_peer=max_connections_per_peer,
+        )
     )
 
 
@@ -462,13 +449,15 @@ class _Transport:
         self._loop = asyncio.get_running_loop()
         self._sock = sock
 
-    async def send(self, octets: bytes) -> None:
-        await asyncio.sleep(0)
-        await self._loop.sock_sendall(self._sock, octets)
+    async def send(self, octets: bytes, seconds: float | None) -> None:
+        async with asyncio.timeout(seconds):
+            await asyncio.sleep(0)
+            await self._loop.sock_sendall(self._sock, octets)
 
-    async def receive(self, size: int) -> bytes:
-        await asyncio.sleep(0)
-        return await self._loop.sock_recv(self._sock, size)
+    async def receive(self, size: int, seconds: float | None) -> bytes:
+        async with asyncio.timeout(seconds):
+            await asyncio.sleep(0)
+            return await self._loop.sock_recv(self._sock, size)
 
     async def receive_now(self, size: int) -> bytes | None:
         try:
@@ -476,14 +465,11 @@ class _Transport:
         except BlockingIOError:
             return None
 
-    def within(self, seconds: float | None) -> asyncio.Timeout:
-        return asyncio.timeout(seconds)
-
     def wake(self) -> None:
         with suppress(OSError):
             self._sock.shutdown(SHUT_RDWR)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._sock.close()
 
 

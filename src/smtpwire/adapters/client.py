@@ -52,11 +52,6 @@ class Turn:
     def __init__(self) -> None:
         self._lock = Lock()
 
-    @property
-    def taken(self) -> bool:
-        """An operation runs."""
-        return self._lock.locked()
-
     def __enter__(self) -> None:
         if not self._lock.acquire(blocking=False):
             raise LocalProtocolError(
@@ -116,25 +111,24 @@ class AsyncClient:
     conn: ClientConnection
 
     def __init__(self, transport: Transport, clock: Callable[[], float], dialled: Dialled) -> None:
-        self._stream = AsyncStream(transport, clock)
+        self._stream = AsyncStream(transport, clock, dialled.config.timeouts.handshake)
         self._dialled = dialled
         self._turn = Turn()
+        self._closing = False  # by another task or thread than that of the operation
 
     async def begin(self) -> Self:
         """TLS from the first octet where it is so configured. Raises TlsFailed."""
         config, info = self._dialled.config, None
         try:
             if config.security is Security.IMPLICIT:
-                async with self._stream.transport.within(config.timeouts.handshake):
-                    info = await self._stream.shake_hands(
-                        self._dialled.tls, self._dialled.server_name
-                    )
+                info = await self._stream.shake_hands(self._dialled.tls, self._dialled.server_name)
         except BaseException as error:
-            self._stream.transport.close()
+            await self._stream.transport.close()
             if isinstance(error, Exception):
                 raise TlsFailed(None, Stage.IMPLICIT_TLS, why(error)) from error
             raise
-        self._stream.conn = self.conn = ClientConnection(config, tls=info)
+        self.conn = ClientConnection(config, tls=info)
+        self._stream.attach(self.conn)
         return self
 
     @property
@@ -176,6 +170,8 @@ class AsyncClient:
             await self._stream.read()
         elif need is NEED_TLS and self.conn.state is State.TLS:
             await self._stream.start_tls(self._dialled.tls, self._dialled.server_name)
+        if self._closing:
+            self.conn.abort("closed by the application")
 
     async def open_session(
         self, credentials: Credentials | None = None, *, policy: ChoicePolicy | None = None
@@ -234,11 +230,13 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close at once, without a word; an operation that runs ends with ConnectionLost."""
-        self.conn.abort("closed by the application")
-        if self._turn.taken:
+        try:
+            with self._turn:
+                self.conn.abort("closed by the application")
+                await self._stream.end()
+        except LocalProtocolError:
+            self._closing = True
             self._stream.transport.wake()
-        else:
-            await self._stream.end()
 
     async def __aenter__(self) -> Self:
         return self

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, final
+
+from smtpwire.adapters.session import Steps, first_step, given_up
 
 __all__ = ["EagerTask"]
 
-Steps: TypeAlias = Generator[object, object, None]
 NOTHING: Final = object()
 
 
@@ -53,18 +54,22 @@ class EagerTask(Coroutine[object, object, None]):
         outer = asyncio.current_task()
         _switch(self._loop, outer, task)
         try:
-            steps = awaitable.__await__()
-            self._waiting = next(steps)
-        except StopIteration:
-            return False
+            begun = first_step(awaitable)
         except asyncio.CancelledError as error:
             raise self._told(error) from error
         finally:
             _switch(self._loop, task, outer)
-        self._steps = steps
+        if begun is None:
+            return False
+        self._steps, self._waiting = begun
         self._suspended()
         self._unpark()
         return True
+
+    @property
+    def is_current(self) -> bool:
+        """What is awaited asks."""
+        return self._task is not None and asyncio.current_task() is self._task
 
     def cancel(self) -> None:
         """Cancel what is awaited."""
@@ -114,6 +119,9 @@ class EagerTask(Coroutine[object, object, None]):
             pass
         except asyncio.CancelledError as cancelled:
             error = self._told(cancelled)
+        except GeneratorExit as raised:
+            error = given_up()
+            error.__cause__ = raised
         except BaseException as raised:
             error = raised
         else:

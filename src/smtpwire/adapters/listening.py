@@ -11,16 +11,18 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from threading import Lock
 from time import monotonic
-from typing import Final, Generic, TypeVar, final
+from typing import Final, Generic, Protocol, TypeVar, final
 
-from smtpwire.adapters.session import logger
+from smtpwire.adapters.session import SessionFactory, checked_port, logger, peer_of
+from smtpwire.adapters.tls import Tls, check_service
 from smtpwire.engine.events import Peer
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
 from smtpwire.extensions import Profile
 from smtpwire.operations.serve import who
+from smtpwire.wire.checked import checked
 
-__all__ = ["GRACE", "Connections", "listen"]
+__all__ = ["GRACE", "Connections", "Listening", "Service", "listen"]
 
 C = TypeVar("C", bound=Hashable)
 
@@ -33,6 +35,50 @@ QUIET: Final = 60.0
 """Seconds for which a complaint is not repeated in the log."""
 GONE: Final = (errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO, errno.EINTR)
 """Before it was accepted: no trouble of the system's."""
+
+
+@final
+class Service:
+    """What ``start_server()`` was given, checked; and the sockets that listen.
+
+    Raises OSError where the address cannot be had, TypeError and ValueError for what is none.
+    """
+
+    def __init__(
+        self,
+        session: SessionFactory,
+        config: ServerConfig,
+        tls: Tls | None,
+        *,
+        host: str | None,
+        port: int,
+        path: str | None,
+        sock: socket.socket | None,
+        reuse_port: bool,
+        max_connections: int | None,
+        max_connections_per_peer: int | None,
+    ) -> None:
+        self.session, self.config = session, config
+        self.tls = check_service(session, config, tls)
+        checked("host", host, str | None)
+        checked("path", path, str | None)
+        checked("sock", sock, socket.socket | None)
+        checked("reuse_port", reuse_port, bool)
+        if (host is not None) + (path is not None) + (sock is not None) > 1:
+            raise TypeError("start_server() takes one of these: a host, path=, sock=")
+        if reuse_port and not (path is None and sock is None):
+            raise TypeError("start_server() takes reuse_port= with a host only")
+        checked_port(port, 0)
+        self.most = _checked_most("max_connections", max_connections)
+        self.most_of_peer = _checked_most("max_connections_per_peer", max_connections_per_peer)
+        self.listeners = listen(host, port, path=path, sock=sock, reuse_port=reuse_port)
+
+
+def _checked_most(name: str, most: int | None) -> int | None:
+    checked(name, most, int | None)
+    if most is not None and most < 1:
+        raise ValueError(f"{name} is {most}: pass at least 1, or None for any number")
+    return most
 
 
 def listen(
@@ -123,6 +169,19 @@ class Connections(Generic[C]):
         """Who connected."""
         return self._open.get(connection, Peer())
 
+    def accept(self, listener: socket.socket) -> tuple[socket.socket, Peer] | float:
+        """What waits there; or how many seconds to wait before the next try."""
+        try:
+            sock, address = listener.accept()
+        except BlockingIOError:
+            return 0.0
+        except OSError as error:
+            return self.pause_after(error)
+        sock.setblocking(False)
+        with suppress(OSError):  # a UNIX socket has no Nagle
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock, peer_of(address)
+
     def admit(self, connection: C, peer: Peer, sock: socket.socket) -> bool:
         """Enter what was just accepted; False where that is too many: it was refused and closed."""
         with self._lock:
@@ -181,6 +240,64 @@ class Connections(Generic[C]):
         if now - self._complained.get(reason, -QUIET) >= QUIET:
             self._complained[reason] = now
             logger.warning("%s: %s", what, reason)
+
+
+class Served(Hashable, Protocol):
+    """A session of a server, as the server sees it."""
+
+    @property
+    def is_current(self) -> bool:
+        """It is a handler of this session that asks."""
+
+    def shutdown(self) -> None:
+        """421, once the pending question is answered."""
+
+
+S = TypeVar("S", bound=Served)
+
+
+class Listening(Generic[S]):
+    """What every server is, whatever its loop: listening sockets, and what they have begun."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._listeners = service.listeners
+        self._connections: Connections[S] = Connections(
+            service.config, service.most, service.most_of_peer
+        )
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The listening sockets: their addresses by ``getsockname()``."""
+        return tuple(self._listeners)
+
+    @property
+    def sessions(self) -> tuple[S, ...]:
+        """What is open, from accept to the end of the last handler."""
+        return tuple(self._connections)
+
+    def _check_who_waits(self) -> None:
+        """A handler that waited for the end of its server would wait for its own."""
+        if any(session.is_current for session in self._connections):
+            raise RuntimeError(
+                "a handler cannot wait for its own server's end:"
+                " call shutdown() in another task or thread, or end the session alone"
+            )
+
+    def _listen_no_more(self, forget: Callable[[socket.socket], object]) -> None:
+        while self._listeners:
+            listener = self._listeners.pop()
+            forget(listener)
+            listener.close()
+
+    def _end_sessions(self, empty: Callable[[], object]) -> None:
+        """End each with 421; ``empty`` is called when none is left."""
+        self._connections.when_empty(empty)
+        for session in self._connections:
+            session.shutdown()
+
+    def _left(self) -> tuple[Peer, ...]:
+        return tuple(map(self._connections.peer_of, self._connections))
 
 
 def _reached(most: int | None, count: int) -> bool:

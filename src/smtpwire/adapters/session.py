@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from math import inf
 from types import coroutine
@@ -24,14 +24,39 @@ __all__ = [
     "TlsConfig",
     "attended",
     "checked_port",
+    "first_step",
+    "given_up",
     "logger",
     "peer_of",
 ]
 
 logger: Final = logging.getLogger("smtpwire")
 
+READ: Final = 65536
+LINGER: Final = 10.0
+"""Seconds for the peer to take the last reply and to close, before it is cut off."""
+LINGER_OCTETS: Final = 1 << 20
+"""What it may send meanwhile."""
+LAST_WORDS: Final = 0.1
+"""Seconds to say close_notify, and to read what has come when nothing can be sent any more."""
 
 Steps: TypeAlias = Generator[object, object, None]
+
+
+def first_step(awaitable: Awaitable[None]) -> tuple[Steps, object] | None:
+    """Run what a handler returned up to where it suspends; None: it never does, as most."""
+    steps = awaitable.__await__()
+    try:
+        return steps, next(steps)
+    except StopIteration:
+        return None
+    except GeneratorExit as error:
+        raise given_up() from error
+
+
+def given_up() -> RuntimeError:
+    """What a handler's own GeneratorExit is to the server's loop, which is ended by one."""
+    return RuntimeError("the handler raised GeneratorExit")
 
 
 @coroutine
@@ -43,14 +68,20 @@ def attended(steps: Steps, waiting: object, suspended: Callable[[], object]) -> 
     resume: Callable[[], object]
     while True:
         suspended()
+        dropped = False  # this coroutine itself is closed
         try:
             resume = partial(steps.send, (yield waiting))
         except BaseException as error:
+            dropped = isinstance(error, GeneratorExit)
             resume = partial(steps.throw, error)
         try:
             waiting = resume()
         except StopIteration:
             return
+        except GeneratorExit as error:
+            if dropped:
+                raise
+            raise given_up() from error
 
 
 @final

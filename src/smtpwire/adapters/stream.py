@@ -1,60 +1,83 @@
-"""A connection of an event loop with an engine at it: what both roles do at a Need."""
+"""A client's connection with an engine at it, and how the adapters move its octets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
-from typing import Final, Protocol, final
+from contextlib import suppress
+from functools import partial
+from typing import Protocol, final
 
-from smtpwire.adapters.session import Deadline
+from smtpwire.adapters.session import LAST_WORDS, READ, Deadline
 from smtpwire.adapters.tls import TlsConfig, TlsLayer
 from smtpwire.engine.client import ClientConnection
-from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import TlsInfo
 
-__all__ = ["AsyncStream", "Transport", "why"]
+__all__ = ["AsyncStream", "Interrupted", "ServerTransport", "Transport", "why"]
 
-READ: Final = 65536
-LAST_WORDS: Final = 0.1
-"""Seconds to read what has come when nothing can be sent any more, and to say close_notify."""
+
+class Interrupted(Exception):
+    """Who waited in :meth:`Transport.receive` is to look again: nothing has come."""
 
 
 class Transport(Protocol):
-    """How one loop moves octets. All but ``wake()`` and ``close()`` may raise OSError."""
+    """How one adapter moves octets; with plain sockets nothing of it ever suspends.
 
-    async def send(self, octets: bytes) -> None:
+    ``seconds``: the time a call may take, None: any; beyond it TimeoutError. All but ``give_way``,
+    ``wake`` and ``close`` may raise OSError.
+    """
+
+    async def send(self, octets: bytes, seconds: float | None) -> None:
         """Send all of it."""
 
-    async def receive(self, size: int) -> bytes:
+    async def receive(self, size: int, seconds: float | None) -> bytes:
         """Wait for up to ``size`` octets; b"" is the end."""
 
     async def receive_now(self, size: int) -> bytes | None:
         """The same without waiting; None: nothing has come."""
 
-    def within(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
-        """Where it takes longer, it is cancelled and TimeoutError is raised."""
-
     def wake(self) -> None:
         """End the connection in both directions, so that whoever waits for it goes on."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close it, whatever is still to be sent."""
+
+
+class ServerTransport(Transport, Protocol):
+    """What a server's session needs besides."""
+
+    async def give_way(self) -> None:
+        """Let other connections have their turn."""
+
+    async def send_eof(self) -> None:
+        """Close the direction of sending only."""
+
+    def interrupt(self) -> None:
+        """Whoever waits in ``receive()`` gets Interrupted; where nobody does, the next one."""
 
 
 @final
 class AsyncStream:
-    """A transport with TLS where there is any, and ``conn``, which is given when it is made.
+    """A transport with TLS where there is any, and ``conn``, from where it is attached.
 
-    ``broken``: a write has failed; nothing is written any more.
+    ``handshake``: seconds for TLS from the first octet. ``broken``: a write has failed; nothing is
+    written any more.
     """
 
-    conn: ServerConnection | ClientConnection
+    conn: ClientConnection
 
-    def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
+    def __init__(self, transport: Transport, clock: Callable[[], float], handshake: float) -> None:
         self.transport = transport
         self.broken = False
+        self._clock = clock
         self._deadline = Deadline(clock)
         self._layer: TlsLayer | None = None
+        self._timeout: Callable[[], Timeout | None] = partial(Timeout, handshake, -1)
+
+    def attach(self, conn: ClientConnection) -> None:
+        """From here on it is the engine that says how long a call may take."""
+        self.conn = conn
+        self._timeout = lambda: conn.timeout
 
     async def flush(self) -> None:
         """Send what is queued, in the time that the engine gives for it."""
@@ -62,23 +85,21 @@ class AsyncStream:
         if not octets or self.broken:
             return
         try:
-            async with self._in_time():
-                await self._send(octets)
+            await self._send(octets, self._left())
         except TimeoutError:
             self.broken = True
-            if isinstance(self.conn, ServerConnection) or not await self.poll():
-                self.conn.timed_out()
-            else:
+            if await self.poll():
                 self.conn.receive_data(b"")  # it reads no more, but has said why
-        except OSError as error:
+            else:
+                self.conn.timed_out()
+        except OSError:
             self.broken = True
-            await self._lost(error)
+            await self._lost()
 
     async def read(self) -> None:
         """Wait for what the peer says, in the time that the engine gives for it."""
         try:
-            async with self._in_time():
-                octets = await self._receive()
+            octets = await self._receive()
         except TimeoutError:
             self.conn.timed_out()
         except OSError as error:
@@ -88,23 +109,19 @@ class AsyncStream:
 
     async def poll(self) -> bool:
         """Take what has come, without waiting for more; True where there was anything."""
+        came = False
         try:
-            octets = await self._receive_now()
+            while self.conn.wants_data and (octets := await self._receive_now()) is not None:
+                self.conn.receive_data(octets)
+                came = True
         except OSError as error:
             self.conn.abort(why(error))
-            return False
-        if octets is None or not self.conn.wants_data:
-            return False
-        self.conn.receive_data(octets)
-        return True
+        return came
 
-    async def start_tls(self, tls: TlsConfig | None, server_name: str | None = None) -> None:
+    async def start_tls(self, tls: TlsConfig, server_name: str) -> None:
         """The handshake after STARTTLS; whatever goes wrong in it ends the connection."""
         try:
-            if tls is None:
-                raise OSError("no TLS is configured")
-            async with self._in_time():
-                info = await self.shake_hands(tls, server_name)
+            info = await self.shake_hands(tls, server_name)
         except TimeoutError:
             self.broken = True
             self.conn.timed_out()
@@ -114,18 +131,18 @@ class AsyncStream:
         else:
             self.conn.tls_started(info)
 
-    async def shake_hands(self, tls: TlsConfig, server_name: str | None = None) -> TlsInfo:
-        """As a server where no ``server_name`` is given. Raises OSError and what TLS raises."""
+    async def shake_hands(self, tls: TlsConfig, server_name: str) -> TlsInfo:
+        """Raises OSError and what TLS raises."""
         layer = TlsLayer(tls, server_name)
         try:
             while (info := layer.shake_hands()) is None:
-                await self.transport.send(layer.data_to_send())
-                layer.receive_data(await self.transport.receive(READ))
+                await self.transport.send(layer.data_to_send(), self._left())
+                layer.receive_data(await self.transport.receive(READ, self._left()))
         except OSError:
             with suppress(OSError):  # an alert, to whoever is still there
-                await self.transport.send(layer.data_to_send())
+                await self.transport.send(layer.data_to_send(), LAST_WORDS)
             raise
-        await self.transport.send(layer.data_to_send())
+        await self.transport.send(layer.data_to_send(), self._left())
         self._layer = layer
         return info
 
@@ -134,32 +151,31 @@ class AsyncStream:
         try:
             if self._layer is not None and not self.broken:
                 self._layer.close()
-                async with self.transport.within(LAST_WORDS):
-                    await self._send(b"")
+                await self._send(b"", LAST_WORDS)
         except OSError:
             pass  # it was for politeness only
         finally:
             self.broken = True
-            self.transport.close()
+            await self.transport.close()
 
-    def _in_time(self) -> AbstractAsyncContextManager[object]:
-        left = self._deadline.left(self.conn.timeout)
+    def _left(self) -> float | None:
+        left = self._deadline.left(self._timeout())
         if left == 0:
             raise TimeoutError
-        return self.transport.within(left)
+        return left
 
-    async def _send(self, octets: bytes) -> None:
+    async def _send(self, octets: bytes, seconds: float | None) -> None:
         if self._layer is not None:
             self._layer.write(octets)
             octets = self._layer.data_to_send()
         if octets:
-            await self.transport.send(octets)
+            await self.transport.send(octets, seconds)
 
     async def _receive(self) -> bytes:
         if self._layer is None:
-            return await self.transport.receive(READ)
+            return await self.transport.receive(READ, self._left())
         while (octets := self._layer.read()) is None:
-            self._layer.receive_data(await self.transport.receive(READ))
+            self._layer.receive_data(await self.transport.receive(READ, self._left()))
         return octets
 
     async def _receive_now(self) -> bytes | None:
@@ -171,15 +187,13 @@ class AsyncStream:
             octets = self._layer.read()
         return octets
 
-    async def _lost(self, error: OSError) -> None:
+    async def _lost(self) -> None:
         """Nothing can be sent any more. What has come, a server's 421 above all, may be read."""
-        if isinstance(self.conn, ServerConnection):
-            self.conn.abort(why(error))
-            return
+        end = self._clock() + LAST_WORDS
+        self._timeout = lambda: Timeout(max(end - self._clock(), 0), -2)
         with suppress(OSError):
-            async with self.transport.within(LAST_WORDS):
-                while self.conn.wants_data:
-                    self.conn.receive_data(await self._receive())
+            while self.conn.wants_data:
+                self.conn.receive_data(await self._receive())
         self.conn.receive_data(b"")
 
 

@@ -90,8 +90,9 @@ def serve(
     DATA read and ``receive_data()``; at WRITE wait until the peer has room, and let other
     connections have their turn; at TLS the handshake, ``tls_started()`` or ``tls_failed()``; at
     CLOSE close, and it is over. An awaitable is what a handler has returned: await it, flush
-    whenever it suspends, and ``throw()`` what it raises. What fails in the driver itself, or
-    interrupts it, is thrown in as well.
+    whenever it suspends, and ``throw()`` what it raises (its own GeneratorExit as the cause of a
+    RuntimeError, for that one is how you abandon the generator). What fails in the driver itself,
+    or interrupts it, is thrown in as well.
 
     Whatever happens, one place decides here. A handler that raises, or leaves its question
     unanswered, is logged, and each reply still owed is 451 (credentials and STARTTLS: 454); at a
@@ -109,12 +110,13 @@ def serve(
         handler = factory(session)
         if not callable(handler):
             raise TypeError("the session factory returned no handler, which is called with events")
-    except Exception as error:
+    except (Exception, GeneratorExit) as error:
         trouble.no_handler(error)
         handler = _ignore
     turn_ends = clock() + TURN
     while True:
         item = None
+        given_away = False  # it is the driver that acts, or abandons the connection
         try:
             item = conn.next_event() if clock() < turn_ends else NEED_WRITE
             if item is NEED_CLOSE:
@@ -124,15 +126,17 @@ def serve(
                     trouble.unanswered()
                     continue
                 turn_ends = FAR  # what is thrown in ends the connection, and that needs no turn
+                given_away = True
                 yield item
                 turn_ends = clock() + TURN
                 continue
             waiting = handler(item)
             if waiting is not None:
+                given_away = True
                 yield waiting
-        except GeneratorExit:
-            raise
-        except Exception as error:
+        except (Exception, GeneratorExit) as error:
+            if given_away and isinstance(error, GeneratorExit):
+                raise
             trouble.failed(item, error)
         except BaseException as error:
             interruption = interruption or error
@@ -152,13 +156,13 @@ class _Trouble:
     def __init__(self, conn: ServerConnection, config: ServerConfig, logger: Logger) -> None:
         self._conn, self._config, self._logger = conn, config, logger
 
-    def no_handler(self, error: Exception) -> None:
+    def no_handler(self, error: BaseException) -> None:
         """The factory raised: the peer, which waits for the greeting, gets 421."""
         self._logger.error("%s: no handler could be made", who(self._conn.peer), exc_info=error)
         text = self._config.texts[ReplyKind.TROUBLE].text
         self._conn.shutdown(Reply(421, text, "4.3.0"))
 
-    def failed(self, item: ServerEvent | Need | None, error: Exception) -> None:
+    def failed(self, item: ServerEvent | Need | None, error: BaseException) -> None:
         """A handler raised at an event, or else the driver or a trace."""
         conn, peer = self._conn, who(self._conn.peer)
         if item is None or isinstance(item, Need):
