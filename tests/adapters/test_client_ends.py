@@ -213,6 +213,7 @@ def test_a_handshake_that_does_not_end_in_time(
         server.send(b"250-mx.example.org\r\n250 STARTTLS\r\n")
         server.expect(b"STARTTLS")
         server.send(b"220 Go ahead\r\n")
+        server.sock.recv(1)  # in the same segment as the 220 it would be plaintext behind it
         server.dribble(b"\x16\x03\x03\x3f\xff" + bytes(0x3FFF))
 
     async def scenario() -> None:
@@ -892,5 +893,32 @@ def test_a_connection_that_does_not_come_about_in_time(loop: Loop) -> None:
                 await loop.connect("127.0.0.1", port, timeout=SHORT)
             for sock in waiting:
                 sock.close()
+
+    loop.run(scenario)
+
+
+# -- who is dialled
+
+
+def test_who_was_dialled_is_known(loop: Loop) -> None:
+    with scripted(lambda server: server.send(b"220 mx.example.org\r\n")) as port:
+
+        async def scenario() -> None:
+            client = await loop.connect("localhost", port, NOBODY)
+            assert (client.conn.peer.address, client.conn.peer.port) == ("127.0.0.1", port)
+            await client.close()
+
+        loop.run(scenario)
+
+
+def test_who_does_not_listen_is_told_in_the_same_way_everywhere(loop: Loop) -> None:
+    """By one address or by several, of which the last one is told."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    async def scenario() -> None:
+        for host in ("127.0.0.1", "localhost"):
+            with pytest.raises(ConnectionRefusedError):
+                await loop.connect(host, port, NOBODY)
 
     loop.run(scenario)

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable
+from socket import socket
 
 import pytest
 
@@ -82,10 +83,10 @@ def dialled(
     config: ClientConfig | None = None,
     *,
     path: str = "",
-    sock: object = None,
+    sock: socket | None = None,
     local_addr: str = "",
 ) -> ClientConfig:
-    return Dialled(host, port, config, None, "", path, sock, local_addr).config
+    return Dialled(host, port, config, None, "", 30.0, local_addr, path, sock).config
 
 
 def test_what_is_dialled_is_known_unless_named_otherwise() -> None:
@@ -103,10 +104,12 @@ def test_a_port_that_is_none_is_refused(port: int) -> None:
 
 
 def test_one_thing_is_dialled() -> None:
+    unconnected = socket()
+    unconnected.close()
     wrongs: list[Callable[[], object]] = [
         lambda: dialled(),
         lambda: dialled("mx.example.org", path="/run/lmtp.sock"),
-        lambda: dialled("mx.example.org", sock=object()),
+        lambda: dialled("mx.example.org", sock=unconnected),
         lambda: dialled(path="/run/lmtp.sock", local_addr="192.0.2.1"),
     ]
     for wrong in wrongs:

@@ -1,6 +1,7 @@
 """Equal words in every adapter: what the adapters' README says of them is what they take."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -94,3 +95,54 @@ def test_sessions_have_the_same_methods_everywhere(adapter: str) -> None:
         assert parameters(getattr(session, name)) == [
             ("self", inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty)
         ]
+
+
+WRONG_DIALS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
+    "host": ({"host": ("a", 25)}, TypeError, "host is a tuple: pass a str"),
+    "octets": ({"host": b"a"}, TypeError, "host is bytes: pass a str"),
+    "timeout": ({"timeout": "3"}, TypeError, "timeout is a str: pass a float"),
+    "no timeout": ({"timeout": None}, TypeError, "timeout is None: pass a float"),
+    "no time": ({"timeout": 0}, ValueError, "timeout is 0: pass seconds, more than 0"),
+    "not a number": ({"timeout": math.nan}, ValueError, "pass seconds, more than 0"),
+    "server_name": ({"server_name": b"a"}, TypeError, "server_name is bytes: pass a str"),
+    "local_addr": ({"local_addr": None}, TypeError, "local_addr is None: pass a str"),
+    "path": ({"host": "", "path": b"/a"}, TypeError, "path is bytes: pass a str"),
+    "sock": ({"host": "", "sock": 5}, TypeError, "sock is an int: pass a socket or None"),
+    "port": ({"port": None}, ValueError, "port None: pass a number from 1 to 65535"),
+}
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+@pytest.mark.parametrize("what", WRONG_DIALS)
+def test_what_cannot_be_dialled_is_told_at_once(adapter: str, what: str) -> None:
+    words, error, text = WRONG_DIALS[what]
+    with pytest.raises(error, match=re.escape(text)):
+        called(lambda: CLIENTS[adapter].connect(**{"host": "127.0.0.1"} | words)).send(None)
+
+
+WRONG_PLACES: dict[str, tuple[dict[str, object], type[Exception], str]] = {
+    "host": ({"host": b"a"}, TypeError, "host is bytes: pass a str or None"),
+    "path": ({"path": 5}, TypeError, "path is an int: pass a str or None"),
+    "sock": ({"sock": 5}, TypeError, "sock is an int: pass a socket or None"),
+    "two": ({"host": "127.0.0.1", "path": "/a"}, TypeError, "takes one of these: a host, path="),
+    "port": ({"port": None}, ValueError, "port None: pass a number from 0 to 65535"),
+    "high port": ({"port": 65536}, ValueError, "port 65536: pass a number from 0 to 65535"),
+    "reuse_port": ({"reuse_port": 1}, TypeError, "reuse_port is an int: pass a bool"),
+    "reuse_port of a path": ({"path": "/a", "reuse_port": True}, TypeError, "with a host only"),
+    "connections": ({"max_connections": "5"}, TypeError, "max_connections is a str: pass an int"),
+    "none at all": ({"max_connections": 0}, ValueError, "max_connections is 0: pass at least 1"),
+    "of a peer": (
+        {"max_connections_per_peer": 0},
+        ValueError,
+        "max_connections_per_peer is 0: pass at least 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+@pytest.mark.parametrize("what", WRONG_PLACES)
+def test_where_nobody_can_listen_is_told_at_once(adapter: str, what: str) -> None:
+    words, error, text = WRONG_PLACES[what]
+    config = ServerConfig.relay("mx.example.org")
+    with pytest.raises(error, match=re.escape(text)):
+        called(lambda: CLIENTS[adapter].start_server(print, config, **words)).send(None)

@@ -22,6 +22,7 @@ from smtpwire.adapters.session import (
     SessionFactory,
     logger,
     peer_of,
+    remote_peer,
 )
 from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client_config import ClientConfig
@@ -494,15 +495,15 @@ async def connect(
 
     ``timeout`` in seconds is for this alone. ``server_name``: what TLS asks for and verifies, if it
     is not ``config.host`` or ``host``. Raises OSError, or TlsFailed where TLS is there from the
-    first octet and does not come about.
+    first octet and does not come about; TypeError and ValueError for what cannot be dialled.
     """
-    dialled = Dialled(host, port, config, tls, server_name, path, sock, local_addr)
+    dialled = Dialled(host, port, config, tls, server_name, timeout, local_addr, path, sock)
     if sock is None:
         async with asyncio.timeout(timeout):
             sock = await _dial(host, port, local_addr, path)
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
-    return await Client(_Transport(sock), loop.time, dialled).begin()
+    return await Client(_Transport(sock), loop.time, dialled, remote_peer(sock)).begin()
 
 
 async def _dial(host: str, port: int, local_addr: str, path: str) -> socket:

@@ -15,7 +15,7 @@ from typing import Final, Self, TypeVar, Unpack, final
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.listening import GRACE, Listening, Service
 from smtpwire.adapters.serving import StreamSession, now
-from smtpwire.adapters.session import SessionFactory, first_step, logger
+from smtpwire.adapters.session import SessionFactory, first_step, logger, remote_peer
 from smtpwire.adapters.stream import Interrupted
 from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client_config import ClientConfig
@@ -365,12 +365,13 @@ def connect(
 
     ``timeout`` in seconds is for this alone. ``server_name``: what TLS asks for and verifies, if it
     is not ``config.host`` or ``host``. Raises OSError, or TlsFailed where TLS is there from the
-    first octet and does not come about.
+    first octet and does not come about; TypeError and ValueError for what cannot be dialled.
     """
-    dialled = Dialled(host, port, config, tls, server_name, path, sock, local_addr)
+    dialled = Dialled(host, port, config, tls, server_name, timeout, local_addr, path, sock)
     if sock is None:
         sock = _dial(host, port, timeout, local_addr, path)
-    return Client(now(AsyncClient(_Transport(sock), monotonic, dialled).begin()))
+    peer = remote_peer(sock)
+    return Client(now(AsyncClient(_Transport(sock), monotonic, dialled, peer).begin()))
 
 
 def _dial(host: str, port: int, timeout: float, local_addr: str, path: str) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from socket import socket
 from threading import Lock
 from typing import Self, TypeVar, Unpack, final
 
@@ -12,6 +13,7 @@ from smtpwire.adapters.tls import Tls, TlsConfig, client_tls, tls_config
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
@@ -66,8 +68,9 @@ class Turn:
 class Dialled:
     """What ``connect()`` was given, checked: what to dial, and how to speak there.
 
-    Raises TypeError unless exactly one of ``host``, ``path`` and ``sock`` is given and for a config
-    that is none, ValueError for a port that is none, and as :func:`tls_config`.
+    Raises TypeError for what is of a wrong type, unless exactly one of ``host``, ``path`` and
+    ``sock`` is given, ValueError for a port and a time-out that are none, and as
+    :func:`tls_config`.
     """
 
     def __init__(
@@ -77,10 +80,17 @@ class Dialled:
         config: ClientConfig | None,
         tls: Tls | None,
         server_name: str,
-        path: str,
-        sock: object,
+        timeout: float,
         local_addr: str,
+        path: str,
+        sock: socket | None,
     ) -> None:
+        words = {"host": host, "server_name": server_name, "local_addr": local_addr, "path": path}
+        for name, word in words.items():
+            checked(name, word, str)
+        checked("sock", sock, socket | None)
+        if not checked("timeout", timeout, float) > 0:
+            raise ValueError(f"timeout is {timeout}: pass seconds, more than 0")
         if bool(host) + bool(path) + (sock is not None) != 1:
             raise TypeError("connect() takes one of these: a host, path=, sock=")
         if local_addr and not host:
@@ -110,9 +120,11 @@ class AsyncClient:
 
     conn: ClientConnection
 
-    def __init__(self, transport: Transport, clock: Callable[[], float], dialled: Dialled) -> None:
+    def __init__(
+        self, transport: Transport, clock: Callable[[], float], dialled: Dialled, peer: Peer
+    ) -> None:
         self._stream = AsyncStream(transport, clock, dialled.config.timeouts.handshake)
-        self._dialled = dialled
+        self._dialled, self._peer = dialled, peer
         self._turn = Turn()
         self._closing = False  # by another task or thread than that of the operation
 
@@ -127,7 +139,7 @@ class AsyncClient:
             if isinstance(error, Exception):
                 raise TlsFailed(None, Stage.IMPLICIT_TLS, why(error)) from error
             raise
-        self.conn = ClientConnection(config, tls=info)
+        self.conn = ClientConnection(config, tls=info, peer=self._peer)
         self._stream.attach(self.conn)
         return self
 

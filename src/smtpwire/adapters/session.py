@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from math import inf
 from types import coroutine
-from typing import Final, TypeAlias, final
+from typing import Any, Final, Protocol, TypeAlias, final
 
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import Peer
@@ -28,6 +28,7 @@ __all__ = [
     "given_up",
     "logger",
     "peer_of",
+    "remote_peer",
 ]
 
 logger: Final = logging.getLogger("smtpwire")
@@ -126,6 +127,18 @@ def peer_of(address: object) -> Peer:
     if isinstance(address, tuple) and len(address) > 1:
         return Peer(str(address[0]), int(address[1]))
     return Peer()
+
+
+class _Connected(Protocol):
+    def getpeername(self) -> Any: ...
+
+
+def remote_peer(sock: _Connected) -> Peer:
+    """Who is at the other end of a connected socket."""
+    try:
+        return peer_of(sock.getpeername())
+    except OSError:
+        return Peer()  # it has gone already, which the first read will tell
 
 
 def checked_port(port: int, least: int = 1) -> int:

@@ -14,7 +14,7 @@ import trio
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.listening import GRACE, Listening, Service
 from smtpwire.adapters.serving import StreamSession
-from smtpwire.adapters.session import SessionFactory, attended, first_step, logger
+from smtpwire.adapters.session import SessionFactory, attended, first_step, logger, remote_peer
 from smtpwire.adapters.stream import Interrupted
 from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client_config import ClientConfig
@@ -314,9 +314,9 @@ async def connect(
 
     ``timeout`` in seconds is for this alone. ``server_name``: what TLS asks for and verifies, if it
     is not ``config.host`` or ``host``. Raises OSError, or TlsFailed where TLS is there from the
-    first octet and does not come about.
+    first octet and does not come about; TypeError and ValueError for what cannot be dialled.
     """
-    dialled = Dialled(host, port, config, tls, server_name, path, sock, local_addr)
+    dialled = Dialled(host, port, config, tls, server_name, timeout, local_addr, path, sock)
     if sock is not None:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
     else:
@@ -329,4 +329,15 @@ async def connect(
                 )
         except trio.TooSlowError as error:
             raise TimeoutError(f"not connected in {timeout} s") from error
-    return await Client(_Transport(stream), trio.current_time, dialled).begin()
+        except OSError as error:
+            raise _the_last(error) from None
+    peer = remote_peer(stream.socket)
+    return await Client(_Transport(stream), trio.current_time, dialled, peer).begin()
+
+
+def _the_last(error: BaseException) -> BaseException:
+    """What the last of a host's addresses said, as the other adapters raise it."""
+    cause = error.__cause__
+    if isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[-1]
+    return error if cause is None else cause
