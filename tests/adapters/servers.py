@@ -177,10 +177,10 @@ def serve_fifth(
     cut: list[Peer],
     **options: Unpack[Options],
 ) -> Running:
-    server = FifthServer(session, config, tls)
+    server = FifthServer(session, config, tls, **options)
     thread = threading.Thread(target=server.run)
     thread.start()
-    return Running(server.port, server.stop, thread)
+    return Running(server.port, lambda: cut.extend(server.shutdown(grace)), thread, server)
 
 
 @contextmanager
