@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 import trio
 from tests.adapters import fifth
@@ -43,13 +45,21 @@ RELAY = ServerConfig.relay("mx.example.org")
 PATIENT = replace(RELAY, limits=Limits(junk=10**9, backlog=10**6))
 OPENING = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n"
 FUTURES = sorted({*SERVERS} & {"asyncio", "uvloop"})
-"""The others cancel a handler with its server only."""
+"""The others cancel a handler with its server only: their handlers have no task to be cancelled."""
+LOOPS = sorted({*SERVERS} - {"blocking"})
+"""The others have none, so that no handler of theirs may suspend."""
 ALL_FIVE = [*SERVERS, "fifth"]
 """With the one that is written from the contract alone."""
 NAME: ContextVar[str] = ContextVar("NAME", default="nobody")
 
 Talk = Callable[[int, bytes], Dialogue]
 Config = Callable[[ServerConfig], ServerConfig]
+
+
+@pytest.fixture(params=ALL_FIVE)
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(params=["plain", "TLS"])
@@ -118,7 +128,6 @@ def suspended(adapter: str) -> Awaitable[None]:
 # -- 1: context variables
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_what_one_connection_sets_no_other_reads(
     adapter: str, colour: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -142,7 +151,6 @@ def test_what_one_connection_sets_no_other_reads(
         assert alice.say(b"VRFY me") == b"252 2.0.0 alice.example\r\n"
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_factory_and_handlers_have_one_context(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -181,7 +189,6 @@ def test_factory_and_handlers_have_one_context(
         assert client.say(b"MAIL FROM:<a@b.example>") == b"250 2.0.0 sync\r\n"
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_a_decimal_context_holds_over_an_await(adapter: str) -> None:
     def factory(session: Session) -> Handler:
         async def handle(event: ServerEvent) -> None:
@@ -221,7 +228,48 @@ async def with_children(adapter: str) -> str:
     return seen[0]
 
 
-@pytest.mark.parametrize("adapter", sorted({*SERVERS} - {"blocking"}))  # which has no loop
+@pytest.mark.parametrize("adapter", LOOPS)
+def test_anyio_in_a_handler(
+    adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
+) -> None:
+    """It finds the loop by the running task, and its scopes cancel the task they were made in."""
+
+    def factory(session: Session) -> Handler:
+        async def handle(event: ServerEvent) -> None:
+            if isinstance(event, Vrfy):
+                NAME.set("parent")
+                seen: list[str] = []
+
+                async def child() -> None:
+                    await anyio.sleep(0)
+                    seen.append(NAME.get())
+
+                if event.argument == "later":
+                    await anyio.sleep(0.01)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(child)
+                with anyio.move_on_after(0.01) as scope:
+                    await anyio.sleep(10)
+                seen.append(f"cancelled {scope.cancelled_caught}")
+                with pytest.raises(TimeoutError):
+                    with anyio.fail_after(0.01):
+                        await anyio.Event().wait()
+                seen.append(await anyio.to_thread.run_sync(NAME.get))
+                session.conn.reply(Reply(252, ", ".join(seen)))
+            answer(session, event)
+
+        return handle
+
+    with (
+        serving(adapter, factory, with_tls(RELAY), tls) as port,
+        talk(port, b"c.example") as client,
+    ):
+        for word in (b"at-once", b"later"):
+            reply = b"252 2.0.0 parent, cancelled True, parent\r\n"
+            assert client.say(b"VRFY " + word) == reply
+
+
+@pytest.mark.parametrize("adapter", LOOPS)
 def test_groups_of_tasks_and_limits_of_time_in_a_handler(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -256,7 +304,6 @@ def numbered(session: Session) -> Handler:
     return handle
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_who_does_not_read_gets_no_reply_of_another_command(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -415,7 +462,6 @@ def test_a_binding_that_raises_is_logged_and_left_out(
 # -- 5: shutdown
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_shutdown_waits_for_the_handler_that_stores_a_message(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -559,7 +605,6 @@ def later(adapter: str, call: Callable[[], None]) -> None:
             asyncio.get_running_loop().call_later(0.05, call)
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 @pytest.mark.parametrize("how", ["shutdown", "close"])
 @pytest.mark.parametrize("place", ["factory", "handler", "outside"])
 def test_a_session_is_ended_from_anywhere(
@@ -593,7 +638,6 @@ def test_a_session_is_ended_from_anywhere(
     assert len(mailbox.endings) == 1
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_who_goes_on_talking_when_a_session_is_shut_down_loses_no_reply(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None, monkeypatch: Any
 ) -> None:
@@ -736,7 +780,6 @@ def test_a_thread_that_cannot_start_refuses_one_connection(
 # -- 9: after QUIT
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_after_quit_a_peer_may_send_little(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None, monkeypatch: Any
 ) -> None:
@@ -755,7 +798,6 @@ def test_after_quit_a_peer_may_send_little(
 # -- 10: stalls
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_a_client_that_stalls_in_the_body(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
@@ -772,7 +814,6 @@ def test_a_client_that_stalls_in_the_body(
 # -- what the handler is told
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_the_name_asked_for_by_sni_is_known(
     adapter: str, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
@@ -789,7 +830,6 @@ def test_the_name_asked_for_by_sni_is_known(
         assert tls.server_name == "localhost"
 
 
-@pytest.mark.parametrize("adapter", ALL_FIVE)
 def test_connected_comes_first_and_closed_last(adapter: str) -> None:
     mailbox = Mailbox()
     with serving(adapter, mailbox, RELAY) as port, Dialogue(port) as client:
