@@ -14,15 +14,25 @@ __all__ = ["HOST", "Listener", "in_thread"]
 HOST: Final = "127.0.0.1"
 
 
+def _under_trio() -> bool:
+    if "trio" not in sys.modules:
+        return False
+    import trio
+
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:  # asyncio's, or nobody's
+        return False
+    return True
+
+
 async def in_thread(what: Callable[[], object]) -> None:
     """Do what blocks without blocking the event loop, asyncio's or trio's."""
-    if "trio" in sys.modules:
+    if _under_trio():
         import trio
 
-        with suppress(RuntimeError):
-            trio.lowlevel.current_task()
-            await trio.to_thread.run_sync(what)
-            return
+        await trio.to_thread.run_sync(what)
+        return
     import asyncio
 
     await asyncio.to_thread(what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import sys
 from contextlib import suppress
 from functools import partial
@@ -69,7 +70,7 @@ class _Playing:
     def _close(self, player: Player, sock: socket.socket) -> None:
         with suppress(OSError), sock:
             if player.next_step() is Step.RESET:
-                linger = (1).to_bytes(4, sys.byteorder) + (0).to_bytes(4, sys.byteorder)
+                linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 return
             sock.shutdown(socket.SHUT_WR)
