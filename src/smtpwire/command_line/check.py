@@ -22,6 +22,7 @@ from smtpwire.command_line.output import UNAVAILABLE, Failure, printable, show
 from smtpwire.command_line.report import style_of
 from smtpwire.extensions import REGISTRY
 from smtpwire.sasl import FAMILIES
+from smtpwire.sasl.registry import family
 from smtpwire.wire.ehlo import EhloResponse, parse_ehlo
 from smtpwire.wire.reply import Reply
 
@@ -30,7 +31,6 @@ __all__ = ["add_to", "run"]
 _READ: Final = 65536
 _LARGEST: Final = 1 << 20
 _SUBMISSION: Final = (465, 587)
-_CLEARTEXT: Final = ("PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER")
 _QUIET: Final = 1.0
 """Seconds after which a server has nothing more to say to a probe."""
 
@@ -389,7 +389,7 @@ class _Check:
             self._warn(f"the certificate does not verify for {tls.name}: {tls.error}")
         if tls.version in ("TLSv1", "TLSv1.1", "SSLv3"):
             self._warn(f"{tls.version} is deprecated (RFC 8996)")
-        clear = [name for name in report.mechanisms if name in _CLEARTEXT]
+        clear = [name for name in report.mechanisms if family(name).cleartext]
         if clear and tls.how != "implicit":
             self._warn(f"{', '.join(clear)} without TLS: passwords in clear text (RFC 4954 §4)")
         if "STARTTLS" in secure:
