@@ -17,8 +17,8 @@ from smtpwire.engine.events import (
     proven_envelope,
 )
 from smtpwire.engine.need import NEED_REPLY
-from smtpwire.engine.offering import restricted
 from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.restrictions import restricted
 from smtpwire.engine.server_commands import ServerCommands
 from smtpwire.engine.server_core import (
     CLOSED,
@@ -283,7 +283,7 @@ class ServerConnection(ServerCommands):
         try:
             config.check_offer(entries)
             config.check_mechanisms(mechanisms or ())
-            plan = config.plan_for(restricted(offer, config, self._situation()))
+            plan = config.plan_for(restricted(offer, config, self._offer_conditions()))
         except ValueError as error:
             raise LocalProtocolError(str(error)) from error
         self._full = plan

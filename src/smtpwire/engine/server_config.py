@@ -8,10 +8,10 @@ from typing import Final, Self, final
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.limits import Limits
-from smtpwire.engine.offering import Situation, restricted
-from smtpwire.engine.plan import Plan
+from smtpwire.engine.offer_plan import OfferPlan
 from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
 from smtpwire.engine.replies import DEFAULT_REPLIES, FIXED_CODES, ReplyKind
+from smtpwire.engine.restrictions import OfferConditions, restricted
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.engine.trust import TrustList
 from smtpwire.engine.violation import ViolationKind
@@ -274,12 +274,12 @@ class ServerConfig:
         return frozenset(keyword for keyword, clients in self.trust.items() if address in clients)
 
     @cached_property
-    def plain_plan(self) -> Plan:
+    def plain_plan(self) -> OfferPlan:
         """What a client is offered before TLS that is listed for nothing."""
-        return self.plan(Situation())
+        return self.plan(OfferConditions())
 
     @cached_property
-    def bare_plan(self) -> Plan:
+    def bare_plan(self) -> OfferPlan:
         """What holds after HELO: no extension (RFC 5321 §3.2)."""
         return self.plan_for(Offer())
 
@@ -287,15 +287,15 @@ class ServerConfig:
         """What to do about a violation."""
         return self.policies.get(kind, DEFAULT_POLICIES[kind])
 
-    def plan(self, situation: Situation) -> Plan:
-        """What is offered to a client in this situation, computed once."""
-        plan = self._plans.get(situation)
+    def plan(self, conditions: OfferConditions) -> OfferPlan:
+        """What is offered to a client under these conditions, computed once."""
+        plan = self._plans.get(conditions)
         if plan is None:
-            offer = restricted(self._default_offer, self, situation)
-            plan = self._plans[situation] = self.plan_for(offer)
+            offer = restricted(self._default_offer, self, conditions)
+            plan = self._plans[conditions] = self.plan_for(offer)
         return plan
 
-    def plan_for(self, offer: Offer) -> Plan:
+    def plan_for(self, offer: Offer) -> OfferPlan:
         """What follows from an offer: what commands are read against, and EHLO's reply.
 
         Raises ValueError for a keyword or parameters that no line of EHLO's reply can have.
@@ -311,15 +311,15 @@ class ServerConfig:
             limits = {**grammar.line_limits, b"AUTH": self.limits.sasl_line}
             grammar = replace(grammar, line_limits=limits)
         hello = hello_octets(self.texts[ReplyKind.HELLO].lines[0], offer.lines)
-        return Plan(offer, grammar, self.limits, hello)
+        return OfferPlan(offer, grammar, self.limits, hello)
 
     @cached_property
-    def _plans(self) -> dict[Situation, Plan]:
+    def _plans(self) -> dict[OfferConditions, OfferPlan]:
         return {}
 
     @cached_property
     def _default_offer(self) -> Offer:
-        """What there is to be offered, whatever the situation."""
+        """What there is to be offered, whatever the conditions."""
         given = {item.extension.keyword: item for item in self.offer if isinstance(item, Offered)}
         offered = [
             given.get(keyword) or entry.read(entry.default)

@@ -24,12 +24,12 @@ from smtpwire.engine.events import (
 from smtpwire.engine.incoming import IncomingBody
 from smtpwire.engine.input import Input
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_WRITE, Need, ServerNeed
-from smtpwire.engine.offering import Situation
-from smtpwire.engine.plan import Plan
+from smtpwire.engine.offer_plan import OfferPlan
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.quota import Quota
 from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted, without_secrets
 from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.restrictions import OfferConditions
 from smtpwire.engine.server_config import ServerConfig, complete, serialise
 from smtpwire.engine.server_exchange import ServerExchange
 from smtpwire.engine.state import State
@@ -453,17 +453,17 @@ class ServerCore:
         config = self._config
         return config.trusted(self._socket_peer.address) if config.trust else LISTED_FOR_NOTHING
 
-    def _situation(self) -> Situation:
+    def _offer_conditions(self) -> OfferConditions:
         """What decides what may be offered now."""
         tls = self._tls
         if tls is None:
-            return Situation(listed=self._listed)
-        return Situation(True, bool(tls.bindings), tls.peer is not None, self._listed)
+            return OfferConditions(listed=self._listed)
+        return OfferConditions(True, bool(tls.bindings), tls.peer is not None, self._listed)
 
-    def _full_plan(self) -> Plan:
+    def _full_plan(self) -> OfferPlan:
         if self._tls is None and not self._listed:
             return self._config.plain_plan
-        return self._config.plan(self._situation())
+        return self._config.plan(self._offer_conditions())
 
     # -- reading commands
 

@@ -1,4 +1,4 @@
-"""What a service may offer a client in one situation: the same for every way of offering it."""
+"""What a service may offer a client now: the same rules for every way of offering."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from smtpwire.wire.value import replace, value
 if TYPE_CHECKING:
     from smtpwire.engine.server_config import ServerConfig
 
-__all__ = ["Situation", "restricted"]
+__all__ = ["OfferConditions", "restricted"]
 
 
 @final
 @value
-class Situation:
+class OfferConditions:
     """What decides which extensions a service offers, beside its configuration.
 
     ``bindings``: there is channel binding data; ``certificate``: the client proved one;
@@ -40,8 +40,8 @@ class Situation:
     listed: frozenset[str] = frozenset()
 
 
-def restricted(offer: Offer, config: ServerConfig, situation: Situation) -> Offer:
-    """What of an offer this service may make to a client in this situation.
+def restricted(offer: Offer, config: ServerConfig, conditions: OfferConditions) -> Offer:
+    """What of an offer this service may make to a client under these conditions.
 
     What may not be offered now is left out, with what requires it; a parameter that promises more
     than the service takes is lowered to what it takes.
@@ -49,39 +49,49 @@ def restricted(offer: Offer, config: ServerConfig, situation: Situation) -> Offe
     items = []
     for item in offer:
         restrict = _RESTRICTIONS.get(item.extension.keyword)
-        allowed = item if restrict is None else restrict(item, offer, config, situation)
+        allowed = item if restrict is None else restrict(item, offer, config, conditions)
         if allowed is not None:
             items.append(allowed)
-    return Offer(items).restricted(config.profile, tls=situation.tls, listed=situation.listed)
+    return Offer(items).restricted(config.profile, tls=conditions.tls, listed=conditions.listed)
 
 
-Restriction = Callable[[Offered, Offer, "ServerConfig", Situation], Offered | None]
-"""Given what is offered, the whole offer, the service and the situation; None: not offered."""
+Restriction = Callable[[Offered, Offer, "ServerConfig", OfferConditions], Offered | None]
+"""Given what is offered, the whole offer, the service and the conditions; None: not offered."""
 
 
-def _starttls(item: Offered, offer: Offer, config: ServerConfig, now: Situation) -> Offered | None:
+def _starttls(
+    item: Offered, offer: Offer, config: ServerConfig, now: OfferConditions
+) -> Offered | None:
     return item if config.starttls else None  # else the adapter holds no certificate
 
 
-def _enhanced(item: Offered, offer: Offer, config: ServerConfig, now: Situation) -> Offered | None:
+def _enhanced(
+    item: Offered, offer: Offer, config: ServerConfig, now: OfferConditions
+) -> Offered | None:
     return item if config.enhanced else None  # RFC 2034 §3: who offers it sends them
 
 
-def _size(item: Offered, offer: Offer, config: ServerConfig, now: Situation) -> Offered | None:
+def _size(
+    item: Offered, offer: Offer, config: ServerConfig, now: OfferConditions
+) -> Offered | None:
     told, limit = offer[SIZE], config.limits.message
     if told is None or not limit or 0 < told <= limit:  # RFC 1870 §3: 0 is no fixed maximum
         return item
     return SIZE(limit)
 
 
-def _limits(item: Offered, offer: Offer, config: ServerConfig, now: Situation) -> Offered | None:
+def _limits(
+    item: Offered, offer: Offer, config: ServerConfig, now: OfferConditions
+) -> Offered | None:
     told: ServerLimits = offer[LIMITS]
     if told.rcptmax is None or told.rcptmax <= config.limits.recipients:
         return item
     return LIMITS(replace(told, rcptmax=config.limits.recipients))
 
 
-def _auth(item: Offered, offer: Offer, config: ServerConfig, now: Situation) -> Offered | None:
+def _auth(
+    item: Offered, offer: Offer, config: ServerConfig, now: OfferConditions
+) -> Offered | None:
     cleartext = now.tls or config.cleartext_without_tls
     mechanisms = tuple(
         name
@@ -93,7 +103,9 @@ def _auth(item: Offered, offer: Offer, config: ServerConfig, now: Situation) -> 
     return AUTH(mechanisms) if mechanisms else None
 
 
-def _xclient(item: Offered, offer: Offer, config: ServerConfig, now: Situation) -> Offered | None:
+def _xclient(
+    item: Offered, offer: Offer, config: ServerConfig, now: OfferConditions
+) -> Offered | None:
     names = tuple(name for name in offer[XCLIENT] if name != "LOGIN" or config.xclient_login)
     return XCLIENT(names) if names else None
 
@@ -106,4 +118,4 @@ _RESTRICTIONS: Final[Mapping[str, Restriction]] = {
     AUTH.keyword: _auth,
     XCLIENT.keyword: _xclient,
 }
-"""By keyword: what the service's own settings and the situation leave of an extension."""
+"""By keyword: what the service's own settings and the conditions leave of an extension."""

@@ -8,11 +8,11 @@ from smtpwire.engine.limits import Limits
 from smtpwire.extensions import AUTH, LIMITS, PIPELINING, SIZE, Offer
 from smtpwire.wire.command import PLAIN_LINE_LIMIT, Grammar
 
-__all__ = ["Plan"]
+__all__ = ["OfferPlan"]
 
 
 @final
-class Plan:
+class OfferPlan:
     """An offer, the grammar of the commands under it, the bounds it sets, EHLO's reply."""
 
     __slots__ = (
