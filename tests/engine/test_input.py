@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpwire.engine.input import Input
+from smtpwire.engine.server.input import Input
 
 
 def test_lines() -> None:
-    waiting = Input()
+    waiting = Input(1 << 20)
     assert waiting.take_to_lf() is None
     waiting.feed(b"one\r\ntwo\nthr")
     assert waiting.waiting == 12
@@ -30,7 +30,7 @@ def test_lines() -> None:
 
 
 def test_a_line_that_comes_while_another_waits() -> None:
-    waiting = Input()
+    waiting = Input(1 << 20)
     waiting.feed(bytearray(b"one\nt"))
     waiting.feed(memoryview(b"wo\nthree"))
     assert waiting.take_to_lf() == b"one"
@@ -43,7 +43,7 @@ def test_a_line_that_comes_while_another_waits() -> None:
 
 def test_what_matches_is_taken_where_it_is_short_and_in_one_piece() -> None:
     pattern = re.compile(rb"[a-z]+\r\n")
-    waiting = Input()
+    waiting = Input(1 << 20)
     waiting.feed(b"one\r\ntwo\r\nthr")
     found = waiting.take_match(pattern, 5)
     assert found is not None
@@ -58,7 +58,7 @@ def test_what_matches_is_taken_where_it_is_short_and_in_one_piece() -> None:
 
 
 def test_what_is_given_back() -> None:
-    waiting = Input()
+    waiting = Input(1 << 20)
     waiting.feed(b"abcdef")
     assert waiting.take(4) == b"abcd"
     waiting.give_back(b"cd")
@@ -79,7 +79,7 @@ def test_what_is_given_back() -> None:
     ids=["lines", "pieces", "a match"],
 )
 def test_what_has_been_read_is_not_kept(read: Callable[[Input], object]) -> None:
-    waiting = Input()
+    waiting = Input(1 << 20)
     tracemalloc.start()
     try:
         waiting.feed(b"x" * (1 << 18) + b"\r\nNOOP\r\n")
@@ -92,7 +92,7 @@ def test_what_has_been_read_is_not_kept(read: Callable[[Input], object]) -> None
 
 
 def test_forgotten() -> None:
-    waiting = Input()
+    waiting = Input(1 << 20)
     waiting.feed(b"ab")
     waiting.feed(b"cd\n")
     waiting.take(1)
@@ -105,7 +105,7 @@ def test_forgotten() -> None:
 @given(st.lists(st.one_of(st.binary(max_size=8), st.integers(0, 5)), max_size=40))
 def test_nothing_is_lost_and_nothing_twice(steps: list[bytes | int]) -> None:
     """Octets are fed; a number takes so many, 0 takes a line, 5 gives the last one back."""
-    waiting = Input()
+    waiting = Input(1 << 20)
     fed = taken = b""
     for step in steps:
         match step:
@@ -129,7 +129,7 @@ def test_nothing_is_lost_and_nothing_twice(steps: list[bytes | int]) -> None:
 
 
 def test_a_view_of_wider_items_is_taken_by_its_octets() -> None:
-    source = Input()
+    source = Input(1 << 20)
     source.feed(memoryview(b"NOOP\r\n\r\n").cast("H"))
     assert source.waiting == 8
     assert source.take_to_lf() == b"NOOP\r"

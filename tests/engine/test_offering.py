@@ -190,7 +190,7 @@ def test_trust_is_looked_at_again_where_the_command_comes() -> None:
     config = replace(SERVICE, offer=offer)
     made = session(config)
     listed = session(config, peer=LISTED)
-    made.conn._plan = listed.conn._plan
+    made.conn._session.offering.plan = listed.conn._session.offering.plan
     for line in (b"XCLIENT NAME=x\r\n", b"XFORWARD NAME=x\r\n", b"XSHOUT x\r\n"):
         assert made.feed(line) == b"502 Command not implemented\r\n"
 

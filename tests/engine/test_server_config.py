@@ -54,6 +54,11 @@ def test_the_profiles() -> None:
     assert ServerConfig.lmtp(HOST).profile is Profile.LMTP
 
 
+def test_a_connection_knows_its_service() -> None:
+    config = ServerConfig.relay("mx.example")
+    assert ServerConnection(config).config is config
+
+
 def test_variants() -> None:
     config = replace(RELAY, host="other.example")
     assert config.octets[ReplyKind.GREETING] == b"220 other.example ESMTP\r\n"

@@ -417,10 +417,11 @@ def test_one_error_too_many_by_a_chunk_that_never_can_fit_ends_once() -> None:
     assert [type(event) for event in made.events].count(Closed) == 1
 
 
-def test_the_end_is_told_once_whatever_else_goes_wrong_behind_it() -> None:
+def test_a_session_is_closed_once_and_says_so() -> None:
     made = session()
     made.conn.abort("lost")
-    made.conn._close(CloseReason.ERRORS)
+    with pytest.raises(AssertionError, match="a session ends once"):
+        made.conn._session.close(CloseReason.ERRORS)
     made.run()
     assert made.events == [Closed(CloseReason.ABORTED, None, "lost")]
 

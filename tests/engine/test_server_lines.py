@@ -542,6 +542,7 @@ def test_a_trace_may_be_taken_away() -> None:
     made = session()
     made.conn.trace = lambda direction, octets: None
     made.conn.receive_data(b"NOOP\r\n")
+    assert made.conn.trace is not None
     made.conn.trace = None
     assert made.run() == b"250 2.0.0 OK\r\n"
 

@@ -24,7 +24,6 @@ from smtpwire.engine.need import Need, ServerNeed
 from smtpwire.engine.replies import DEFAULT_REPLIES, ReplyKind
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.engine.server_core import ServerCore
 from smtpwire.engine.state import State
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
@@ -290,9 +289,9 @@ def attributes(kind: type) -> tuple[str, ...]:
     )
 
 
-def state_of(conn: ServerConnection) -> tuple[object, ...]:
+def state_of(conn: ServerConnection) -> object:
     """Everything an engine keeps, to be compared before and after."""
-    return tuple(_frozen(getattr(conn, name)) for name in attributes(ServerCore))
+    return _frozen(conn._session)
 
 
 def _frozen(kept: object) -> object:
@@ -300,5 +299,6 @@ def _frozen(kept: object) -> object:
         return tuple(kept)
     own = type(kept).__module__.startswith("smtpwire") and not isinstance(kept, State)
     if own and type(kept).__eq__ is object.__eq__ and not callable(kept):
-        return tuple(_frozen(getattr(kept, name)) for name in attributes(type(kept)))
+        names = [name for part in type(kept).__mro__ for name in attributes(part)]
+        return (type(kept), *(_frozen(getattr(kept, name)) for name in names))
     return bytes(kept) if isinstance(kept, bytearray) else kept

@@ -1,4 +1,4 @@
-"""What a server has received and not yet read."""
+"""What a server has received and not yet read, and how much may wait."""
 
 from __future__ import annotations
 
@@ -15,19 +15,39 @@ class Input:
     What arrives while a question is pending, or inside a line, is kept apart and joined once, so
     that neither a patient flood nor single octets cost more than linear time. What has been read
     is kept only as long as something behind it waits: an idle connection keeps nothing.
+
+    ``limit``: octets that may wait; once they have reached it, none are to be taken.
     """
 
-    __slots__ = ("_arrived", "_buffer", "_position", "_scanned", "received", "waiting")
+    __slots__ = (
+        "_arrived",
+        "_buffer",
+        "_position",
+        "_scanned",
+        "before",
+        "ended",
+        "limit",
+        "received",
+        "trailing",
+        "waiting",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._buffer = b""
         self._position = 0
         self._arrived = bytearray()  # behind the buffer
         self._scanned = 0  # of those, known to have no LF
         self.received = 0
-        """Octets that have come so far."""
+        """Octets that have come so far, since the last ``clear()``."""
+        self.before = 0
+        """Octets that had come before that."""
         self.waiting = 0
-        """Octets of them that wait to be read."""
+        """Octets that wait to be read."""
+        self.ended = False
+        """The peer has closed its side."""
+        self.trailing = b""
+        """Octets for another layer, or another role, that came with what was read before."""
 
     @property
     def offset(self) -> int:
@@ -107,8 +127,27 @@ class Input:
             self._buffer, self._position = octets, 0
         self.waiting += len(octets)
 
+    def end(self) -> None:
+        """The peer has closed its side: nothing more comes."""
+        self.ended = True
+
+    def open(self, limit: int) -> None:
+        """Begin anew, under TLS: ``offset`` counts from 0 again, and nothing is left over."""
+        self.clear()
+        self.trailing = b""
+        self.limit = limit
+
+    def shut(self) -> None:
+        """Take nothing more."""
+        self.limit = 0
+
+    def keep(self, octets: bytes, limit: int) -> None:
+        """Put octets aside that are not SMTP's, up to the limit."""
+        self.trailing += octets[: limit - len(self.trailing)]
+
     def clear(self) -> None:
         """Drop everything and count from 0 again."""
+        self.before += self.received
         self._buffer = b""
         self._position = self._scanned = self.received = self.waiting = 0
         self._arrived.clear()

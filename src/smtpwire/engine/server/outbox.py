@@ -1,0 +1,153 @@
+"""What a server has to say: replies as the service words them, until they are handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, final
+
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import Direction
+from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.server_config import ServerConfig, serialise
+from smtpwire.wire.reply import Reply
+
+__all__ = ["Outbox", "Trace"]
+
+Trace: TypeAlias = Callable[[Direction, bytes], None]
+
+
+@final
+class Outbox:
+    """Replies in order, and what a trace is to be told.
+
+    ``size``: octets queued. ``limit``: so many are enough to be written. ``urgent``: a reply among
+    them must not wait for more input (RFC 2920 §3.2). ``sent``: octets handed out so far, in
+    ``writes`` pieces. ``being_written``: nobody has said yet that the last of these left.
+    ``replies``: replies queued so far. ``traced``: what the trace was not told yet.
+    """
+
+    __slots__ = (
+        "_enhanced",
+        "_octets",
+        "_queue",
+        "_suffix",
+        "_texts",
+        "being_written",
+        "in_greeting",
+        "limit",
+        "replies",
+        "sent",
+        "size",
+        "trace",
+        "traced",
+        "urgent",
+        "writes",
+    )
+
+    def __init__(self, config: ServerConfig, suffix: str) -> None:
+        if suffix:
+            serialise(Reply(500, suffix), enhanced=False)  # raises where it cannot be sent
+        self._octets = config.octets
+        self._texts = config.texts
+        self._enhanced = config.enhanced
+        self._suffix = suffix
+        self._queue: list[bytes] = []
+        self.limit = config.limits.output
+        self.size = 0
+        self.urgent = False
+        self.in_greeting = True
+        """What is said stands in the greeting's place: it has no enhanced code (RFC 2034 §4)."""
+        self.sent = 0
+        self.writes = 0
+        self.being_written = False
+        self.replies = 0
+        self.trace: Trace | None = None
+        self.traced: list[tuple[Direction, bytes]] = []
+
+    # -- wording
+
+    def text(self, kind: ReplyKind) -> Reply:
+        """The service's own reply of this kind."""
+        return self.suffixed(self._texts[kind])
+
+    def suffixed(self, reply: Reply) -> Reply:
+        """A refusal of the engine's has the suffix of this connection."""
+        if self._suffix and reply.code >= 400:
+            return Reply(reply.code, f"{reply.text} {self._suffix}", reply.enhanced)
+        return reply
+
+    def octets(self, reply: Reply, *, utf8: bool = False) -> bytes:
+        """A reply as it is sent. Raises LocalProtocolError where it cannot be."""
+        try:
+            return serialise(reply, self._enhanced and not self.in_greeting, utf8=utf8)
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
+
+    def octets_of(self, kind: ReplyKind) -> bytes:
+        """The service's own reply of this kind, as it is sent."""
+        if self._suffix or self.in_greeting:
+            return self.octets(self.text(kind))
+        return self._octets[kind]
+
+    # -- queueing
+
+    def put(self, octets: bytes) -> None:
+        """Queue a reply."""
+        self._queue.append(octets)
+        self.size += len(octets)
+        self.replies += 1
+        if self.trace is not None:
+            self.traced.append(("sent", octets))
+
+    def say(self, kind: ReplyKind) -> None:
+        """Queue the service's own reply of this kind."""
+        # What put() does, once more: a call less for every reply.
+        octets = self._octets[kind]
+        if self._suffix or self.in_greeting:
+            octets = self.octets_of(kind)
+        self._queue.append(octets)
+        self.size += len(octets)
+        self.replies += 1
+        if self.trace is not None:
+            self.traced.append(("sent", octets))
+
+    def hurry(self) -> None:
+        """What is queued must not wait for more input (RFC 2920 §3.2)."""
+        self.urgent = True
+
+    def begin(self, *, in_greeting: bool) -> None:
+        """A greeting is to come, or the first of them has been decided."""
+        self.in_greeting = in_greeting
+
+    def take(self) -> bytes:
+        """Everything queued, in order; it is handed out once."""
+        queue = self._queue
+        if not queue:
+            return b""
+        octets = b"".join(queue)
+        queue.clear()
+        self.sent += self.size
+        self.size = 0
+        self.urgent = False
+        self.being_written = True
+        self.writes += 1
+        return octets
+
+    def clear(self) -> None:
+        """Drop what is queued: nobody will read it."""
+        self._queue.clear()
+        self.size = 0
+
+    # -- the trace
+
+    def note_received(self, octets: bytes) -> None:
+        """A line came; ``octets`` are what may be shown of it."""
+        if self.trace is not None:
+            self.traced.append(("received", octets))
+
+    def call_trace(self) -> None:
+        """Tell the trace what it was not told yet, once; what it raises passes through."""
+        traced, self.traced = self.traced, []
+        for direction, octets in traced:
+            if self.trace is not None:
+                self.trace(direction, octets)
