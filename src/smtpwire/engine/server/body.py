@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final, cast, final
 
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import Aborted, BodyChunk, EndOfMessage
+from smtpwire.engine.events import Aborted, BodyChunk, EndOfMessage, proven_envelope
 from smtpwire.engine.need import NEED_DATA, NEED_WRITE
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.replies import ReplyKind
@@ -52,7 +52,11 @@ class DotStuffedBody(Body):
     __slots__ = ("_complete", "_decoder", "_start")
 
     def __init__(self, decoder: DotDecoder, start: int) -> None:
-        super().__init__(is_open=True)  # DATA has been answered
+        # As Body has it, without a call: it is made for every message.
+        self.open = True  # DATA has been answered
+        self.size = 0
+        self.refusal = None
+        self.failed = False
         self._decoder = decoder
         self._start = start  # octets of the connection before it
         self._complete = False
@@ -122,11 +126,12 @@ class ChunkedBody(Body):
         """The last one ends the body; the engine answers any other."""
         session.listen()
         if self.last:
-            if self._strict and self.open and not self._is_canonical():  # CR is the last octet
+            canonical = self._is_canonical()
+            if self._strict and self.open and not canonical:  # CR is the last octet
                 refuse_bare(session, self, ViolationKind.BARE_CR, session.input.offset - 1)
                 if session.state is CLOSED:
                     return None
-            return end_of_body(session, self, canonical=self._is_canonical())
+            return end_of_body(session, self, canonical=canonical)
         if self.refusal is None:
             session.outbox.say(ReplyKind.CHUNK_OK)
         else:
@@ -210,8 +215,9 @@ def end_of_body(session: Session, body: Body, *, canonical: bool) -> Item | None
         transaction.verdicts = Verdicts(recipients)
     elif transaction.prdr:  # one more, for all of them
         transaction.verdicts = Verdicts(recipients + 1)
-    envelope = transaction.envelope
-    assert envelope is not None, "a body belongs to a transaction"  # noqa: S101
+    mail = transaction.mail
+    assert mail is not None, "a body belongs to a transaction"  # noqa: S101
+    envelope = proven_envelope(mail, tuple(transaction.recipients))
     return session.ask(EndOfMessage(envelope, body.size, canonical))
 
 

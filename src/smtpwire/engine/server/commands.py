@@ -185,7 +185,7 @@ def answer_rcpt(session: Session, question: Rcpt, replies: Replies) -> None:
             return
         replies = (session.outbox.text(ReplyKind.RELAYING_DENIED),)
     reply, octets = session.accept(replies, utf8=transaction.utf8)
-    if reply.is_positive:
+    if reply.code < 400:
         session.state = session.state.commands["RCPT"]
         transaction.recipients.append(question)
         session.answer(reply, octets)

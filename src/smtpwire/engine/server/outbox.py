@@ -9,7 +9,7 @@ from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import Direction
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
-from smtpwire.wire.reply import Reply
+from smtpwire.wire.reply import Reply, format_reply
 
 __all__ = ["Outbox", "Trace"]
 
@@ -78,8 +78,10 @@ class Outbox:
 
     def octets(self, reply: Reply, *, utf8: bool = False) -> bytes:
         """A reply as it is sent. Raises LocalProtocolError where it cannot be."""
+        if reply.enhanced is not None and (self.in_greeting or not self._enhanced):
+            reply = Reply(reply.code, reply.text)
         try:
-            return serialise(reply, self._enhanced and not self.in_greeting, utf8=utf8)
+            return format_reply(reply, utf8=utf8)
         except ValueError as error:
             raise LocalProtocolError(str(error)) from error
 

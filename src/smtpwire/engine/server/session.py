@@ -65,6 +65,8 @@ CLOSED: Final = State.CLOSED
 HANDSHAKING: Final = State.TLS
 READY: Final = State.READY
 BAD_SEQUENCE: Final = ReplyKind.BAD_SEQUENCE
+# A set, since "in" on bytes raises and drops an exception for what is no integer.
+BODY_STARTS: Final = frozenset({b"B", b"b", b"D", b"d", b" ", b"\t"})
 INSIDE_A_LINE: Final = "the stream ended inside a line"
 FOLLOWING: Final = frozenset(
     {
@@ -384,7 +386,8 @@ class Session:
         code = reply.code
         if not (200 <= code < 300 if positive is None else code == positive) and code < 400:
             raise LocalProtocolError(f"{code} is no legal reply to {type(self.pending).__name__}")
-        return reply, self.outbox.octets(complete(reply), utf8=utf8)
+        completed = reply if reply.enhanced is not None else complete(reply)
+        return reply, self.outbox.octets(completed, utf8=utf8)
 
     def answer(self, reply: Reply, octets: bytes) -> None:
         """Queue the application's reply; the question is answered."""
@@ -405,7 +408,8 @@ class Session:
 
     def settle(self, reply: Reply | None = None) -> None:
         """The question is answered. A 421 ends the session: as the answer, or behind it."""
-        self.answered()
+        self.pending = None
+        self.tally.steps += 1
         if reply is not None and reply.code == 421:
             self.close(CloseReason.SHUTDOWN, reply)
         elif self.farewell is not None:
@@ -460,6 +464,8 @@ class Session:
 
 def announced_body(line: bytes) -> bytes:
     """``BDAT`` or ``DATA`` where a line, however damaged, looks like it; else nothing."""
+    if line[:1] not in BODY_STARTS:
+        return b""  # as nearly always: without the calls below
     start = line.lstrip(b" \t")[:5].upper()
     if start[:4] == b"BDAT":
         return b"BDAT"
