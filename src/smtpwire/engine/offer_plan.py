@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
+from smtpwire.engine.commands import CommandRow, extension_row
 from smtpwire.engine.limits import Limits
 from smtpwire.extensions import AUTH, LIMITS, PIPELINING, SIZE, Offer
 from smtpwire.wire.command import PLAIN_LINE_LIMIT, Grammar
@@ -13,7 +15,10 @@ __all__ = ["OfferPlan"]
 
 @final
 class OfferPlan:
-    """An offer, the grammar of the commands under it, the bounds it sets, EHLO's reply."""
+    """An offer, the grammar of the commands under it, the bounds it sets, EHLO's reply.
+
+    ``rows``: what holds for the verbs of the extensions offered, by their octets.
+    """
 
     __slots__ = (
         "grammar",
@@ -26,12 +31,16 @@ class OfferPlan:
         "plain_limit",
         "read_limit",
         "recipients",
+        "rows",
     )
 
     def __init__(self, offer: Offer, grammar: Grammar, limits: Limits, hello: bytes) -> None:
         self.offer = offer
         self.grammar = grammar
         self.hello = hello
+        self.rows: Mapping[bytes, CommandRow] = {
+            name: extension_row(verb) for name, verb in grammar.verbs.items()
+        }
         self.mechanisms = offer.get(AUTH) or ()
         self.limits = offer.get(LIMITS)
         self.pipelining = PIPELINING in offer

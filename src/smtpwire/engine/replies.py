@@ -60,7 +60,6 @@ class ReplyKind(Enum):
     AUTH_TROUBLE = "AUTH: no answer to be had now"
     TIMEOUT = "the peer was too slow"
     SHUTDOWN = "the service ends"
-    QUEUE_REFUSED = "ETRN without a decision"
     REFUSED = "an extension's command without a decision: a default grants nothing"
     TROUBLE = "the application failed"
     RECIPIENTS_FIRST = "PRDR: a reply a recipient follows"
@@ -132,7 +131,6 @@ DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = Table(
         ReplyKind.AUTH_TROUBLE: Reply(454, "Temporary authentication failure", "4.7.0"),
         ReplyKind.TIMEOUT: Reply(421, "Timeout", "4.4.2"),
         ReplyKind.SHUTDOWN: Reply(421, "Service shutting down", "4.3.2"),
-        ReplyKind.QUEUE_REFUSED: Reply(458, "Unable to queue messages", "4.7.0"),
         ReplyKind.REFUSED: Reply(502, "Not permitted", "5.7.0"),
         ReplyKind.TROUBLE: Reply(451, "Local error in processing", "4.3.0"),
         ReplyKind.RECIPIENTS_FIRST: Reply(353, "A reply a recipient follows"),

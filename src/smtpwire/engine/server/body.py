@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, cast, final
 
+from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import Aborted, BodyChunk, EndOfMessage, proven_envelope
 from smtpwire.engine.need import NEED_DATA, NEED_WRITE
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.server.answers import default_kind
 from smtpwire.engine.server.reader import Item, Reader
 from smtpwire.engine.server.session import CLOSED, FOLLOWING, Refused, Replies, Session
 from smtpwire.engine.server.transaction import Body, Transaction, Verdicts
@@ -35,9 +37,11 @@ __all__ = [
 ]
 
 # Bound once: a member looked up on its enum costs as much as a small call on CPython 3.11.
-SEND_DATA: Final = ReplyKind.SEND_DATA
-MESSAGE_OK: Final = ReplyKind.MESSAGE_OK
+SEND_DATA: Final = default_kind("DATA")
+MESSAGE_OK: Final = default_kind("(end of data)")
 TOO_LARGE: Final = ReplyKind.TOO_LARGE
+DATA: Final = COMMANDS["DATA"]
+BDAT: Final = COMMANDS["BDAT"]
 AT_ONCE: Final = 65536
 """Octets of a body decoded at once: what stands behind its end is copied."""
 
@@ -239,7 +243,7 @@ def answer_data(session: Session, question: Data, replies: Replies) -> None:
     outbox = session.outbox
     reply = octets = None
     if replies:
-        reply, octets = session.accept(replies, 354)
+        reply, octets = session.accept(replies, DATA.positive)
     outbox.hurry()
     if reply is not None and octets is not None and not reply.is_intermediate:
         session.expect_unframed_body()
@@ -287,7 +291,7 @@ def bdat(session: Session, command: Bdat, line: bytes) -> Data | None:
 
 def chunk_refusal(session: Session, command: Bdat, body: ChunkedBody | None) -> ReplyKind | None:
     """Why the chunk is not wanted, if it is not."""
-    required = session.offering.required_before(command)
+    required = session.offering.required_before(BDAT)
     if CHUNKING not in session.offering.plan.offer:
         return ReplyKind.NOT_IMPLEMENTED
     if body is not None and body.failed:
@@ -342,7 +346,7 @@ def answer_first_chunk(session: Session, replies: Replies) -> None:
     if len(replies) == 1 and replies[0].is_positive:
         reply = replies[0]
     elif replies:
-        reply, octets = session.accept(replies, 354)
+        reply, octets = session.accept(replies, DATA.positive)
     body = running_chunks(session)
     url, body.url = body.url, None
     session.enter("BDAT")
@@ -377,7 +381,7 @@ def burl(session: Session, command: Burl, line: bytes) -> Data | Burl | None:
 def answer_burl(session: Session, _: Burl, replies: Replies) -> None:
     """The application has fetched the chunk, or cannot."""
     body = running_chunks(session)
-    given = replies or (session.outbox.text(ReplyKind.REFUSED),)
+    given = replies or (session.outbox.text(default_kind("BURL")),)
     reply, octets = session.accept(given)
     if reply.is_positive and body.last:
         session.settle()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, cast
 
+from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import CloseReason, Connected, ServerRequest
 from smtpwire.engine.replies import ReplyKind
-from smtpwire.engine.server.answers import grant
+from smtpwire.engine.server.answers import answer_extension, default_kind
 from smtpwire.engine.server.reader import GREETING, HANDSHAKE
 from smtpwire.engine.server.session import CLOSED, OverBudget, Refused, Replies, Session
 from smtpwire.engine.server.transaction import Transaction
 from smtpwire.engine.server_config import hello_octets, serialise
-from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
     EXPN,
@@ -26,6 +26,7 @@ from smtpwire.extensions import (
     XForward,
 )
 from smtpwire.extensions import parameters as p
+from smtpwire.extensions.xclient import XCLIENT_VERB
 from smtpwire.wire.command import (
     NO_PARAMETERS,
     Command,
@@ -46,10 +47,9 @@ from smtpwire.wire.reply import Reply
 __all__: list[str] = []
 
 # Bound once: a member looked up on its enum costs as much as a small call on CPython 3.11.
-SENDER_OK: Final = ReplyKind.SENDER_OK
-RECIPIENT_OK: Final = ReplyKind.RECIPIENT_OK
-GOODBYE: Final = ReplyKind.GOODBYE
-REFUSED: Final = ReplyKind.REFUSED
+SENDER_OK: Final = default_kind("MAIL")
+RECIPIENT_OK: Final = default_kind("RCPT")
+GOODBYE: Final = default_kind("QUIT")
 UNRECOGNIZED: Final = Reply(500, "Command not recognized", "5.5.1")
 NOT_OFFERED: Final = Reply(501, "Attribute not offered", "5.5.4")
 # RFC 5321 §3.2, RFC 2033 §4.1
@@ -57,8 +57,6 @@ GREETED_BY: Final[Mapping[bool, frozenset[str]]] = {
     False: frozenset({"EHLO", "HELO"}),
     True: frozenset({"LHLO"}),
 }
-IN_TRANSACTION: Final = frozenset({State.READY, State.MAIL, State.RCPT})
-OUTSIDE_TRANSACTION: Final = frozenset({State.READY})
 
 
 # -- the greeting
@@ -68,14 +66,14 @@ def answer_connected(session: Session, _: Connected, replies: Replies) -> None:
     """220 begins the session; a refusal of the service stands for all that comes (RFC 7504)."""
     reply = octets = None
     if replies:
-        reply, octets = session.accept(replies, 220)
+        reply, octets = session.accept(replies, COMMANDS["(greeting)"].positive)
     outbox = session.outbox
     outbox.hurry()
     outbox.begin(in_greeting=False)
     session.enter("(greeting)")
     session.listen()
     if reply is None or octets is None:
-        session.answer_by_default(ReplyKind.GREETING)
+        session.answer_by_default(default_kind("(greeting)"))
         return
     if not reply.is_positive:
         session.refusal = reply
@@ -90,14 +88,15 @@ def hello(session: Session, command: Hello, line: bytes) -> Hello:
     """EHLO, HELO and LHLO (RFC 5321 §4.1.1.1)."""
     if command.verb not in GREETED_BY[session.lmtp]:
         raise Refused(UNRECOGNIZED)
-    session.check_place(command, command.verb)
+    session.check_place(command.verb)
     session.check_junk()
     return command
 
 
 def answer_hello(session: Session, question: Hello, replies: Replies) -> None:
     """250 puts the offer in force; whatever was before is as after RSET (§4.1.4)."""
-    reply = session.accept(replies, 250)[0] if replies else None
+    positive = COMMANDS[question.verb].positive
+    reply = session.accept(replies, positive)[0] if replies else None
     outbox = session.outbox
     outbox.hurry()
     if reply is not None and not reply.is_positive:
@@ -216,7 +215,7 @@ def rset(session: Session, command: Rset, line: bytes) -> None:
     """RSET (RFC 5321 §4.1.1.5)."""
     session.check_junk()
     session.tally.forget_refusals()
-    session.outbox.say(ReplyKind.RESET)
+    session.outbox.say(default_kind("RSET"))
     session.enter("RSET")
     session.forget_transaction()
     session.tell(command)
@@ -227,18 +226,18 @@ def rset(session: Session, command: Rset, line: bytes) -> None:
 
 def noop(session: Session, command: Noop, line: bytes) -> None:
     """NOOP (RFC 5321 §4.1.1.9)."""
-    answer_at_once(session, command, ReplyKind.NOOP)
+    answer_at_once(session, command)
 
 
 def help_(session: Session, command: Help, line: bytes) -> None:
     """HELP (RFC 5321 §4.1.1.8)."""
-    answer_at_once(session, command, ReplyKind.HELP)
+    answer_at_once(session, command)
 
 
-def answer_at_once(session: Session, command: Noop | Help, kind: ReplyKind) -> None:
+def answer_at_once(session: Session, command: Noop | Help) -> None:
     """What needs no decision of the application's."""
     session.check_junk()
-    session.outbox.say(kind)
+    session.outbox.say(default_kind(command.verb))
     session.outbox.hurry()
     session.tell(command)
 
@@ -264,7 +263,7 @@ def expn(session: Session, command: Expn, line: bytes) -> Expn:
     """EXPN, where it is offered (RFC 5321 §3.5.2)."""
     if EXPN not in session.offering.plan.offer:
         raise Refused(ReplyKind.NOT_IMPLEMENTED)
-    session.check_place(command, "EXPN")
+    session.check_place("EXPN")
     session.check_junk()
     return command
 
@@ -275,14 +274,15 @@ def extension(session: Session, command: Command, line: bytes) -> ServerRequest:
     A listed client's verbs are its own, and come before TLS and AUTH; others need those.
     """
     verb = line.rstrip(b" \t").partition(b" ")[0].upper()
-    plan = session.offering.plan
-    entry = plan.grammar.verbs[verb]
-    keyword = plan.offer.listed_verbs.get(entry.name)
+    offering = session.offering
+    row = offering.plan.rows[verb]
+    keyword = offering.plan.offer.listed_verbs.get(row.word)
     if keyword is None:
-        session.check_required(command)
+        if (required := offering.required_before(row)) is not None:
+            raise Refused(required)
     elif keyword not in session.client.listed:
         raise Refused(ReplyKind.NOT_IMPLEMENTED)
-    if session.state not in (IN_TRANSACTION if entry.in_transaction else OUTSIDE_TRANSACTION):
+    if session.state not in row.states:
         raise Refused(ReplyKind.BAD_SEQUENCE)
     session.check_junk()
     return cast("ServerRequest", command)  # every verb's command is a question
@@ -313,9 +313,10 @@ def atrn(session: Session, command: Atrn, line: bytes) -> ServerRequest:
     return extension(session, command, line)
 
 
-def reverse(session: Session, _: Atrn) -> None:
-    """ATRN was accepted: this role ends; what has come is the other's (RFC 2645 §5.3)."""
-    if session.state is not CLOSED:
+def answer_atrn(session: Session, question: Atrn, replies: Replies) -> None:
+    """2yz ends this role; what has come is the other's (RFC 2645 §5.3)."""
+    answer_extension(session, question, replies)
+    if replies and replies[0].is_positive and session.state is not CLOSED:
         session.reversed = True
         limit = session.config.limits.trailing
         session.input.keep(session.input.take(limit), limit)
@@ -341,7 +342,7 @@ def answer_starttls(session: Session, _: StartTls, replies: Replies) -> None:
     """220 begins the handshake, if nothing came in plaintext behind STARTTLS."""
     reply = octets = None
     if replies:
-        reply, octets = session.accept(replies, 220)
+        reply, octets = session.accept(replies, COMMANDS["STARTTLS"].positive)
     if reply is not None and octets is not None and not reply.is_positive:
         if reply.is_transient and reply.code not in (421, 454):
             raise LocalProtocolError("STARTTLS is refused with 454 or 5yz (RFC 3207 §4)")
@@ -358,20 +359,17 @@ def answer_starttls(session: Session, _: StartTls, replies: Replies) -> None:
     session.input.shut()
     session.hand_over(HANDSHAKE)
     if reply is None or octets is None:
-        session.answer_by_default(ReplyKind.TLS_READY)
+        session.answer_by_default(default_kind("STARTTLS"))
     else:
         session.answer(reply, octets)
 
 
 # -- XCLIENT
 
-answer_extension: Final = grant(REFUSED)
-"""The default of an extension's command grants nothing."""
-
 
 def answer_xclient(session: Session, question: XClient, replies: Replies) -> None:
     """220 is not sent: the greeting that follows is the reply (XCLIENT_README)."""
-    if not replies or not session.accept(replies, 220)[0].is_positive:
+    if not replies or not session.accept(replies, XCLIENT_VERB.positive)[0].is_positive:
         answer_extension(session, question, replies)
         return
     session.client.take_xclient(question)

@@ -19,7 +19,7 @@ from smtpwire.engine.need import NEED_REPLY
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.restrictions import restricted
 from smtpwire.engine.server import body, commands, sasl
-from smtpwire.engine.server.answers import Answer, grant
+from smtpwire.engine.server.answers import Answer, answer_extension, answer_query
 from smtpwire.engine.server.lines import CommandReader, Rule
 from smtpwire.engine.server.outbox import Trace
 from smtpwire.engine.server.reader import Item
@@ -35,7 +35,6 @@ from smtpwire.extensions import (
     STARTTLS,
     Atrn,
     Burl,
-    Etrn,
     Offer,
     Offered,
     Profile,
@@ -107,10 +106,9 @@ ANSWERS: Final[Mapping[type[Request], Answer]] = {
     EndOfMessage: body.answer_end,
     Burl: body.answer_burl,
     StartTls: commands.answer_starttls,
-    Vrfy: grant(ReplyKind.CANNOT_VERIFY),
-    Expn: grant(ReplyKind.NOT_IMPLEMENTED),
-    Etrn: grant(ReplyKind.QUEUE_REFUSED),
-    Atrn: grant(ReplyKind.REFUSED, granted=commands.reverse),
+    Vrfy: answer_query,
+    Expn: answer_query,
+    Atrn: commands.answer_atrn,
     XClient: commands.answer_xclient,
     PasswordLogin: sasl.answer_login,
     TokenLogin: sasl.answer_login,
@@ -316,7 +314,7 @@ class ServerConnection:
             try:  # a subscript costs half of what get() does
                 answer = ANSWERS[type(pending)]
             except KeyError:
-                answer = commands.answer_extension
+                answer = answer_extension
             answer(session, pending, replies)
 
     def supply(self, secret: StoredSecret | None, *, to: Request | None = None) -> None:

@@ -103,7 +103,7 @@ class CommandReader(Reader):
             rule = self._rules[type(command)]
             word = rule.word
             if session.offering.required is not None or word not in session.state.commands:
-                session.check_place(command, word)
+                session.check_place(word)
             judge = rule.judge
             question = judge(session, command, groups[0])
         except Refused as refused:
@@ -119,7 +119,7 @@ class CommandReader(Reader):
         try:
             word = rule.word
             if word:
-                session.check_place(command, word)
+                session.check_place(word)
             judge = rule.judge
             question = judge(session, command, line)
         except Refused as refused:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from smtpwire.engine.commands import CommandRow
 from smtpwire.engine.offer_plan import OfferPlan
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server.identity import Client
 from smtpwire.engine.server.quota import Quota
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.wire.command import Auth, Command, Hello, Noop, Quit, Rset, StartTls
 
 __all__ = ["Offering"]
 
 # Bound once: a member looked up on its enum costs as much as a small call on CPython 3.11.
 TLS_REQUIRED: Final = ReplyKind.TLS_REQUIRED
 AUTH_REQUIRED: Final = ReplyKind.AUTH_REQUIRED
-# RFC 3207 §4, with LHLO for EHLO; and RFC 4954 §6 with STARTTLS, without which no AUTH may come.
-EXEMPT_FROM_TLS: Final = frozenset({Noop, StartTls, Quit})
-EXEMPT_FROM_AUTH: Final = frozenset({Auth, Hello, Noop, Rset, StartTls, Quit})
 
 
 @final
@@ -86,10 +83,7 @@ class Offering:
             return AUTH_REQUIRED
         return None
 
-    def required_before(self, command: Command) -> ReplyKind | None:
+    def required_before(self, row: CommandRow) -> ReplyKind | None:
         """TLS or AUTH, where the service requires it before this command and it is missing."""
-        kind = type(command)
-        if self.required is TLS_REQUIRED:
-            extended = isinstance(command, Hello) and command.verb != "HELO"
-            return None if extended or kind in EXEMPT_FROM_TLS else TLS_REQUIRED
-        return None if kind in EXEMPT_FROM_AUTH else self.required
+        exempt = row.before_tls if self.required is TLS_REQUIRED else row.before_auth
+        return None if exempt else self.required

@@ -6,12 +6,14 @@ from binascii import b2a_base64
 from collections.abc import Callable
 from typing import Final, cast, final
 
+from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import Authenticated, AuthenticationFailed, Identity, ServerRequest
 from smtpwire.engine.need import NEED_WRITE
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.redaction import REDACTED
 from smtpwire.engine.replies import ReplyKind
+from smtpwire.engine.server.answers import default_kind
 from smtpwire.engine.server.body import read_past
 from smtpwire.engine.server.lines import EXCERPT, LineDropper
 from smtpwire.engine.server.reader import Item, Reader
@@ -40,6 +42,7 @@ from smtpwire.wire.value import Request
 
 __all__ = ["answer_authorization", "answer_login", "answer_secret", "auth", "supply"]
 
+AUTH: Final = COMMANDS["AUTH"]
 REFUSED: Final = "the application refused"
 SERVER_FIRST: Final = "an initial response where the server speaks first"
 
@@ -52,7 +55,7 @@ def auth(session: Session, command: Auth, line: bytes) -> None:
         raise Refused(ReplyKind.NOT_IMPLEMENTED)
     if session.client.identity is not None:
         raise Refused(ReplyKind.BAD_SEQUENCE)
-    session.check_place(command, "AUTH")
+    session.check_place("AUTH")
     if command.mechanism not in offered:
         raise Refused(ReplyKind.AUTH_NO_MECHANISM)
     exchange = Exchange(command.mechanism)
@@ -320,9 +323,9 @@ def answer_authorization(session: Session, request: AuthorizationRequest, replie
 def login_verdict(session: Session, replies: Replies) -> Reply:
     """235 or a refusal; the question is answered."""
     if replies:
-        reply, _ = session.accept(replies, 235)
+        reply, _ = session.accept(replies, AUTH.positive)
     else:
-        reply = session.outbox.text(ReplyKind.AUTH_FAILED)
+        reply = session.outbox.text(default_kind("AUTH"))
     session.answered()
     return reply
 
@@ -332,7 +335,7 @@ def answer_secret(session: Session, _: SecretRequest, replies: Replies) -> None:
     if not replies:
         supply(session, None, None)
         return
-    reply, _octets = session.accept(replies, 235)
+    reply, _octets = session.accept(replies, AUTH.positive)
     if reply.is_positive:
         raise LocalProtocolError("a SecretRequest is answered with supply(), 4yz or 5yz")
     session.answered()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias, final
 
-from smtpwire.engine.commands import BEGINNINGS, GROUPED
+from smtpwire.engine.commands import BEGINNINGS, COMMANDS, GROUPED
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     Aborted,
@@ -44,7 +44,6 @@ from smtpwire.engine.state import State
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import Profile
-from smtpwire.wire.command import Command
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request
 
@@ -203,20 +202,15 @@ class Session:
 
     # -- what rules check: each raises Refused
 
-    def check_place(self, command: Command, word: str) -> None:
+    def check_place(self, word: str) -> None:
         """Nothing is required before the command, and the table of states has it here."""
-        if self.offering.required is not None:
-            self.check_required(command)
+        required = self.offering.required_before(COMMANDS[word])
+        if required is not None:
+            raise Refused(required)
         if word not in self.state.commands:
             # RFC 5321 §3.3, RFC 2033 §4.2: a body without a recipient has a reply of its own.
             no_recipients = word == "DATA" and self.state is State.MAIL
             raise Refused(ReplyKind.NO_RECIPIENTS if no_recipients else BAD_SEQUENCE)
-
-    def check_required(self, command: Command) -> None:
-        """Neither TLS nor AUTH is required before the command."""
-        kind = self.offering.required_before(command)
-        if kind is not None:
-            raise Refused(kind)
 
     def check_junk(self) -> None:
         """The client may waste one more command that moves no mail."""
@@ -374,9 +368,9 @@ class Session:
     # -- answering
 
     def accept(
-        self, replies: Replies, positive: int | None = None, *, utf8: bool = False
+        self, replies: Replies, positive: int = 0, *, utf8: bool = False
     ) -> tuple[Reply, bytes]:
-        """The one reply given: ``positive`` (None: any 2yz), 4yz or 5yz; and its octets.
+        """The one reply given: ``positive`` (0: any 2yz), 4yz or 5yz; and its octets.
 
         Raises LocalProtocolError for all else; nothing has changed then.
         """
@@ -384,7 +378,7 @@ class Session:
             raise LocalProtocolError(f"{type(self.pending).__name__} takes one reply")
         reply = replies[0]
         code = reply.code
-        if not (200 <= code < 300 if positive is None else code == positive) and code < 400:
+        if not (code == positive if positive else 200 <= code < 300) and code < 400:
             raise LocalProtocolError(f"{code} is no legal reply to {type(self.pending).__name__}")
         completed = reply if reply.enhanced is not None else complete(reply)
         return reply, self.outbox.octets(completed, utf8=utf8)
