@@ -124,8 +124,6 @@ class Outbox:
     def take(self) -> bytes:
         """Everything queued, in order; it is handed out once."""
         queue = self._queue
-        if not queue:
-            return b""
         octets = b"".join(queue)
         queue.clear()
         self.sent += self.size
@@ -143,9 +141,8 @@ class Outbox:
     # -- the trace
 
     def note_received(self, octets: bytes) -> None:
-        """A line came; ``octets`` are what may be shown of it."""
-        if self.trace is not None:
-            self.traced.append(("received", octets))
+        """A line came, and there is a trace; ``octets`` are what may be shown of it."""
+        self.traced.append(("received", octets))
 
     def call_trace(self) -> None:
         """Tell the trace what it was not told yet, once; what it raises passes through."""
