@@ -196,4 +196,4 @@ class Anything(RuleBasedStateMachine):
 
 
 TestAnything = Anything.TestCase
-TestAnything.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+TestAnything.settings = settings(stateful_step_count=50)

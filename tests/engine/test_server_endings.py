@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.depth import examples
 from tests.engine.transcript import (
     LMTP,
     RELAY,
@@ -301,7 +302,7 @@ class Anything:
     st.lists(step, max_size=25),
     st.sampled_from((EVERYTHING, RELAY, LMTP)),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(3))
 def test_anything_in_any_order(
     begun: bytes, steps: list[bytes | Reply | str], config: ServerConfig
 ) -> None:
@@ -318,7 +319,7 @@ def test_anything_in_any_order(
 
 
 @given(st.sampled_from(BEGUN), st.lists(st.sampled_from(PIECES), max_size=15), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2))
 def test_how_octets_arrive_does_not_matter(
     begun: bytes, pieces: list[bytes], data: st.DataObject
 ) -> None:

@@ -1,7 +1,7 @@
 """Our client against our server: every mechanism, any name, any password."""
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.sasl.conversation import Users, client_config, converse, server_config
 
@@ -74,7 +74,6 @@ def _application(server: ServerMechanism, question: Question, stored: str) -> Se
 
 @pytest.mark.parametrize("mechanism", WITH_PASSWORD)
 @given(username=NAMES, password=PASSWORDS, wrong=PASSWORDS)
-@settings(deadline=None, max_examples=40)
 def test_the_right_password_gets_in_and_a_wrong_one_does_not(
     mechanism: str, username: str, password: str, wrong: str
 ) -> None:
@@ -97,7 +96,6 @@ def test_the_right_password_gets_in_and_a_wrong_one_does_not(
 
 @pytest.mark.parametrize("mechanism", WITH_PASSWORD)
 @given(username=NAMES)
-@settings(deadline=None, max_examples=40)
 def test_a_name_which_cannot_be_fails_on_one_side_or_the_other(
     mechanism: str, username: str
 ) -> None:
@@ -113,7 +111,6 @@ def test_a_name_which_cannot_be_fails_on_one_side_or_the_other(
 
 @pytest.mark.parametrize("mechanism", WITH_AUTHZID)
 @given(username=NAMES, authzid=NAMES)
-@settings(deadline=None, max_examples=40)
 def test_another_identity_is_told_apart_from_ones_own(
     mechanism: str, username: str, authzid: str
 ) -> None:
@@ -131,7 +128,6 @@ def test_another_identity_is_told_apart_from_ones_own(
 @given(
     username=NAMES, token=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
 )
-@settings(deadline=None, max_examples=40)
 def test_any_token(mechanism: str, username: str, token: str) -> None:
     name = prepared_name(username, Preparation.LENIENT)
     users = Users(tokens={name or "": token})
@@ -140,7 +136,6 @@ def test_any_token(mechanism: str, username: str, token: str) -> None:
 
 
 @given(authzid=NAMES)
-@settings(deadline=None, max_examples=40)
 def test_any_external_identity(authzid: str) -> None:
     name = prepared_name(authzid, Preparation.LENIENT)
     client = _client("EXTERNAL", ExternalIdentity(authzid))
@@ -148,7 +143,6 @@ def test_any_external_identity(authzid: str) -> None:
 
 
 @given(trace=NAMES)
-@settings(deadline=None, max_examples=40)
 def test_any_trace(trace: str) -> None:
     assume(prepared_name(trace, Preparation.RAW) is not None)
     client = _client("ANONYMOUS", Anonymous(trace))

@@ -112,7 +112,6 @@ def test_an_authorization_identity() -> None:
     st.text(st.characters(exclude_categories=["C"]), min_size=1),
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
 )
-@settings(deadline=None, max_examples=40)
 def test_any_user_and_any_password(username: str, password: str) -> None:
     try:
         client = _client(username=username, password=password)
@@ -144,7 +143,7 @@ ORACLE_TEXT = st.text(
 
 @pytest.mark.parametrize("mechanism", BARE)
 @given(username=ORACLE_TEXT, password=ORACLE_TEXT)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_our_client_and_the_oracles_server(mechanism: str, username: str, password: str) -> None:
     oracle = ScramMechanism(mechanism)
     info = oracle.make_auth_info(password, iteration_count=4096)
@@ -162,7 +161,7 @@ def test_our_client_and_the_oracles_server(mechanism: str, username: str, passwo
 
 @pytest.mark.parametrize("mechanism", BARE)
 @given(username=ORACLE_TEXT, password=ORACLE_TEXT, stored=st.booleans())
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_oracles_client_and_our_server(
     mechanism: str, username: str, password: str, stored: bool
 ) -> None:
