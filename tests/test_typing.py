@@ -14,6 +14,10 @@ import pytest
 from smtpwire import Request
 from smtpwire.engine.events import ClientEvent, ServerEvent, ServerRequest
 
+pytestmark = pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="mypy is to be had for CPython"
+)
+
 SERVER: Final = """
 from typing import assert_never
 

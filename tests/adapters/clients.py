@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
+from tests.adapters.servers import UVLOOP
 
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
@@ -168,7 +168,7 @@ CLIENTS: dict[str, Go] = {
     "asyncio": visit_asyncio,
     "trio": visit_trio,
 }
-if sys.platform != "win32":
+if UVLOOP:
     CLIENTS["uvloop"] = visit_uvloop
 
 

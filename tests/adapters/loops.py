@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 from tests.adapters.contract_client import ContractClient
+from tests.adapters.servers import UVLOOP
 
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
@@ -163,7 +163,7 @@ class Trio:
 
 
 LOOPS: dict[str, Loop] = {"blocking": Blocking(), "asyncio": Asyncio(), "trio": Trio()}
-if sys.platform != "win32":
+if UVLOOP:
     LOOPS["uvloop"] = Asyncio("uvloop")
 CONTRACT: dict[str, Loop] = LOOPS | {"contract": Contract()}
 

@@ -22,7 +22,7 @@ from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
 
-__all__ = ["SERVERS", "Dialogue", "Running", "serving"]
+__all__ = ["SERVERS", "UVLOOP", "Dialogue", "Running", "serving"]
 
 PATIENCE = 10.0
 
@@ -165,7 +165,9 @@ SERVERS: dict[str, Serve] = {
     "asyncio": serve_asyncio,
     "trio": serve_trio,
 }
-if sys.platform != "win32":
+UVLOOP = sys.platform != "win32" and sys.implementation.name == "cpython"
+"""Whether uvloop is to be had: pyproject.toml asks for it there."""
+if UVLOOP:
     SERVERS["uvloop"] = serve_uvloop
 
 
