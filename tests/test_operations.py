@@ -203,6 +203,7 @@ def test_tls_where_it_is_required() -> None:
 
 
 def test_tls_is_not_offered() -> None:
+    """RFC 8314 §3."""
     bare = b"250 mx.example.org\r\n"
     conn = client(Security.STARTTLS)
     with pytest.raises(TlsRequired, match="does not offer"):
@@ -231,6 +232,7 @@ def test_no_tls_where_none_is_wanted() -> None:
 
 @pytest.mark.parametrize("security", [Security.STARTTLS, Security.OPPORTUNISTIC])
 def test_a_failed_handshake_never_falls_back_to_clear_text(security: Security) -> None:
+    """RFC 8314 §3."""
     conn = client(security)
     driver = Driver(conn, b"220 hi\r\n", OFFERS_TLS, b"220 go\r\n", tls=None)
     with pytest.raises(TlsFailed, match="bad certificate"):
@@ -488,6 +490,7 @@ def test_the_null_reverse_path() -> None:
 
 
 def test_duplicates_are_kept() -> None:
+    """RFC 5321 §3.3."""
     conn = opened(*PIPELINED)
     driver = Driver(conn, b"250 ok\r\n250 ok\r\n452 later\r\n354 go\r\n", b"250 taken\r\n")
     result = driver.run(send_mail(conn, "a@example.com", ["b@example.org"] * 2, MESSAGE))
@@ -734,6 +737,7 @@ def test_an_email_message_just_works() -> None:
 
 
 def test_octets_beyond_ascii_need_8bitmime() -> None:
+    """RFC 5321 §2.4."""
     content = "Subject: x\r\n\r\nHällo\r\n".encode()
     said = sent(opened(*PIPELINED), "a@b.example", ["c@d.example"], content)
     assert said.startswith(b"MAIL FROM:<a@b.example> BODY=8BITMIME SIZE=22\r\n")

@@ -237,6 +237,7 @@ CONTENT: Final = b"Subject: x\r\n\r\n.dot\r\n..two\r\n.\r\nend\r\n"
 
 @pytest.mark.parametrize("chunking", [False, True])
 def test_a_message_with_all_its_parameters(chunking: bool) -> None:
+    """RFC 3461 §5.2.1."""
     chain = opened()
     assert extensions.DSN in chain.client.extensions
     assert extensions.SIZE in chain.client.extensions
@@ -285,6 +286,7 @@ def test_no_recipient_is_taken() -> None:
 
 
 def test_what_is_not_offered_behind_is_not_offered_in_front() -> None:
+    """RFC 3461 §5.2."""
     chain = opened(replace(BEHIND, offer=(extensions.PIPELINING,)))
     assert set(chain.client.extensions.keywords) == {"PIPELINING", "SIZE"}
 

@@ -90,6 +90,7 @@ def dialled(
 
 
 def test_what_is_dialled_is_known_unless_named_otherwise() -> None:
+    """RFC 8461 §4."""
     assert dialled("mx.example.org") == ClientConfig(host="mx.example.org", port=25)
     assert dialled("mx.example.org.") == ClientConfig(host="mx.example.org", port=25)
     named = ClientConfig(host="mail.example.org", port=587)

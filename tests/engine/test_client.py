@@ -82,6 +82,7 @@ def test_the_greeting_may_have_several_lines(d: Dialogue) -> None:
 
 @scenario
 def test_nothing_is_written_before_the_greeting(d: Dialogue) -> None:
+    """RFC 5321 §4.3.1."""
     assert d.send(Hello("c.example")) == b""
     assert d.need() is Need.DATA
     d.receive("220 mx")
@@ -342,6 +343,7 @@ def test_data_answered_250_is_a_violation(d: Dialogue) -> None:
 
 @scenario
 def test_recipients_by_the_first_digit(d: Dialogue) -> None:
+    """RFC 5321 §4.3.2."""
     d.greeted("PIPELINING")
     d.send(Mail(ALICE), *(Rcpt(BOB) for _ in range(4)))
     d.receive("250 OK", "251 will forward", "252 cannot verify", "299 new", "552 too many")
@@ -352,6 +354,7 @@ def test_recipients_by_the_first_digit(d: Dialogue) -> None:
 
 @scenario
 def test_a_duplicate_recipient_is_kept(d: Dialogue) -> None:
+    """RFC 5321 §3.3."""
     d.greeted("PIPELINING")
     first, second = Rcpt(BOB), Rcpt(BOB)
     d.send(Mail(ALICE), first, second)
@@ -506,6 +509,7 @@ def test_a_reply_before_the_command_was_handed_out(d: Dialogue) -> None:
 
 @scenario
 def test_codes_of_no_class_are_violations(d: Dialogue) -> None:
+    """RFC 5321 §4.2."""
     d.greeted("SIZE")
     d.send(Noop())
     assert [type(event) for event in d.receive("650 what")] == [
@@ -728,6 +732,7 @@ def test_lmtp_says_lhlo_and_smtp_does_not() -> None:
 
 
 def test_parameters_need_their_extension() -> None:
+    """RFC 5321 §4.1.1.11."""
     d = _ready("8BITMIME", "DSN")
     for parameters, keyword in [
         (Parameters(p.SIZE(5)), "SIZE"),
@@ -904,6 +909,7 @@ def test_at_most_so_many_commands_in_flight() -> None:
 
 
 def test_at_most_so_many_octets_in_flight() -> None:
+    """RFC 2920 §3.1."""
     d = _ready("PIPELINING", config=ClientConfig(limits=Limits(flight=64)))
     assert d.send(Mail(ALICE), Rcpt(BOB), Rcpt(BOB)).count(b"\r\n") == 2
     d.receive("250 OK")
@@ -972,6 +978,7 @@ def _seconds(d: Dialogue) -> float | None:
 
 
 def test_the_figures_of_rfc_5321() -> None:  # §4.5.3.2
+    """RFC 5321 §4.5.3.2."""
     minutes = 60.0
     assert Timeouts() == Timeouts(
         greeting=5 * minutes,

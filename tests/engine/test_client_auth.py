@@ -458,6 +458,7 @@ def test_auth_in_a_transaction_is_out_of_order() -> None:
 
 
 def test_no_starttls_after_auth() -> None:
+    """RFC 3207 §4.2."""
     d = Dialogue()
     d.connect(ClientConfig(cleartext_authentication_without_verified_tls=True))
     d.greeted("AUTH PLAIN", "STARTTLS")

@@ -81,6 +81,7 @@ def test_a_cr_at_the_very_end() -> None:
 
 
 def test_no_body_without_354() -> None:
+    """RFC 5321 §3.3."""
     d = Dialogue()
     d.greeted("SIZE")
     for call in (lambda: d.conn.send_body(b"x"), d.conn.end_body):
@@ -195,6 +196,7 @@ def test_success_while_the_body_is_open_is_a_violation(line: str) -> None:
 
 @scenario
 def test_after_the_dot_the_end_of_the_stream_leaves_it_unknown(d: Dialogue) -> None:
+    """RFC 5321 §4.2.5, §4.5.3.2.6."""
     d.greeted("SIZE")
     d.envelope()
     d.data()
@@ -543,6 +545,7 @@ def test_a_reply_between_giving_up_and_rset(d: Dialogue) -> None:
 
 
 def test_chunks_need_their_extension() -> None:
+    """RFC 3030 §2."""
     d = Dialogue()
     d.greeted("BINARYMIME", "8BITMIME")
     d.envelope()
@@ -610,6 +613,7 @@ def test_lmtp_has_a_reply_a_recipient(d: Dialogue) -> None:
 
 @scenario
 def test_lmtp_and_the_end_of_the_stream(d: Dialogue) -> None:
+    """RFC 2033 §5."""
     first, second, third = _lmtp(d, "PIPELINING")
     d.send(Data())
     d.receive("250 OK", "250 OK", "250 OK", "250 OK", "354 go")

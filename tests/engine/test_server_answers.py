@@ -211,6 +211,7 @@ def test_a_reply_is_legal_or_changes_nothing(kind: type[Request], code: int) -> 
 
 @pytest.mark.parametrize("kind", LEGAL)
 def test_no_question_takes_two_replies(kind: type[Request]) -> None:
+    """RFC 5321 §4.2."""
     made = asked(kind)
     before = state_of(made.conn)
     with pytest.raises(LocalProtocolError):
@@ -309,6 +310,7 @@ def test_a_long_first_line_makes_no_keyword() -> None:
 
 
 def test_helo_has_one_line() -> None:
+    """RFC 5321 §3.2, §4.1.1.1."""
     made = session(FULL, answers({Hello: Reply(250, "hi\nSIZE")}), hello=None)
     assert made.feed(b"HELO c.example\r\n") == b"250 hi\r\n"
     made.answer = by_default
@@ -340,6 +342,7 @@ def test_what_goes_on_the_wire(given: Reply, sent: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["a\rb", "a\0b", "a\x1bb", "a\x7fb", "a\x85b", "\r\n\r"])
 def test_controls_are_no_reply_text(text: str) -> None:
+    """RFC 5321 §4.2."""
     with pytest.raises(ValueError, match="control"):
         Reply(250, text)
 
@@ -376,6 +379,7 @@ def test_enhanced_codes_also_after_helo() -> None:  # RFC 2034 §4
 
 
 def test_none_in_the_greeting_and_in_the_reply_to_ehlo() -> None:
+    """RFC 2034 §4."""
     made = Session(ServerConnection(RELAY), answers({Connected: Reply(554, "No", "5.7.1")}))
     assert made.run() == b"554 No\r\n"
     made = session(answer=answers({Hello: Reply(550, "Not you", "5.7.1")}))
@@ -402,6 +406,7 @@ def test_an_accepted_hello_is_a_reset() -> None:
 
 
 def test_after_554_quit_is_awaited() -> None:
+    """RFC 5321 §3.1."""
     made = play(
         lambda: Session(ServerConnection(RELAY), answers({Connected: Reply(554, "No service")})),
         r"""
@@ -422,6 +427,7 @@ def test_after_554_quit_is_awaited() -> None:
 
 
 def test_after_521_all_is_521() -> None:
+    """RFC 7504 §3."""
     play(
         lambda: Session(ServerConnection(RELAY), answers({Connected: Reply(521, "No mail here")})),
         r"""

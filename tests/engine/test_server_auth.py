@@ -324,6 +324,7 @@ def test_a_shutdown_while_a_secret_is_looked_up() -> None:
 
 
 def test_wrong_passwords_and_the_third_is_the_last() -> None:
+    """RFC 4954 §9."""
     made = play(
         authenticating,
         r"""
@@ -873,6 +874,7 @@ def test_the_end_of_the_stream_in_an_exchange() -> None:
 
 
 def test_no_identity_until_235() -> None:
+    """RFC 4954 §4."""
     made = authenticating(wait)
     made.feed(b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n")
     assert made.conn.identity is None

@@ -179,6 +179,7 @@ def test_the_order_of_the_checks() -> None:
 
 
 def test_not_after_authentication() -> None:  # R91
+    """RFC 3207 §4.2."""
     made = session(
         replace(SERVICE, cleartext_without_tls=True), answers({PasswordLogin: Reply(235)})
     )

@@ -22,6 +22,7 @@ BAD = ["x" * 256, "a@" + "x" * 319, "a\nb", "a\0"]
 
 @pytest.mark.parametrize("trace", GOOD)
 def test_a_trace_is_shown_to_the_application(trace: str) -> None:
+    """RFC 4505 §2."""
     client = client_mechanism("ANONYMOUS", Anonymous(trace), client_config())
     server = server_mechanism("ANONYMOUS", server_config())
     message = client.initial()

@@ -29,6 +29,7 @@ CONFIG = server_config(hosts=("mx.example.org",), nonce="n")
 
 
 def test_the_challenge_is_a_message_id_and_fresh() -> None:
+    """RFC 2195 §2."""
     first = server_mechanism("CRAM-MD5", server_config()).start(None)
     second = server_mechanism("CRAM-MD5", server_config()).start(None)
     assert isinstance(first, Challenge)

@@ -43,6 +43,7 @@ def test_a_good_token(mechanism: str, user: str) -> None:
 def test_a_bad_token_is_refused_in_two_steps(
     mechanism: str, error: bytes, acknowledgement: bytes
 ) -> None:
+    """RFC 7628 §3.2.3."""
     client = client_mechanism(mechanism, BearerToken("user", "bad"), client_config())
     server = server_mechanism(mechanism, replace(server_config(), oauth_error={"scope": "mail"}))
     initial = client.initial()

@@ -69,6 +69,7 @@ def test_each_part_may_have_255_characters_and_has_a_bound() -> None:
 
 
 def test_names_and_passwords_are_prepared() -> None:
+    """RFC 4616 §2."""
     message = "I\u00adX\0us\u2168er\0pa\u00a0ss".encode()
     step = server_mechanism("PLAIN", server_config()).start(message)
     assert step == Ask(PasswordLogin("usIXer", "pa ss", "IX"))

@@ -75,6 +75,7 @@ def test_what_is_prohibited(text: str) -> None:
 
 
 def test_unassigned_code_points_pass_as_query_and_not_as_stored_string() -> None:
+    """RFC 4013 §2.5."""
     assert saslprep("\U0001f600") == "\U0001f600"
     with pytest.raises(SaslprepError):
         saslprep("\U0001f600", stored=True)

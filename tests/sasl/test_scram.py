@@ -289,6 +289,7 @@ def test_optional_extensions_are_ignored() -> None:
 def test_a_channel_binding_which_must_fail(
     mechanism: str, plus_offered: bool, header: bytes
 ) -> None:
+    """RFC 5802 §6."""
     bindings = {**BINDINGS, "tls-empty": b""}
     config = server_config(nonce="s0", bindings=bindings, plus_offered=plus_offered)
     step = server_mechanism(mechanism, config).start(header + b"n=user,r=c0")
@@ -297,6 +298,7 @@ def test_a_channel_binding_which_must_fail(
 
 @pytest.mark.parametrize("header", [b"y,,", b"n,,"])
 def test_the_flags_which_are_good_without_plus(header: bytes) -> None:
+    """RFC 5802 §6."""
     step = _server().start(header + b"n=user,r=c0")
     assert isinstance(step, Ask)
     config = server_config(plus_offered=True, bindings=BINDINGS)
@@ -376,6 +378,7 @@ def test_a_malformed_final_message(response: bytes) -> None:
 
 
 def test_the_answer_to_the_proof_is_empty() -> None:
+    """RFC 4954 §4."""
     server = _server()
     server.start(CLIENT_FIRST)
     server.supply(SECRET)

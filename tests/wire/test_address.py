@@ -266,6 +266,7 @@ def test_all_quoted_forms_are_one_address() -> None:  # RFC 5321 §4.1.2
 
 
 def test_local_parts_keep_their_case() -> None:
+    """RFC 5321 §2.4."""
     assert parse_path(b"Joe@example.com") != parse_path(b"joe@example.com")
 
 
