@@ -2,9 +2,10 @@
 
 from typing import Final, final
 
-__all__ = ["Choices", "cut"]
+__all__ = ["Choices", "cut", "few"]
 
 _MODES: Final = 5
+_FEW: Final = 32
 
 
 @final
@@ -55,6 +56,11 @@ def cut(octets: bytes, mode: int, seed: int) -> list[bytes]:
             first, *others = octets.split(b"\n")
             parts = [first, *(b"\n" + part for part in others)]
     return [part for part in parts if part]
+
+
+def few(parts: list[bytes]) -> list[bytes]:
+    """The parts, but the last of many as one: what they show, fewer show as well, and sooner."""
+    return parts if len(parts) <= _FEW else [*parts[:_FEW], b"".join(parts[_FEW:])]
 
 
 def _pieces(octets: bytes, seed: int) -> list[bytes]:

@@ -1,8 +1,10 @@
 """Run the fuzz targets: ``python fuzz/run.py [--seconds N] [--target NAME]``.
 
-Each target runs for N seconds (60) in a process of its own, from the hand-made corpus and what was
-ever found; what libFuzzer collects on the way is kept outside the repository. A finding is saved
-into ``fuzz/regressions`` and the exit code is 1. Needs atheris: ``pip install -e '.[fuzz]'``.
+Each target runs for N seconds (60) in a process of its own, from the hand-made corpus, what was
+ever found, the protocol cases and recorded sessions; what libFuzzer collects on the way is kept
+outside the repository. A slow target meets all its oracles with one input of 64 only; what was
+collected for something new meets them in the end. A finding is saved into ``fuzz/regressions`` and
+the exit code is 1. Needs atheris: ``pip install -e '.[fuzz]'``.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -77,7 +80,9 @@ def run(target: str, seconds: int) -> Result:
     seeds = [str(folder) for folder in known if folder.is_dir()]
     collected = Path(tempfile.gettempdir()) / "smtpwire-fuzz" / target
     collected.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    before = {path.name for path in collected.iterdir()}
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as made:
+        write_seeds(target, Path(made))
         command = [
             *(sys.executable, "-m", "fuzz.harness", target),
             f"-max_total_time={seconds}",
@@ -89,11 +94,14 @@ def run(target: str, seconds: int) -> Result:
             "-print_final_stats=1",
             str(collected),
             *seeds,
+            made,
         ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
         output = done.stdout + done.stderr
-        raised = traceback(done.stdout)
+        raised = traceback_in(done.stdout)
         findings = [save(target, path, raised) for path in sorted(Path(folder).iterdir())]
+    new = [path for path in sorted(collected.iterdir()) if path.name not in before]
+    findings += check_all(target, new)
     executions = max((int(one or other) for one, other in _EXECUTIONS.findall(output)), default=0)
     features = max(map(int, _COVERAGE.findall(output)), default=0)
     failed = done.returncode != 0 or not executions
@@ -101,10 +109,33 @@ def run(target: str, seconds: int) -> Result:
     return Result(target, executions, features, findings, trouble)
 
 
-def save(target: str, artifact: Path, raised: str) -> Path:
+def write_seeds(target: str, folder: Path) -> None:
+    """The inputs that the tests' material makes, each in a file."""
+    from fuzz.seeds import SEEDS
+
+    for name, octets in SEEDS.get(target, tuple)():
+        folder.joinpath(name).write_bytes(octets)
+
+
+def check_all(target: str, inputs: list[Path]) -> list[Path]:
+    """Let inputs meet all oracles of a target; those that fail, as findings."""
+    from fuzz.targets import load
+
+    check, findings = load(target), []
+    for path in inputs:
+        try:
+            check(path.read_bytes())
+        except Exception:
+            raised = traceback.format_exc()
+            print(raised)
+            findings.append(save(target, path, raised, "crash"))
+    return findings
+
+
+def save(target: str, artifact: Path, raised: str, what: str = "") -> Path:
     """Keep a finding under a name that says what it was; a better one is given by hand."""
     octets = artifact.read_bytes()
-    what = artifact.name.partition("-")[0]  # crash, timeout, oom
+    what = what or artifact.name.partition("-")[0]  # crash, timeout, oom
     if what == "crash" and (named := _EXCEPTION.findall(raised)):
         what = named[-1].lower()
     name = f"{what}-{hashlib.sha256(octets).hexdigest()[:12]}"
@@ -114,7 +145,7 @@ def save(target: str, artifact: Path, raised: str) -> Path:
     return path
 
 
-def traceback(output: str) -> str:
+def traceback_in(output: str) -> str:
     """The Python traceback that atheris shows, if there is one."""
     start = output.find("Traceback (most recent call last)")
     return output[start:].strip() if start >= 0 else ""

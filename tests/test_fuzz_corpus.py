@@ -1,10 +1,13 @@
-"""The fuzz targets' seeds and everything that ever was found, without a fuzzer."""
+"""The fuzz targets' seeds and everything that ever was found, without a fuzzer; and what makes them."""
 
+import re
 from pathlib import Path
 from typing import Final
 
 import pytest
-from fuzz.targets import TARGETS, load
+from fuzz.mutator import MUTATORS
+from fuzz.seeds import SEEDS
+from fuzz.targets import SAMPLED, TARGETS, load, sampled
 
 FUZZ: Final = Path(__file__).parents[1] / "fuzz"
 INPUTS: Final = [
@@ -31,3 +34,45 @@ def test_every_target_has_seeds_and_takes_nothing(target: str) -> None:
 def test_every_target_is_run() -> None:
     modules = {path.stem for path in (FUZZ / "targets").glob("*.py")} - {"__init__"}
     assert modules == set(TARGETS)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nearly_all_inputs_meet_some_oracles_and_some_meet_all(target: str) -> None:
+    """A run calls ``sampled``: what a slow target does quickly, it does with every seed."""
+    assert SAMPLED > 1
+    check = sampled(target)
+    for path in INPUTS:
+        if path.parent.name == target:
+            check(path.read_bytes())
+
+
+@pytest.mark.parametrize("target", SEEDS)
+def test_seeds_of_cases_and_sessions(target: str) -> None:
+    check, seeds = load(target), dict(SEEDS[target]())
+    assert len([name for name in seeds if name.startswith("session-")]) > 300
+    assert len([name for name in seeds if name.startswith("D-")]) > 50
+    for octets in seeds.values():
+        check(octets)
+
+
+@pytest.mark.parametrize("target", MUTATORS)
+def test_a_mutator_makes_another_input_that_is_not_too_long(target: str) -> None:
+    known = [path.read_bytes() for path in INPUTS if path.parent.name == target]
+    made = {
+        MUTATORS[target](octets, len(octets) + 20, seed, lambda data, most: (data + b"x")[:most])
+        for seed in range(40)
+        for octets in (*known, b"")
+    }
+    assert max(map(len, made)) <= max(map(len, known)) + 20
+    assert len(made) > 10 * len(known)
+
+
+def test_a_mutator_gives_chunks_their_size() -> None:
+    """Half of what it makes of chunks has a body as long as each BDAT says (RFC 3030 §2)."""
+    data = b"0000BDAT 9\r\nabc\r\nBDAT 7 LAST\r\nxy\r\n"
+    framed = 0
+    for seed in range(200):
+        made = MUTATORS["server_bytes"](data, 200, seed, lambda octets, most: octets[:most])
+        if match := re.fullmatch(rb"(?s)....BDAT (\d+)\r\n(.*)BDAT (\d+) LAST\r\n(.*)", made):
+            framed += [int(match[1]), int(match[3])] == [len(match[2]), len(match[4])]
+    assert framed > 20
