@@ -241,15 +241,14 @@ def main() -> None:
     options = parser.parse_args()
     complaints = Complaints()
     outcome = stress(options.adapter, options.count, options.minutes * 60)
-    quarter = max(len(outcome.memory) // 4, 1)
-    first, last = (
-        sum(part) // len(part) for part in (outcome.memory[:quarter], outcome.memory[-quarter:])
-    )
+    size = max(len(outcome.memory) // 4, 1)
+    parts = [outcome.memory[start : start + size] for start in range(0, 4 * size, size)]
+    quarters = ", ".join(str(sum(part) // len(part)) for part in parts if part)
     print(
         f"{options.adapter}: {outcome.visits} connections, {outcome.begun} sessions begun,"
         f" {outcome.ended} ended; {outcome.accepted} messages accepted, {outcome.stored} handed"
         f" over, {len(outcome.lost)} lost, {outcome.again} twice, {len(outcome.untold)} untold;"
-        f" KiB in the first quarter {first}, in the last {last};"
+        f" KiB in each quarter: {quarters};"
         f" left: {outcome.left or 'nothing'}; complaints: {complaints.texts[:10] or 'none'}"
     )
 

@@ -236,6 +236,19 @@ def test_a_handlers_own_scopes_and_nurseries_work() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("turns", range(5))
+def test_a_server_that_is_shut_down_as_soon_as_it_serves(turns: int) -> None:
+    async def main() -> None:
+        server = await adapter.start_server(Mailbox(), RELAY, "127.0.0.1", 0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.serve_forever)
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
+            await server.shutdown(0)
+
+    run(main)
+
+
 def test_a_cancelled_client_ends_its_session() -> None:
     mailbox = Mailbox()
 

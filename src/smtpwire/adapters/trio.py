@@ -199,7 +199,7 @@ class Server(Listening[ServerSession]):
             await self._ended.wait()
 
     async def _accept(self, listener: socket, sessions: trio.Nursery) -> None:
-        while True:
+        while listener.fileno() >= 0:  # shutdown() may have come before the first turn
             await trio.lowlevel.wait_readable(listener)
             taken = self._connections.accept(listener)
             if isinstance(taken, float):
