@@ -8,7 +8,21 @@ from typing import Final
 
 from smtpwire.wire.table import Table
 
-__all__ = ["TRANSITIONS", "State", "mermaid"]
+__all__ = [
+    "STATE_AUTH",
+    "STATE_CHUNKS",
+    "STATE_CLOSED",
+    "STATE_DATA",
+    "STATE_GREETING",
+    "STATE_HELLO",
+    "STATE_MAIL",
+    "STATE_RCPT",
+    "STATE_READY",
+    "STATE_TLS",
+    "TRANSITIONS",
+    "State",
+    "mermaid",
+]
 
 
 class State(Enum):
@@ -36,8 +50,21 @@ class State(Enum):
     """The session has ended."""
 
     commands: Mapping[str, State]
-    """This state's row of :data:`TRANSITIONS`."""
+    """This state's row of :data:`TRANSITIONS`: an attribute, as to hash a member costs more than
+    all else that is done to find what a command leads to."""
 
+
+# Bound once: an attribute of an enum costs as much as a small function on CPython 3.11.
+STATE_GREETING: Final = State.GREETING
+STATE_HELLO: Final = State.HELLO
+STATE_READY: Final = State.READY
+STATE_MAIL: Final = State.MAIL
+STATE_RCPT: Final = State.RCPT
+STATE_DATA: Final = State.DATA
+STATE_CHUNKS: Final = State.CHUNKS
+STATE_AUTH: Final = State.AUTH
+STATE_TLS: Final = State.TLS
+STATE_CLOSED: Final = State.CLOSED
 
 _ANYWHERE: Final = ("NOOP", "HELP", "VRFY", "EXPN")
 
