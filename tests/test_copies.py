@@ -45,8 +45,8 @@ COPIES: Final[dict[str, Copy]] = {
 every_copy = pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES.keys())
 
 INTERNAL: Final = (
-    *("smtpwire.__main__", "smtpwire.command_line", "smtpwire.engine.flight"),
-    *("smtpwire.engine.client_replies", "smtpwire.testing.pytest_plugin"),
+    *("smtpwire.__main__", "smtpwire.command_line", "smtpwire.engine.client."),
+    "smtpwire.testing.pytest_plugin",
 )
 """Floors and tables that nobody else is to import; fixtures, which pytest alone calls."""
 LIVING: Final = (TlsConfig,)

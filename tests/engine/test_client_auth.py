@@ -7,8 +7,8 @@ from typing import Literal
 import pytest
 from tests.engine.client_dialogue import ALICE, VERIFIED, Dialogue, scenario
 
+from smtpwire.engine.client.sasl import encode_response
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.client_sasl import encode_response
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     AuthenticationEnded,

@@ -792,9 +792,10 @@ def test_burl_in_one_group(d: Dialogue) -> None:
 @scenario
 def test_the_last_burl_has_a_reply_a_recipient_in_lmtp(d: Dialogue) -> None:
     first, second, third = _lmtp(d, "BURL imap", "8BITMIME", "PIPELINING")
-    d.receive("250 OK", "250 OK", "250 OK", "250 OK")
     burl = Burl("imap://example.com/x", last=True)
-    d.send(burl)
+    assert d.send(burl) == b"", "as many replies are owed as recipients are accepted"
+    d.receive("250 OK", "250 OK", "250 OK", "250 OK")
+    assert d.flush() == b"BURL imap://example.com/x LAST\r\n"
     assert d.conn.replies_owed == 3
     events: list[ClientEvent] = d.receive("250 one") + d.eof()
     assert events == [

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final, Unpack, final
 
 from smtpwire.engine.client import ClientConnection
-from smtpwire.engine.client_queue import before_tls
+from smtpwire.engine.client.commands import before_tls
 from smtpwire.engine.errors import LocalProtocolError, SessionLimitError, UnwritableError
 from smtpwire.engine.events import (
     Cause,

@@ -1,4 +1,4 @@
-"""What a server's offer lets a client send."""
+"""A server's offer, and what it lets a client send."""
 
 from __future__ import annotations
 
@@ -11,17 +11,26 @@ from smtpwire.extensions.limits import ServerLimits
 from smtpwire.wire.command import COMMAND_LINE, AnyVerb
 from smtpwire.wire.parameter import AnyParameter, Parameters
 
-__all__ = ["Terms"]
+__all__ = ["NO_OFFER", "ServerOffer"]
+
+NO_OFFER: Final = Offer()
 
 _UNLIMITED: Final = ServerLimits()
 
 
 @final
-class Terms:
+class ServerOffer:
     """An offer, and what follows from it for the commands of a client.
 
     Parameters, verbs and longer lines belong to extensions, and what was not offered is not sent
     (RFC 5321 §4.1.1, §4.1.1.11).
+
+    Attributes:
+        offer: the extensions.
+        assumed: an earlier connection's, relied on before the server has made it.
+        pipelining: commands may be written in groups (RFC 2920).
+        mechanisms: of AUTH.
+        limits: what LIMITS says; ``limited``: whether it says anything.
     """
 
     __slots__ = (
@@ -29,6 +38,7 @@ class Terms:
         "_mail",
         "_rcpt",
         "_registry",
+        "assumed",
         "limited",
         "limits",
         "mechanisms",
@@ -36,8 +46,9 @@ class Terms:
         "pipelining",
     )
 
-    def __init__(self, offer: Offer, registry: Registry) -> None:
+    def __init__(self, offer: Offer, registry: Registry, *, assumed: bool = False) -> None:
         self.offer = offer
+        self.assumed = assumed
         self.pipelining = "PIPELINING" in offer
         self.mechanisms = offer.get(AUTH) or ()
         self.limits = offer.get(LIMITS) or _UNLIMITED

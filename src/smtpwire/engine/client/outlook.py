@@ -1,0 +1,129 @@
+"""Where everything that a client has queued would lead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import final
+
+from smtpwire.engine.client.kinds import MAIL, RCPT, Kind
+from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.state import (
+    STATE_CLOSED,
+    STATE_GREETING,
+    STATE_MAIL,
+    STATE_RCPT,
+    State,
+)
+from smtpwire.wire.command import NO_PARAMETERS, Command
+from smtpwire.wire.parameter import Parameters
+
+__all__ = ["Outlook"]
+
+
+@final
+class Outlook:
+    """The place of the session if every command that is queued succeeds.
+
+    A command is checked against it and then noted in it. Where a command is refused, it is made
+    anew of those that are left.
+
+    Attributes:
+        leads_to: the state after all of them.
+        transactions: how many have been begun; the number of the latest.
+        parameters: of the latest MAIL.
+        recipients: of the latest transaction, accepted or not yet answered.
+        closed_by: nothing may be queued behind this command before its reply.
+        mails: MAILs in this session.
+        rcpts: RCPTs in the latest transaction, the refused ones too.
+        domains: of the recipients in this session, where the server limits them.
+    """
+
+    __slots__ = (
+        "closed_by",
+        "domains",
+        "leads_to",
+        "mails",
+        "parameters",
+        "rcpts",
+        "recipients",
+        "transactions",
+    )
+
+    def __init__(self) -> None:
+        self.leads_to = STATE_GREETING
+        self.transactions = 0
+        self.parameters = NO_PARAMETERS
+        self.recipients = 0
+        self.closed_by: Command | None = None
+        self.mails = 0
+        self.rcpts = 0
+        self.domains: set[str] = set()
+
+    def check(self, kind: Kind) -> State:
+        """Where a command leads from here; LocalProtocolError where it may not be sent."""
+        target = self.leads_to.commands.get(kind.word)
+        if target is None:
+            raise self.out_of_order(kind.word)
+        return target
+
+    def out_of_order(self, verb: str) -> LocalProtocolError:
+        """The error that a command is which may not be sent from here."""
+        if self.leads_to is STATE_CLOSED:
+            return LocalProtocolError("the connection has ended")
+        state = self.leads_to.value
+        return LocalProtocolError(f"{verb} is out of order: the state is {state} (RFC 5321 §4.1.4)")
+
+    def note(self, command: Command, kind: Kind, target: State) -> None:
+        """A command is queued that leads to the state ``check`` gave."""
+        self.leads_to = target
+        if kind.closes_queue:
+            self.closed_by = command
+
+    def note_mail(self, parameters: Parameters) -> None:
+        """MAIL is queued: a transaction begins."""
+        self.leads_to = STATE_MAIL
+        self.transactions += 1
+        self.parameters = parameters
+        self.recipients = self.rcpts = 0
+        self.mails += 1
+
+    def note_rcpt(self) -> None:
+        """RCPT is queued."""
+        self.leads_to = STATE_RCPT
+        self.recipients += 1
+        self.rcpts += 1
+
+    def recipient_refused(self, transaction: int) -> None:
+        """A RCPT of this transaction was refused; with the last one its body becomes impossible."""
+        if transaction == self.transactions:
+            self.recipients -= 1
+            if not self.recipients and self.leads_to is STATE_RCPT:
+                self.leads_to = STATE_MAIL
+
+    def settle(self, state: State) -> None:
+        """Nothing is queued that leads on from this state."""
+        self.leads_to = state
+
+    def reopen(self) -> None:
+        """The reply has come: more may be queued."""
+        self.closed_by = None
+
+    def close(self, command: Command) -> None:
+        """Nothing may be queued behind this command."""
+        self.closed_by = command
+
+    def replan(self, state: State, accepted: int, kinds: Iterable[Kind]) -> None:
+        """Something was refused: find out where the commands that are left lead from here.
+
+        ``accepted``: recipients of the open transaction.
+        """
+        for kind in kinds:
+            state = state.commands.get(kind.word, state)
+            accepted = 0 if kind is MAIL else accepted + (kind is RCPT)
+        self.leads_to = state
+        self.recipients = accepted
+
+    def forget_session(self) -> None:
+        """The server has forgotten all: nothing is queued, and LIMITS counts from 0 again."""
+        self.mails = 0
+        self.domains.clear()
