@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
-__all__ = ["Security"]
+__all__ = ["TLS_NEEDED", "Security"]
 
 
 class Security(Enum):
@@ -18,3 +19,7 @@ class Security(Enum):
     """STARTTLS or nothing (RFC 8314 §4.1)."""
     IMPLICIT = "implicit"
     """TLS from the first octet (RFC 8314 §3)."""
+
+
+TLS_NEEDED: Final = (Security.STARTTLS, Security.IMPLICIT)
+"""With these nothing of worth is sent before TLS."""

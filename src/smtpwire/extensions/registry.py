@@ -211,7 +211,7 @@ class Offer:
         known = (item.line for item in self._offered.values())
         return (*known, *(item.raw for item in self.unknown))
 
-    @property
+    @cached_property
     def keywords(self) -> tuple[str, ...]:
         """The keywords offered, each once, in order."""
         return tuple(dict.fromkeys((*self._offered, *(item.keyword for item in self.unknown))))

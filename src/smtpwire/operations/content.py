@@ -40,7 +40,7 @@ def checked_content(content: Content) -> Content:
 
     Chunks that are there already are looked at; of others each is, when it comes.
     """
-    if content is HANDED_IN:
+    if type(content) is bytes or content is HANDED_IN:
         return content
     if is_buffer(content):
         return octets_of(content, "content")

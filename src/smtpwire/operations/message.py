@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, TypeAlias, TypedDict, cast, final, get_type_hints
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import NoneType
+from typing import Any, Final, TypeAlias, TypedDict, final, get_args, get_type_hints
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.extensions import (
@@ -16,8 +17,11 @@ from smtpwire.extensions import (
     SIZE,
     SMTPUTF8,
     AnyExtension,
+    Offer,
+    Registry,
     parameters,
 )
+from smtpwire.extensions.body import BODY_BINARYMIME, BODY_EIGHTBITMIME, BODY_SEVENBIT
 from smtpwire.extensions.parameters import Body
 from smtpwire.operations.content import HANDED_IN, Content
 from smtpwire.wire.address import Address
@@ -69,17 +73,25 @@ class SendOptions(TypedDict, total=False):
 
 
 _OPTIONS: Final = get_type_hints(SendOptions)
+_OPTIONAL: Final = frozenset(
+    {name for name, kind in _OPTIONS.items() if NoneType in get_args(kind)}
+)
+_EIGHT_BIT: Final = (BODY_EIGHTBITMIME, BODY_BINARYMIME)
 
 
 def checked_options(options: SendOptions) -> SendOptions:
     """The options, of their types. Raises TypeError for unknown names and wrong types, ValueError
     for a word that no enum has and a size below 0."""
     known_names("send_mail", options, _OPTIONS)
-    taken = {name: checked(name, value, _OPTIONS[name]) for name, value in options.items()}
+    taken: Any = {
+        name: value if value is None and name in _OPTIONAL else checked(name, value, _OPTIONS[name])
+        for name, value in options.items()
+    }
     size = options.get("size")
     if size is not None and size < 0:
         raise ValueError(f"size is {size}: pass a count of octets")
-    return cast(SendOptions, taken)
+    result: SendOptions = taken
+    return result
 
 
 @final
@@ -131,33 +143,38 @@ def plan(
     options: SendOptions,
 ) -> Plan:
     """Plan it, or raise UnsendableError; ValueError and TypeError for addresses that are none."""
+    offer = conn.extensions
     mail = _mail(sender)
-    rcpts = list(rcpts_of(recipients))
+    rcpts = rcpts_of(recipients)
     if not rcpts:
         raise UnsendableError("there is no recipient")
     idna = options.get("idna")
-    if idna is not None and SMTPUTF8 not in conn.extensions:
+    if idna is not None and SMTPUTF8 not in offer:
         mail = Mail(mail.address and _in_a_labels(mail.address, idna), mail.parameters)
-        rcpts = [Rcpt(_in_a_labels(rcpt.address, idna), rcpt.parameters) for rcpt in rcpts]
+        rcpts = tuple([Rcpt(_in_a_labels(rcpt.address, idna), rcpt.parameters) for rcpt in rcpts])
     scan = _scan(content, options.get("size"), options.get("body"), options.get("smtputf8"))
     utf8 = scan.smtputf8 or _beyond_ascii(mail, rcpts)
     given = []
     if utf8:
         given.append(parameters.SMTPUTF8(True))
-    if scan.body in (Body.EIGHTBITMIME, Body.BINARYMIME):
+    if scan.body in _EIGHT_BIT:
         given.append(parameters.BODY(scan.body))
-    if scan.size is not None and SIZE in conn.extensions:
-        _check_size(conn, scan.size)
+    if scan.size is not None and SIZE in offer:
+        _check_size(offer, scan.size)
         given.append(parameters.SIZE(scan.size))
     if options.get("require_tls"):
         _check_tls(conn)
         given.append(parameters.REQUIRETLS(True))
-    if PRDR in conn.extensions and len(rcpts) > 1:
+    if len(rcpts) > 1 and PRDR in offer:
         given.append(parameters.PRDR(True))
     planned = Parameters(*given) if given else NO_PARAMETERS
-    mail = Mail(mail.address, planned.having(*mail.parameters) if mail.parameters else planned)
-    _check_offered(conn, mail, rcpts)
-    groups = _transactions(conn, rcpts)
+    if mail.parameters is not NO_PARAMETERS:
+        planned = planned.having(*mail.parameters)
+    mail = Mail(mail.address, planned)
+    special = [rcpt for rcpt in rcpts if rcpt.parameters is not NO_PARAMETERS]
+    if planned is not NO_PARAMETERS or special:
+        _check_offered(offer, conn.config.registry, mail, special)
+    groups = _transactions(offer, rcpts)
     if len(groups) > 1 and (content is HANDED_IN or isinstance(content, Iterator)):
         raise UnsendableError(
             f"{len(rcpts)} recipients need {len(groups)} transactions here, and the content "
@@ -168,9 +185,9 @@ def plan(
         mail,
         groups,
         scan.content,
-        _chunking(conn, options.get("chunking"), scan),
-        eight_bit=scan.body in (Body.EIGHTBITMIME, Body.BINARYMIME),
-        normalise=scan.body is not Body.BINARYMIME,
+        _chunking(conn, offer, options.get("chunking"), scan),
+        eight_bit=scan.body in _EIGHT_BIT,
+        normalise=scan.body is not BODY_BINARYMIME,
         size=scan.size,
     )
 
@@ -185,7 +202,10 @@ def _mail(sender: Sender) -> Mail:
 def rcpts_of(recipients: Iterable[Recipient]) -> tuple[Rcpt, ...]:
     """Fresh objects: replies are matched by identity, and a caller may give one twice."""
     given: object = recipients
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+    # A list is what most give: an abstract class is asked about the rest only.
+    if not isinstance(given, list | tuple) and (
+        isinstance(given, str | bytes) or not isinstance(given, Iterable)
+    ):
         raise TypeError(f"recipients is {type_of(given)}: pass a list of addresses, also for one")
     return tuple([_rcpt(item) for item in recipients])
 
@@ -218,24 +238,24 @@ def _in_a_labels(address: Address, idna: Callable[[str], str]) -> Address:
         raise UnsendableError(f"{address}: {error}", SMTPUTF8.keyword) from error
 
 
-def _beyond_ascii(mail: Mail, rcpts: list[Rcpt]) -> bool:
+def _beyond_ascii(mail: Mail, rcpts: Sequence[Rcpt]) -> bool:
     """RFC 6531 §3.4: the parameter is for envelopes and headers that need it."""
     sender = mail.address is not None and mail.address.needs_smtputf8
-    return sender or any(rcpt.address.needs_smtputf8 for rcpt in rcpts)
+    return sender or bool([rcpt for rcpt in rcpts if rcpt.address.needs_smtputf8])
 
 
 def _scan(content: Content, size: int | None, body: Body | None, smtputf8: bool | None) -> _Scan:
     """Look bytes through; of anything else only what was said is known."""
     if not isinstance(content, bytes):
         return _Scan(content, size, body, bool(smtputf8))
-    if body is not Body.BINARYMIME:
+    if body is not BODY_BINARYMIME:
         content = LineNormaliser().normalise(content)
     if size is not None:
         check_claimed_size(len(content), size)
     ascii_only = content.isascii()
     if body is None:
-        body = None if ascii_only else Body.EIGHTBITMIME
-    elif body is Body.SEVENBIT and not ascii_only:
+        body = None if ascii_only else BODY_EIGHTBITMIME
+    elif body is BODY_SEVENBIT and not ascii_only:
         raise beyond_ascii()
     if smtputf8 is None:
         # RFC 6531 §3.4: UTF-8 in the header needs it, in the body it does not.
@@ -259,8 +279,8 @@ def _header(content: bytes) -> bytes:
     return content if end < 0 else content[:end]
 
 
-def _check_size(conn: ClientConnection, size: int) -> None:
-    limit = conn.extensions[SIZE]
+def _check_size(offer: Offer, size: int) -> None:
+    limit = offer[SIZE]
     if limit and size > limit:  # 0 and None: none, or none told (RFC 1870 §4)
         raise UnsendableError(f"{size} octets are more than the server's {limit}", SIZE.keyword)
 
@@ -271,50 +291,48 @@ def _check_tls(conn: ClientConnection) -> None:
         raise UnsendableError("REQUIRETLS needs verified TLS", REQUIRETLS.keyword)
 
 
-def _check_offered(conn: ClientConnection, mail: Mail, rcpts: list[Rcpt]) -> None:
+def _check_offered(offer: Offer, registry: Registry, mail: Mail, rcpts: Sequence[Rcpt]) -> None:
     """Every parameter needs its extension (RFC 5321 §4.1.1.11)."""
-    if not mail.parameters and not any(rcpt.parameters for rcpt in rcpts):
-        return
-    known = conn.config.registry.parameters
+    known = registry.parameters
     given = [("MAIL", mail.parameters)] if mail.parameters else []
-    given += [("RCPT", rcpt.parameters) for rcpt in rcpts if rcpt.parameters]
+    given += [("RCPT", rcpt.parameters) for rcpt in rcpts]
     for verb, items in given:
         for item in items:
             entry = known.get((verb, item.keyword))
             keyword = item.keyword if entry is None else entry.keyword
             if item.keyword == "BODY":
                 keyword = _body_extension(mail).keyword
-            if keyword not in conn.extensions:
+            if keyword not in offer:
                 raise UnsendableError(f"the server does not offer {keyword}", keyword)
-    if mail.parameters.get(parameters.BODY) is Body.BINARYMIME and CHUNKING not in conn.extensions:
+    if mail.parameters.get(parameters.BODY) is BODY_BINARYMIME and CHUNKING not in offer:
         raise UnsendableError("BINARYMIME needs CHUNKING (RFC 3030 §3)", CHUNKING.keyword)
 
 
 def _body_extension(mail: Mail) -> AnyExtension:
     """8BITMIME and BINARYMIME share the parameter BODY."""
-    binary = mail.parameters.get(parameters.BODY) is Body.BINARYMIME
+    binary = mail.parameters.get(parameters.BODY) is BODY_BINARYMIME
     return BINARYMIME if binary else EIGHTBITMIME
 
 
-def _transactions(conn: ClientConnection, rcpts: list[Rcpt]) -> tuple[tuple[Rcpt, ...], ...]:
+def _transactions(offer: Offer, rcpts: tuple[Rcpt, ...]) -> tuple[tuple[Rcpt, ...], ...]:
     """The recipients in groups of RCPTMAX (RFC 9422 §4.2)."""
-    limits = conn.extensions.get(LIMITS)
+    limits = offer.get(LIMITS)
     if limits is None or not limits.rcptmax:
-        return (tuple(rcpts),)
+        return (rcpts,)
     most = limits.rcptmax
-    return tuple(tuple(rcpts[at : at + most]) for at in range(0, len(rcpts), most))
+    return tuple(rcpts[at : at + most] for at in range(0, len(rcpts), most))
 
 
-def _chunking(conn: ClientConnection, wanted: bool | None, scan: _Scan) -> bool:
+def _chunking(conn: ClientConnection, offer: Offer, wanted: bool | None, scan: _Scan) -> bool:
     """BDAT where it must be, where it is asked for, and where it pays: a large message.
 
     The server then refuses it after a chunk instead of at its end.
     """
-    if CHUNKING not in conn.extensions:
+    if CHUNKING not in offer:
         if wanted:
             raise UnsendableError("the server does not offer CHUNKING", CHUNKING.keyword)
         return False
-    if scan.body is Body.BINARYMIME:
+    if scan.body is BODY_BINARYMIME:
         return True  # RFC 3030 §3
     if wanted is None:
         return scan.size is None or scan.size > conn.config.chunk_size

@@ -18,8 +18,14 @@ from smtpwire.engine.events import (
     Unanswered,
 )
 from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_WRITE, Need
-from smtpwire.engine.security import Security
-from smtpwire.engine.state import State
+from smtpwire.engine.security import TLS_NEEDED
+from smtpwire.engine.state import (
+    STATE_CHUNKS,
+    STATE_CLOSED,
+    STATE_MAIL,
+    STATE_RCPT,
+    STATE_READY,
+)
 from smtpwire.operations.content import END_OF_CONTENT, HANDED_IN, Content, checked_content
 from smtpwire.operations.message import (
     Plan,
@@ -46,13 +52,13 @@ from smtpwire.wire.command import Bdat, Data, Rcpt
 from smtpwire.wire.octets import octets_of
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.sequences import END_OF_DATA
-from smtpwire.wire.status import Disposition, classify
+from smtpwire.wire.status import DONE, Disposition, classify
 from smtpwire.wire.value import value
 
 __all__ = ["RecipientResult", "SendResult", "send_mail"]
 
 PIECE: Final = 64 * 1024
-_OPEN: Final = (State.MAIL, State.RCPT, State.CHUNKS)
+_OPEN: Final = (STATE_MAIL, STATE_RCPT, STATE_CHUNKS)
 
 
 @final
@@ -134,9 +140,15 @@ def _send_mail(
     content: Content,
     options: SendOptions,
 ) -> Operation[SendResult]:
-    if conn.closed is not None:  # whose offer says nothing of the message
-        return SendResult(tuple(_untried(rcpt, conn.closed) for rcpt in rcpts_of(recipients)))
-    _check_open(conn)
+    if conn.state is not STATE_READY:
+        closed = conn.closed
+        if closed is not None:  # its offer says nothing of the message
+            return SendResult(tuple(_untried(rcpt, closed) for rcpt in rcpts_of(recipients)))
+        # What is wrong with the session is not the message's fault.
+        state = conn.state.value
+        raise LocalProtocolError(f"no session is open between transactions: its state is {state}")
+    if conn.tls is None and conn.config.security in TLS_NEEDED:
+        raise before_tls("MAIL")
     planned = plan(conn, sender, recipients, content, options)
     results: list[RecipientResult] = []
     for rcpts in planned.transactions:
@@ -160,15 +172,6 @@ def _untried(rcpt: Rcpt, closed: Closed) -> RecipientResult:
 def _words(closed: Closed) -> str:
     why = why_closed(closed)
     return why if closed.reply is None else f"{why}: {closed.reply}"
-
-
-def _check_open(conn: ClientConnection) -> None:
-    """What is wrong with the session is not the message's fault."""
-    if conn.state is not State.READY:
-        state = conn.state.value
-        raise LocalProtocolError(f"no session is open between transactions: its state is {state}")
-    if conn.tls is None and conn.config.security in (Security.STARTTLS, Security.IMPLICIT):
-        raise before_tls("MAIL")
 
 
 @final
@@ -263,13 +266,13 @@ class _Transaction:
             while (handed := (yield Need.BODY)) is not END_OF_CONTENT:
                 if not (yield from self._takes(check.checked(handed))):
                     return
-        if self._conn.state is not State.CLOSED:
+        if self._conn.state is not STATE_CLOSED:
             self._conn.end_body()
 
     def _takes(self, octets: bytes) -> Operation[bool]:
         """Send a chunk; False where the server would not have more, or the application has closed
         the connection while the chunk was made."""
-        if self._conn.state is State.CLOSED:
+        if self._conn.state is STATE_CLOSED:
             return False
         self._conn.send_body(octets)
         return (yield from self._body_is_open())
@@ -311,7 +314,7 @@ class _Transaction:
             return RecipientResult(rcpt.address, None, outcome, command, reason, used_up)
         verb, reply = self._deciding(rcpt)
         outcome = classify(verb, reply)
-        if outcome is Disposition.DONE:
+        if outcome is DONE:
             return RecipientResult(rcpt.address, reply, outcome)
         reason = self._why_no_reply() if reply is None else ""
         return RecipientResult(rcpt.address, reply, outcome, verb, reason)

@@ -200,12 +200,18 @@ class Address:
         the domain, dots at the ends and in a row of the local-part (``str()`` then has quotes)
         and non-ASCII characters are accepted. Raises ValueError.
         """
-        checked("text", text, str)
+        if type(text) is not str:
+            text = checked("text", text, str)
         if text.startswith("@"):
             raise ValueError("an address has no source route (RFC 5321 Appendix C)")
-        if found := re.search(_CONTROL, text):
+        # No control is printable, and most addresses are.
+        if not text.isprintable() and (found := re.search(_CONTROL, text)):
             raise ValueError(f"control character at {found.start()} (RFC 5321 §4.1.2)")
-        return _parse_whole(text.encode())
+        octets = text.encode()
+        if plain := _PLAIN.fullmatch(octets):  # what _parse_whole() would find three calls later
+            at = plain.end(1)
+            return proven_address(text[:at], text[at + 1 :].lower(), text)
+        return _parse_whole(octets)
 
     @property
     def is_postmaster(self) -> bool:

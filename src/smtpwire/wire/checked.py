@@ -141,7 +141,7 @@ def _reading(kind: Any) -> _Reading:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         enums_first = sorted(arguments, key=lambda each: not _is_enum(each))
-        return _one_of([_reading(each) for each in enums_first])
+        return _one_of([_reading(each) for each in enums_first], NoneType in arguments)
     if origin is Literal:
         return _literal(arguments)
     if origin is tuple:
@@ -236,10 +236,12 @@ def _listed(values: Collection[object]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def _one_of(readings: list[_Reading]) -> _Reading:
+def _one_of(readings: list[_Reading], or_none: bool) -> _Reading:
     """What is a word of an enum is its member, and a word of none is told as one."""
 
     def take(given: object) -> object:
+        if given is None and or_none:  # what most optional fields hold: no mismatch for each type
+            return None
         mismatches: list[_Mismatch] = []
         for each, _ in readings:
             try:

@@ -32,7 +32,8 @@ class DotBody:
         except BareLineEnding as error:
             raise LocalProtocolError(str(error)) from error
         if octets:
-            self._pipeline.put_body(octets)
+            self._pipeline.out.append(octets)
+            self._pipeline.body_octets += len(octets)
 
     def end(self) -> EndOfData:
         """Queue the dot. LocalProtocolError where the last octet is a CR alone."""

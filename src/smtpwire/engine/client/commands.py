@@ -39,6 +39,7 @@ from smtpwire.engine.state import (
 )
 from smtpwire.extensions import parameters as p
 from smtpwire.extensions.atrn import Atrn
+from smtpwire.extensions.body import BODY_BINARYMIME
 from smtpwire.extensions.burl import Burl
 from smtpwire.extensions.xclient import XClient
 from smtpwire.sasl import ClientMechanism, SaslError, family
@@ -210,7 +211,7 @@ def queue_data(session: Session, command: Data) -> None:
     if outlook.leads_to is not STATE_RCPT:
         raise outlook.out_of_order("DATA")
     parameters = outlook.parameters
-    if parameters is not NO_PARAMETERS and parameters.get(p.BODY) is p.Body.BINARYMIME:
+    if parameters is not NO_PARAMETERS and parameters.get(p.BODY) is BODY_BINARYMIME:
         raise UnwritableError("BODY=BINARYMIME needs Data(chunking=True) (RFC 3030 §3)")
     outlook.settle(STATE_DATA)
     session.pipeline.held.append(Step(command, DATA, b"DATA\r\n", outlook.transactions))

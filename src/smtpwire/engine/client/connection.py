@@ -109,7 +109,7 @@ class ClientConnection:
         if not data:
             stream.eof = True
         elif session.state is not STATE_CLOSED or stream.trails:
-            stream.receive(data, traced=self.trace is not None)
+            stream.receive(data, self.trace is not None)
 
     def next_event(self) -> ClientEvent | ClientNeed:
         """The next event, or who must act; at a Need, calling again gives the same Need.
@@ -133,11 +133,8 @@ class ClientConnection:
         if pipeline.held:
             offered = session.offered
             if session.state is not STATE_GREETING or offered.assumed:  # RFC 5321 §4.3.1
-                pipeline.release(
-                    session.stream.received,
-                    pipelining=offered.pipelining,
-                    recipients=bool(session.transaction.accepted),
-                )
+                recipients = bool(session.transaction.accepted)
+                pipeline.release(session.stream.received, offered.pipelining, recipients)
         if not pipeline.out:
             return b""
         if self.trace is not None:

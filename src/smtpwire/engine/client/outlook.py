@@ -108,10 +108,6 @@ class Outlook:
         """The reply has come: more may be queued."""
         self.closed_by = None
 
-    def close(self, command: Command) -> None:
-        """Nothing may be queued behind this command."""
-        self.closed_by = command
-
     def replan(self, state: State, accepted: int, kinds: Iterable[Kind]) -> None:
         """Something was refused: find out where the commands that are left lead from here.
 

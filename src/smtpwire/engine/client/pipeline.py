@@ -39,9 +39,7 @@ class Step:
 
     @property
     def shown(self) -> bytes:
-        """What a trace may show of it."""
-        if not self.kind.secret:
-            return self.octets
+        """What a trace may show of one that is secret."""
         if self.kind is AUTH:
             return redacted(self.octets[:-2]) + b"\r\n"
         if self.kind is RESPONSE:
@@ -95,7 +93,9 @@ class Pipeline:
         self.progress = 0
         self.writing = False
 
-    def release(self, received: int, *, pipelining: bool, recipients: bool) -> None:
+    # What is called for each command has no keyword arguments: they cost half a call more.
+
+    def release(self, received: int, pipelining: bool, recipients: bool) -> None:
         """Hand over what may be written now.
 
         received: octets that have come from the peer. pipelining: the server offers it.
@@ -122,7 +122,7 @@ class Pipeline:
             out.append(step.octets)
         self.commands += len(flight) - before
 
-    def can_release(self, *, pipelining: bool) -> bool:
+    def can_release(self, pipelining: bool) -> bool:
         """Whether the next one may be written."""
         if not self.flight:
             return True
@@ -173,16 +173,14 @@ class Pipeline:
             dropped.append(self.held.popleft())
         return dropped
 
-    def put_body(self, octets: bytes) -> None:
-        """Octets of a dot-stuffed body."""
-        self.out.append(octets)
-        self.body_octets += len(octets)
-
     def take(self) -> bytes:
         """Hand out all that may be written."""
         out = self.out
         octets = out[0] if len(out) == 1 else b"".join(out)
-        self.clear_out()
+        out.clear()
+        self.body_octets = 0
+        if self._traced or self._hidden:
+            self._show_no_more()
         self.writing = True
         self.progress += 1
         self.octets_sent += len(octets)
@@ -197,9 +195,11 @@ class Pipeline:
         self.out.clear()
         self.body_octets = 0
         self.writing = False
-        if self._hidden or self._traced:
-            self._hidden.clear()
-            self._traced = 0
+        self._show_no_more()
+
+    def _show_no_more(self) -> None:
+        self._hidden.clear()
+        self._traced = 0
 
     def show(self, trace: Callable[[Literal["sent", "received"], bytes], None]) -> None:
         """Show a trace what is about to be handed out, each part once even where it raises."""

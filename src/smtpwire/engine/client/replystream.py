@@ -56,7 +56,7 @@ class ReplyStream:
         self.eof = False
         self.trails = False
 
-    def receive(self, data: bytes | bytearray | memoryview, *, traced: bool) -> None:
+    def receive(self, data: bytes | bytearray | memoryview, traced: bool) -> None:
         """Take octets. LocalProtocolError where the backlog is full; nothing has changed then.
 
         ``traced``: they are shown to a trace once they have been read.

@@ -34,7 +34,7 @@ from smtpwire.engine.need import (
     NEED_WRITE,
     ClientNeed,
 )
-from smtpwire.engine.security import Security
+from smtpwire.engine.security import TLS_NEEDED
 from smtpwire.engine.state import (
     STATE_CHUNKS,
     STATE_CLOSED,
@@ -100,7 +100,7 @@ class Session:
         self.config = config
         self.peer = peer
         self.tls = tls
-        self.guarded = tls is None and config.security in (Security.STARTTLS, Security.IMPLICIT)
+        self.guarded = tls is None and config.security in TLS_NEEDED
         self.stream = ReplyStream(config.limits)
         self.pipeline = Pipeline(config.limits, lmtp=config.lmtp)
         self.outlook = Outlook()
@@ -133,19 +133,18 @@ class Session:
         if self.stream.eof:
             return self._stream_ended()
         pipeline = self.pipeline
-        held = pipeline.held
-        if held and pipeline.body_is_next() and (event := self._begin_body()):
+        held, flight = pipeline.held, pipeline.flight
+        # pipeline.body_is_next(), without a call for each reply
+        if held and not flight and held[0].kind.gated and (event := self._begin_body()):
             return event
         if pipeline.body_octets >= self.config.limits.output:
             return NEED_WRITE
         if self.body is not None:
-            if pipeline.body_octets or (
-                held and pipeline.can_release(pipelining=self.offered.pipelining)
-            ):
+            if pipeline.body_octets or (held and pipeline.can_release(self.offered.pipelining)):
                 return NEED_WRITE
             return NEED_DATA if held else NEED_BODY
         stream = self.stream
-        if pipeline.flight or held or stream.received != stream.start or state is STATE_GREETING:
+        if flight or held or stream.received != stream.start or state is STATE_GREETING:
             return NEED_DATA
         return NEED_COMMAND
 
@@ -180,7 +179,7 @@ class Session:
         """The application has sent all of it."""
         end = body.end()
         self.body = None
-        self.outlook.settle(STATE_READY)
+        self.outlook.leads_to = STATE_READY
         return end
 
     def close_body(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from smtpwire.extensions import parameters as p
+from smtpwire.extensions.body import BODY_BINARYMIME
 from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
 
 __all__ = ["NO_TRANSACTION", "Transaction"]
@@ -37,7 +38,7 @@ class Transaction:
     @property
     def is_binary(self) -> bool:
         """MAIL had BODY=BINARYMIME: octets of any kind (RFC 3030 §3)."""
-        return self.mail is not None and self.mail.parameters.get(p.BODY) is p.Body.BINARYMIME
+        return self.mail is not None and self.mail.parameters.get(p.BODY) is BODY_BINARYMIME
 
     def begin_verdicts(self) -> None:
         """PRDR's 353: a reply a recipient follows."""
