@@ -19,7 +19,18 @@ from smtpwire.extensions.xclient import XClient
 from smtpwire.extensions.xforward import XForward
 from smtpwire.sasl import ClientMechanismConfig, Password, client_mechanism
 from smtpwire.testing import drain
-from smtpwire.wire.command import ExtensionCommand, Hello, Mail, Noop, Rcpt, Rset, Verb, Vrfy
+from smtpwire.wire.command import (
+    Command,
+    Data,
+    ExtensionCommand,
+    Hello,
+    Mail,
+    Noop,
+    Rcpt,
+    Rset,
+    Verb,
+    Vrfy,
+)
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.reply import Reply
 
@@ -180,3 +191,35 @@ def test_an_argument_beyond_ascii_needs_smtputf8_on_mail() -> None:
     d.receive("250 OK")
     assert d.send(GROUPED("ü")) == "XNOTE ü\r\n".encode()
     d.receive("250 noted")
+
+
+def test_a_private_verb_stands_between_and_in_transactions_only() -> None:
+    d = Dialogue()
+    d.connect(ClientConfig(registry=REGISTRY.__add__((MINE,))))
+    d.greeted("XMINE", "CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    with pytest.raises(LocalProtocolError, match="XASK is out of order: the state is chunks"):
+        d.conn.send(LAST("b"))
+
+
+@pytest.mark.parametrize(
+    ("command", "end"), [(LAST("b"), None), (Noop(), CloseReason.VIOLATION)], ids=["XASK", "NOOP"]
+)
+def test_220_to_what_begins_nothing_is_a_server_that_greets_anew(
+    command: Command, end: CloseReason | None
+) -> None:
+    d = Dialogue()
+    d.connect(ClientConfig(registry=REGISTRY.__add__((MINE,))))
+    d.greeted("XMINE")
+    d.send(command)
+    d.receive("220 mx.example.com ESMTP")
+    assert (d.conn.closed and d.conn.closed.reason) == end
+
+
+def test_xclient_refused_behind_a_refused_transaction() -> None:
+    d = Dialogue()
+    d.greeted("XCLIENT NAME", "PIPELINING")
+    d.send(Mail(ALICE), Rset(), XClient(name="x"))
+    d.receive("550 no", "250 OK", "550 no")
+    d.envelope()

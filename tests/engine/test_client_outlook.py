@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine.client_dialogue import ALICE, BOB, CAROL, Dialogue
 
-from smtpwire.engine.client import kinds
-from smtpwire.engine.client.kinds import MAIL, RCPT, Kind
+from smtpwire.engine.client.kinds import MAIL, OPEN, RCPT, RESPONSE, Kind
 from smtpwire.engine.client.outlook import Outlook
+from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.need import Need
 from smtpwire.engine.state import STATE_GREETING, STATE_READY, State
@@ -26,7 +26,7 @@ from smtpwire.wire.command import (
     Vrfy,
 )
 
-ALL: Final = tuple(row for row in vars(kinds).values() if isinstance(row, Kind))
+ALL: Final = (*COMMANDS.values(), OPEN, RESPONSE)
 COMMAND: Final = Noop()
 MOST: Final = 12
 
@@ -62,7 +62,7 @@ def test_it_follows_the_table(queue: list[Kind]) -> None:
         assert noted(outlook, kind) is legal
         state = state.commands.get(kind.word, state)
         assert outlook.leads_to is state
-        closed = closed or (kind.closes_queue and legal)
+        closed = closed or (kind.blocking and legal)
         assert outlook.closed_by is (COMMAND if closed else None)
 
 
@@ -94,7 +94,7 @@ def test_with_the_last_recipient_refused_there_is_no_way_to_a_body() -> None:
     assert seen == [State.RCPT, State.RCPT, State.MAIL]
 
 
-COMMANDS: Final[Mapping[str, Command]] = {
+SENDABLE: Final[Mapping[str, Command]] = {
     "MAIL": Mail(ALICE),
     "RCPT": Rcpt(BOB),
     "another RCPT": Rcpt(CAROL),
@@ -108,14 +108,14 @@ COMMANDS: Final[Mapping[str, Command]] = {
 }
 
 
-@given(st.lists(st.sampled_from([*COMMANDS]), max_size=MOST), st.booleans())
+@given(st.lists(st.sampled_from([*SENDABLE]), max_size=MOST), st.booleans())
 def test_a_queue_leads_where_its_replies_lead(wanted: list[str], pipelining: bool) -> None:
     offer = ["BURL imap", *(["PIPELINING"] if pipelining else [])]
     d = Dialogue()
     d.greeted(*offer)
     for word in wanted:
         try:
-            d.conn.send(COMMANDS[word])
+            d.conn.send(SENDABLE[word])
         except LocalProtocolError:
             continue
     outlook = d.conn._session.outlook

@@ -377,8 +377,6 @@ class Cause(Enum):
     LOST = "lost"
     """The connection ended after it was written: what became of it is unknown; for EndOfData
     that is the message's fate (RFC 5321 §4.5.3.2.6)."""
-    NOT_OWED = "not owed"
-    """The protocol has no reply for it (RFC 2033 §4.2)."""
 
 
 @final

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from smtpwire.engine.client.body import ChunkBody
 from smtpwire.engine.client.kinds import (
-    ATRN,
     AUTH,
     BURL,
     BURL_LAST,
     DATA,
-    GROUPED,
     HELLO,
     MAIL,
     OPEN,
-    OTHER,
     QUIT,
     RCPT,
     RESPONSE,
     RSET,
     STARTTLS,
-    XCLIENT,
     Kind,
 )
 from smtpwire.engine.client.pipeline import Step
 from smtpwire.engine.client.sasl import Exchange, encode_response
 from smtpwire.engine.client.session import Session
+from smtpwire.engine.commands import COMMANDS, extension_row
 from smtpwire.engine.errors import LocalProtocolError, SessionLimitError, UnwritableError
 from smtpwire.engine.events import EndOfData, Identity
 from smtpwire.engine.state import (
@@ -38,10 +35,8 @@ from smtpwire.engine.state import (
     State,
 )
 from smtpwire.extensions import parameters as p
-from smtpwire.extensions.atrn import Atrn
 from smtpwire.extensions.body import BODY_BINARYMIME
 from smtpwire.extensions.burl import Burl
-from smtpwire.extensions.xclient import XClient
 from smtpwire.sasl import ClientMechanism, SaslError, family
 from smtpwire.wire.checked import checked
 from smtpwire.wire.command import (
@@ -294,20 +289,22 @@ def _queue_starttls(session: Session, command: StartTls) -> None:
 
 
 def _queue_text(session: Session, command: Noop | Help) -> None:
-    target = session.outlook.check(OTHER)
+    kind = COMMANDS[command.verb]
+    target = session.outlook.check(kind)
     line = _line(command)
-    session.offered.check_line(type(command).__name__.upper(), line)
-    _queue(session, command, OTHER, line, target)
+    session.offered.check_line(command.verb, line)
+    _queue(session, command, kind, line, target)
 
 
 def _queue_query(session: Session, command: Vrfy | Expn) -> None:
-    target = session.outlook.check(OTHER)
-    verb = type(command).__name__.upper()
+    verb = command.verb
+    kind = COMMANDS[verb]
+    target = session.outlook.check(kind)
     if command.smtputf8:
         session.offered.check_offered("SMTPUTF8", f"{verb} SMTPUTF8")
     line = _line(command)
     session.offered.check_line(verb, line)
-    _queue(session, command, OTHER, line, target)
+    _queue(session, command, kind, line, target)
 
 
 def _queue_burl(session: Session, command: Burl) -> None:
@@ -327,20 +324,13 @@ def _queue_burl(session: Session, command: Burl) -> None:
 def _queue_extension(session: Session, command: Command) -> None:
     outlook, offered = session.outlook, session.offered
     line = _line(command)
-    verb = line[:-2].partition(b" ")[0].decode().upper()
-    grammar = offered.verb(verb)
+    verb = line[:-2].partition(b" ")[0].upper().decode()
+    kind = extension_row(offered.verb(verb))
     offered.check_line(verb, line)
-    target = outlook.check(OTHER)
+    target = outlook.check_extension(kind)
     between = outlook.leads_to is STATE_READY
-    if not grammar.in_transaction and not between:
-        raise outlook.out_of_order(verb)
     if not line.isascii() and (between or p.SMTPUTF8 not in outlook.parameters):
         raise UnwritableError(f"{verb} beyond ASCII needs SMTPUTF8 on MAIL (RFC 6531 §3.3)")
-    kind = GROUPED if grammar.grouped else OTHER
-    if isinstance(command, XClient):
-        kind = XCLIENT
-    elif isinstance(command, Atrn):
-        kind = ATRN
     _queue(session, command, kind, line, target)
 
 

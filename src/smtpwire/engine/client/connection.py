@@ -429,7 +429,7 @@ class ClientConnection:
             seconds = timeouts.block
         elif pipeline.flight or pipeline.held:
             oldest = pipeline.flight[0] if pipeline.flight else pipeline.held[0]
-            seconds = oldest.kind.timeout(timeouts)
+            seconds = oldest.kind.seconds(timeouts)
         elif stream.received != stream.start and not is_open:
             seconds = timeouts.command  # half a reply that nobody asked for
         else:

@@ -66,6 +66,13 @@ class Outlook:
             raise self.out_of_order(kind.word)
         return target
 
+    def check_extension(self, kind: Kind) -> State:
+        """The same for a command of an extension, which the table of transitions may not know."""
+        state = self.leads_to
+        if state not in kind.states:
+            raise self.out_of_order(kind.word)
+        return state.commands.get(kind.word, state)
+
     def out_of_order(self, verb: str) -> LocalProtocolError:
         """The error that a command is which may not be sent from here."""
         if self.leads_to is STATE_CLOSED:
@@ -76,7 +83,7 @@ class Outlook:
     def note(self, command: Command, kind: Kind, target: State) -> None:
         """A command is queued that leads to the state ``check`` gave."""
         self.leads_to = target
-        if kind.closes_queue:
+        if kind.blocking:
             self.closed_by = command
 
     def note_mail(self, parameters: Parameters) -> None:

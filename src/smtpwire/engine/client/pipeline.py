@@ -40,11 +40,11 @@ class Step:
     @property
     def shown(self) -> bytes:
         """What a trace may show of one that is secret."""
-        if self.kind is AUTH:
-            return redacted(self.octets[:-2]) + b"\r\n"
         if self.kind is RESPONSE:
             return REDACTED + b"\r\n"
-        return b"BURL " + REDACTED + b"\r\n"  # the URL may be a key to a mailbox: RFC 4467
+        if self.kind is AUTH:
+            return redacted(self.octets[:-2]) + b"\r\n"
+        return self.kind.verb.encode() + b" " + REDACTED + b"\r\n"
 
 
 @final
@@ -137,7 +137,7 @@ class Pipeline:
         kind = step.kind
         flight = self.flight
         return (
-            flight[-1].kind.name in kind.behind
+            kind.may_follow(flight[-1].kind)
             and len(flight) < self._most
             and (not kind.counted or len(step.octets) <= room)
             and not (kind.ends_body and self._lmtp)  # RFC 2033 §4.3: it has a reply a recipient

@@ -7,31 +7,12 @@ from typing import Final, TypeAlias
 
 from smtpwire.engine.client.body import DotBody
 from smtpwire.engine.client.commands import queue_answer
-from smtpwire.engine.client.kinds import (
-    ATRN,
-    AUTH,
-    BURL,
-    BURL_LAST,
-    CHUNK,
-    DATA,
-    DOT,
-    GROUPED,
-    HELLO,
-    LAST,
-    MAIL,
-    OTHER,
-    QUIT,
-    RCPT,
-    RESPONSE,
-    RSET,
-    STARTTLS,
-    XCLIENT,
-    Kind,
-)
+from smtpwire.engine.client.kinds import DOT, HELLO, QUIT, RSET, Kind
 from smtpwire.engine.client.offered import NO_OFFER, ServerOffer
 from smtpwire.engine.client.pipeline import Step
 from smtpwire.engine.client.session import Item, Session
 from smtpwire.engine.client.transaction import NO_TRANSACTION, Transaction
+from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.events import (
     AuthenticationOutcome,
     Cause,
@@ -101,11 +82,11 @@ def read(session: Session) -> Item:
         if (
             not 200 <= code < 600
             or (300 <= code < 400 and not kind.intermediate)
-            or (code == _GREETING and not kind.greets_anew)
+            or (code == _GREETING and kind.positive != _GREETING and kind.word in COMMANDS)
         ):
             return session.violation(ViolationKind.WRONG_REPLY, reply)
     flight.popleft()
-    event = _HANDLERS[kind](session, step, reply)
+    event = _HANDLERS.get(kind.word, _other)(session, step, reply)
     if event is not None:
         return event
     return session.who_acts() if stream.received == stream.start else read(session)
@@ -353,6 +334,8 @@ def _xclient(session: Session, step: Step, reply: Reply) -> ClientEvent:
     session.outlook.reopen()
     if reply.is_positive:  # the session starts anew, and 220 is its greeting
         session.forget()
+    else:
+        session.replan()
     return ReplyReceived(step.command, reply)
 
 
@@ -436,24 +419,21 @@ def _take_recipient(session: Session) -> Rcpt | None:
 
 
 _Handler: TypeAlias = Callable[[Session, Step, Reply], ClientEvent | None]
-_HANDLERS: Final[Mapping[Kind, _Handler]] = {
-    HELLO: _hello,
-    MAIL: _mail,
-    RCPT: _rcpt,
-    DATA: _data,
-    CHUNK: _chunk,
-    LAST: _end_of_data,
-    DOT: _end_of_data,
-    BURL: _chunk,
-    BURL_LAST: _end_of_data,
-    RSET: _rset,
-    QUIT: _quit,
-    STARTTLS: _starttls,
-    AUTH: _auth,
-    RESPONSE: _auth,
-    OTHER: _other,
-    GROUPED: _other,
-    XCLIENT: _xclient,
-    ATRN: _atrn,
+_HANDLERS: Final[Mapping[str, _Handler]] = {
+    "EHLO": _hello,
+    "MAIL": _mail,
+    "RCPT": _rcpt,
+    "DATA": _data,
+    "BDAT": _chunk,
+    "BDAT LAST": _end_of_data,
+    "(end of data)": _end_of_data,
+    "BURL": _chunk,
+    "BURL LAST": _end_of_data,
+    "RSET": _rset,
+    "QUIT": _quit,
+    "STARTTLS": _starttls,
+    "AUTH": _auth,
+    "XCLIENT": _xclient,
+    "ATRN": _atrn,
 }
-"""How a reply is taken, by the kind of the command it answers; None: it tells nothing."""
+"""How a reply is taken, by the word of the command it answers; None: it tells nothing."""
