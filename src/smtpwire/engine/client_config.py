@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.security import Security
@@ -12,9 +12,12 @@ from smtpwire.sasl import Preparation
 from smtpwire.wire.checked import check_port
 from smtpwire.wire.command import Hello
 from smtpwire.wire.octets import CONTROLS
-from smtpwire.wire.value import field, value
+from smtpwire.wire.value import value
 
 __all__ = ["ClientConfig"]
+
+_LIMITS: Final = Limits()
+_TIMEOUTS: Final = Timeouts()
 
 
 @final
@@ -48,8 +51,8 @@ class ClientConfig:
     port: int = 0
     security: Security = Security.NONE
     lmtp: bool = False
-    limits: Limits = field(default_factory=Limits)
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: Limits = _LIMITS
+    timeouts: Timeouts = _TIMEOUTS
     registry: Registry = REGISTRY
     chunk_size: int = 256 * 1024
     """Octets of one BDAT chunk."""
