@@ -29,7 +29,7 @@ from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.checked import checked, known_names, type_of
 from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
 from smtpwire.wire.error import reduced
-from smtpwire.wire.parameter import Parameters
+from smtpwire.wire.parameter import Given, Parameters
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -153,21 +153,9 @@ def plan(
         mail = Mail(mail.address and _in_a_labels(mail.address, idna), mail.parameters)
         rcpts = tuple([Rcpt(_in_a_labels(rcpt.address, idna), rcpt.parameters) for rcpt in rcpts])
     scan = _scan(content, options.get("size"), options.get("body"), options.get("smtputf8"))
-    utf8 = scan.smtputf8 or _beyond_ascii(mail, rcpts)
-    given = []
-    if utf8:
-        given.append(parameters.SMTPUTF8(True))
-    if scan.body in _EIGHT_BIT:
-        given.append(parameters.BODY(scan.body))
-    if scan.size is not None and SIZE in offer:
-        _check_size(offer, scan.size)
-        given.append(parameters.SIZE(scan.size))
-    if options.get("require_tls"):
-        _check_tls(conn)
-        given.append(parameters.REQUIRETLS(True))
+    planned = _parameters(conn, offer, scan, _beyond_ascii(mail, rcpts), options)
     if len(rcpts) > 1 and PRDR in offer:
-        given.append(parameters.PRDR(True))
-    planned = Parameters(*given) if given else NO_PARAMETERS
+        planned = planned.having(parameters.PRDR(True))
     if mail.parameters is not NO_PARAMETERS:
         planned = planned.having(*mail.parameters)
     mail = Mail(mail.address, planned)
@@ -190,6 +178,24 @@ def plan(
         normalise=scan.body is not BODY_BINARYMIME,
         size=scan.size,
     )
+
+
+def _parameters(
+    conn: ClientConnection, offer: Offer, scan: _Scan, utf8: bool, options: SendOptions
+) -> Parameters:
+    """What MAIL says of the content. ``utf8``: its envelope needs SMTPUTF8."""
+    given: list[Given] = []
+    if utf8 or scan.smtputf8:
+        given.append(parameters.SMTPUTF8(True))
+    if scan.body in _EIGHT_BIT:
+        given.append(parameters.BODY(scan.body))
+    if scan.size is not None and SIZE in offer:
+        _check_size(offer, scan.size)
+        given.append(parameters.SIZE(scan.size))
+    if options.get("require_tls"):
+        _check_tls(conn)
+        given.append(parameters.REQUIRETLS(True))
+    return Parameters(*given) if given else NO_PARAMETERS
 
 
 def _mail(sender: Sender) -> Mail:
