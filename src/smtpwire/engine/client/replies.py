@@ -64,9 +64,14 @@ _VIOLATIONS: Final[Mapping[ReplyErrorKind, ViolationKind]] = {
 def read(session: Session) -> Item:
     """Match the next reply with the oldest command in flight, by counting (RFC 2920 §3.1)."""
     stream = session.stream
-    reply = stream.next_reply()
+    parser = stream.parser
+    reply = parser.next_reply()
     if not isinstance(reply, Reply):
         return session.who_acts() if reply is None else _broken(session, reply)
+    # Here and not by a call for each reply, which is 0.4 % of a message.
+    stream.at = stream.start
+    stream.start = parser.offset
+    stream.replies += 1
     flight = session.pipeline.flight
     # What started to come before the command was handed out is no reply to it.
     if not flight or flight[0].started > stream.at or session.state is STATE_GREETING:
@@ -94,6 +99,7 @@ def read(session: Session) -> Item:
 
 def _broken(session: Session, error: ReplyError) -> ClientEvent:
     """What came is no reply."""
+    session.stream.at = error.offset
     session.begin_bodies()
     return session.violation(_VIOLATIONS[error.kind], error.excerpt)
 
@@ -178,7 +184,7 @@ def _offer_changed(session: Session, command: Command, reply: Reply) -> ClientEv
 def _mail(session: Session, step: Step, reply: Reply) -> ClientEvent:
     command = step.command
     if reply.code < 300 and isinstance(command, Mail):
-        session.transaction = Transaction(command, lmtp=session.config.lmtp)
+        session.transaction = Transaction(command, session.config.lmtp)
         session.state = STATE_MAIL
     else:
         session.drop(session.pipeline.drop(step.transaction))

@@ -6,8 +6,7 @@ from typing import Final, final
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.limits import Limits
-from smtpwire.wire.reply import Reply
-from smtpwire.wire.reply_parser import ReplyError, ReplyParser
+from smtpwire.wire.reply_parser import ReplyParser
 
 __all__ = ["EXCERPT", "ReplyStream"]
 
@@ -20,6 +19,7 @@ class ReplyStream:
     """The parser, with the places in its octets that tell which command a reply answers.
 
     Attributes:
+        parser: what cuts the octets into replies.
         received: octets given to the parser: since the connection began, or since TLS did.
         start: where in them the next reply starts. Equal to ``received``: there is none of it yet.
         at: where the last reply started, or what was no reply.
@@ -31,12 +31,12 @@ class ReplyStream:
 
     __slots__ = (
         "_limits",
-        "_parser",
         "_trailing",
         "_untraced",
         "at",
         "eof",
         "octets_received",
+        "parser",
         "received",
         "replies",
         "start",
@@ -45,7 +45,7 @@ class ReplyStream:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._parser = _new_parser(limits)
+        self.parser = _new_parser(limits)
         self._trailing = bytearray()
         self._untraced = bytearray()
         self.received = 0
@@ -64,31 +64,19 @@ class ReplyStream:
         if self.trails:
             self._trail(data)
             return
-        if self.received - self._parser.offset >= self._limits.backlog:
+        if self.received - self.parser.offset >= self._limits.backlog:
             raise LocalProtocolError("the backlog is full: read only while wants_data is True")
         size = len(data)
         self.received += size
         self.octets_received += size
         if traced:
             self._untraced += data
-        self._parser.receive_data(data)
-
-    def next_reply(self) -> Reply | ReplyError | None:
-        """The next complete reply; None: more octets are needed."""
-        parser = self._parser
-        reply = parser.next_reply()
-        if isinstance(reply, Reply):
-            self.at = self.start
-            self.start = parser.offset
-            self.replies += 1
-        elif reply is not None:
-            self.at = reply.offset
-        return reply
+        self.parser.receive_data(data)
 
     @property
     def has_room(self) -> bool:
         """Whether more may be taken."""
-        return self.received - self._parser.offset < self._limits.backlog
+        return self.received - self.parser.offset < self._limits.backlog
 
     @property
     def trailing(self) -> bytes:
@@ -98,11 +86,11 @@ class ReplyStream:
     def allow_challenges(self) -> None:
         """The very first challenge may be as long as RFC 4954 §4 lets any line be."""
         limits = self._limits
-        self._parser.max_line = min(max(limits.reply_line, limits.sasl_line), limits.backlog)
+        self.parser.max_line = min(max(limits.reply_line, limits.sasl_line), limits.backlog)
 
     def end_challenges(self) -> None:
         """A line may be as long as that of any reply."""
-        self._parser.max_line = min(self._limits.reply_line, self._limits.backlog)
+        self.parser.max_line = min(self._limits.reply_line, self._limits.backlog)
 
     def expect_tls(self) -> None:
         """What comes now is TLS's."""
@@ -110,7 +98,7 @@ class ReplyStream:
 
     def restart(self) -> None:
         """TLS has started: what it carries is counted from 0."""
-        self._parser = _new_parser(self._limits)
+        self.parser = _new_parser(self._limits)
         self._untraced.clear()
         self.received = self.start = 0
         self.eof = self.trails = False
@@ -122,12 +110,12 @@ class ReplyStream:
 
     def take_half(self) -> str:
         """How a reply that was not complete starts, in printable ASCII; it is forgotten."""
-        octets = self._parser.take_rest()
+        octets = self.parser.take_rest()
         return octets[:EXCERPT].decode("latin-1").encode("unicode_escape").decode()
 
     def hand_over(self) -> None:
         """At the end: what follows the last reply is the opposite role's, to trace too."""
-        rest = self._parser.take_rest()
+        rest = self.parser.take_rest()
         self._trail(rest)
         if rest:
             del self._untraced[-len(rest) :]

@@ -26,7 +26,7 @@ class Transaction:
 
     __slots__ = ("_lmtp", "accepted", "failed", "mail", "prdr", "verdicts")
 
-    def __init__(self, mail: Mail | None, *, lmtp: bool = False) -> None:
+    def __init__(self, mail: Mail | None, lmtp: bool = False) -> None:
         self._lmtp = lmtp
         self.mail = mail
         parameters = NO_PARAMETERS if mail is None else mail.parameters
