@@ -75,7 +75,7 @@ from smtpwire.sasl.stored import (
 )
 
 if TYPE_CHECKING:
-    from smtpwire.sasl.derive import derive_digest_md5, derive_scram
+    from smtpwire.sasl.derive import derive_digest_md5, derive_scram, verify
 
 __all__ = [
     "FAMILIES",
@@ -134,12 +134,13 @@ __all__ = [
     "saslprep",
     "server_mechanism",
     "tls_server_end_point",
+    "verify",
 ]
 
 
 def __getattr__(name: str) -> object:
     """Deriving loads hashes: only where it is done."""
-    if name in ("derive_digest_md5", "derive_scram"):
+    if name in ("derive_digest_md5", "derive_scram", "verify"):
         from smtpwire.sasl import derive
 
         made: object = getattr(derive, name)

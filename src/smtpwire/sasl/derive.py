@@ -10,7 +10,13 @@ import hmac
 from typing import Final
 
 from smtpwire.sasl.saslprep import Preparation, prepared_password
-from smtpwire.sasl.stored import DigestMD5Secret, ScramSecret
+from smtpwire.sasl.stored import (
+    HASH_SIZES,
+    DigestMD5Secret,
+    PlainPassword,
+    ScramSecret,
+    StoredSecret,
+)
 from smtpwire.wire.checked import checked
 
 __all__ = [
@@ -22,7 +28,10 @@ __all__ = [
     "md5",
     "secret_from_password",
     "stored_octets",
+    "verify",
 ]
+
+_SECRET: Final = StoredSecret | None
 
 HASHES: Final = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 """The hash of each mechanism, by its name without -PLUS."""
@@ -131,3 +140,47 @@ def every_ha1(username: str, realm: bytes, password: str) -> list[bytes]:
         md5(b"%b:%b:%b" % (name, realm, word)),
         md5(b"%b:%b:%b" % (name, realm, _hashed_form(password))),
     ]
+
+
+# --- a password against what is stored ----------------------------------------------------------
+
+
+def verify(
+    secret: StoredSecret | None,
+    password: str,
+    *,
+    username: str = "",
+    preparation: Preparation = Preparation.RAW,
+    mechanism: str = "SCRAM-SHA-256",
+    iterations: int = 4096,
+) -> bool:
+    """Whether this is the password of which the secret is stored; None: there is no such user.
+
+    Compared in constant time. One SCRAM derivation is made for everybody, whatever is stored and
+    for those who do not exist, so that the time it takes tells nothing: for these it is of
+    ``mechanism`` and ``iterations``, which should be those of the secrets that are stored.
+    ``username``: a DigestMD5Secret cannot be verified without it. ``preparation``: the server's.
+    """
+    secret = checked("secret", secret, _SECRET)
+    prepared = prepared_password(checked("password", password, str), preparation)
+    octets = stored_octets(prepared or "")
+    stored = secret
+    if not isinstance(stored, ScramSecret):
+        stored = ScramSecret(mechanism, bytes(16), iterations, *_nobodys_keys(mechanism))
+    made = secret_from_password(stored.mechanism, octets, stored.salt, stored.iterations)
+    realm = secret.realm if isinstance(secret, DigestMD5Secret) else ""
+    keys = every_ha1(username, stored_octets(realm), password)
+    right = hmac.compare_digest(made.stored_key, stored.stored_key)
+    if isinstance(secret, PlainPassword):
+        own = prepared_password(secret.password, preparation, stored=True)
+        right = hmac.compare_digest(stored_octets(own or ""), octets)
+    elif isinstance(secret, DigestMD5Secret):
+        right = any(hmac.compare_digest(key, secret.ha1) for key in keys)
+    # To HMAC a key is the same with NULs behind it (RFC 2104 §2); no client may send one.
+    return right and b"\0" not in octets and bool(octets) and secret is not None
+
+
+def _nobodys_keys(mechanism: str) -> tuple[bytes, bytes]:
+    """Keys that no password has."""
+    size = HASH_SIZES[mechanism]
+    return bytes(size), bytes(size)

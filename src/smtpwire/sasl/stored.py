@@ -6,8 +6,10 @@ The derived forms are made once, when the password is set, so that nobody need k
 
 from __future__ import annotations
 
+import re
 from typing import Final, final
 
+from smtpwire.wire.checked import checked
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -21,6 +23,13 @@ __all__ = [
 
 HASH_SIZES: Final = {"SCRAM-SHA-1": 20, "SCRAM-SHA-256": 32, "SCRAM-SHA-512": 64}
 """The octets of each mechanism's hash, by its name without -PLUS."""
+
+
+_BASE64: Final = "[A-Za-z0-9+/]+={0,2}"
+_TEXT_FORM: Final = (
+    rf" *([A-Z0-9-]+) *\$ *([1-9][0-9]{{0,9}}):({_BASE64}) *\$ *({_BASE64}):({_BASE64}) *"
+)
+"""RFC 5803 §2, with blanks where RFC 3112 §2 has them."""
 
 
 class StoredSecret:
@@ -83,6 +92,35 @@ class ScramSecret(StoredSecret):
             raise ValueError("a ScramSecret has a salt, and iterations from 1 on")
         if not len(self.stored_key) == len(self.server_key) == size:
             raise ValueError(f"the keys of {self.mechanism} have {size} octets each")
+
+    @classmethod
+    def from_text(cls, text: str) -> ScramSecret:
+        """Read the text form (RFC 5803 §2): ``SCRAM-SHA-256$4096:salt$StoredKey:ServerKey``.
+
+        LDAP servers and PostgreSQL store it so. Raises ValueError for any other, and tells nothing
+        of it: it is a secret.
+        """
+        from binascii import a2b_base64
+
+        found = re.fullmatch(_TEXT_FORM, checked("text", text, str))
+        if found is None:
+            raise ValueError("this is no SCRAM-…$iterations:salt$StoredKey:ServerKey (RFC 5803 §2)")
+        mechanism, iterations, *octets = found.groups()
+        try:
+            salt, stored_key, server_key = [a2b_base64(each, strict_mode=True) for each in octets]
+        except ValueError:
+            raise ValueError("a part of the stored secret is no base64 (RFC 5803 §2)") from None
+        return cls(mechanism, salt, int(iterations), stored_key, server_key)
+
+    def to_text(self) -> str:
+        """The text form (RFC 5803 §2), which :meth:`from_text` reads. Store it as a secret."""
+        from binascii import b2a_base64
+
+        salt, stored_key, server_key = [
+            b2a_base64(each, newline=False).decode()
+            for each in (self.salt, self.stored_key, self.server_key)
+        ]
+        return f"{self.mechanism}${self.iterations}:{salt}${stored_key}:{server_key}"
 
     def __repr__(self) -> str:
         return f"ScramSecret({self.mechanism!r}, iterations={self.iterations}, <redacted>)"
