@@ -22,7 +22,7 @@ FORBIDDEN = {
     "email",
     "importlib.metadata",
 }
-ENGINE = ("wire", "extensions", "sasl", "engine", "operations", "transcript", "testing")
+ENGINE = ("wire", "extensions", "sasl", "engine", "operations", "service", "transcript", "testing")
 
 
 SOCKETS = {f"smtpwire.testing.{name}" for name in ("listener", "loopback", "pytest_plugin")}
@@ -103,10 +103,11 @@ FLOORS = {
     "engine": 2,
     "operations": 3,
     "transcript": 3,
-    "adapters": 4,
-    "testing": 5,
-    "command_line": 6,
-    "__main__": 7,
+    "service": 4,
+    "adapters": 5,
+    "testing": 6,
+    "command_line": 7,
+    "__main__": 8,
 }
 
 

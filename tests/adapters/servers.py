@@ -17,10 +17,10 @@ from tests.adapters.fifth import FifthServer
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
 from smtpwire.adapters import trio as trio_adapter
-from smtpwire.adapters.session import SessionFactory
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.service import Application, session_factory
 
 __all__ = ["SERVERS", "UVLOOP", "Dialogue", "Running", "serving"]
 
@@ -49,7 +49,7 @@ class Options(TypedDict, total=False):
 class Serve(Protocol):
     def __call__(
         self,
-        session: SessionFactory,
+        session: Application,
         config: ServerConfig,
         tls: TlsConfig | None,
         grace: float,
@@ -59,7 +59,7 @@ class Serve(Protocol):
 
 
 def serve_blocking(
-    session: SessionFactory,
+    session: Application,
     config: ServerConfig,
     tls: TlsConfig | None,
     grace: float,
@@ -78,7 +78,7 @@ def serve_blocking(
 
 
 def serve_asyncio(
-    session: SessionFactory,
+    session: Application,
     config: ServerConfig,
     tls: TlsConfig | None,
     grace: float,
@@ -116,7 +116,7 @@ def serve_asyncio(
 
 
 def serve_uvloop(
-    session: SessionFactory,
+    session: Application,
     config: ServerConfig,
     tls: TlsConfig | None,
     grace: float,
@@ -129,7 +129,7 @@ def serve_uvloop(
 
 
 def serve_trio(
-    session: SessionFactory,
+    session: Application,
     config: ServerConfig,
     tls: TlsConfig | None,
     grace: float,
@@ -172,14 +172,14 @@ if UVLOOP:
 
 
 def serve_fifth(
-    session: SessionFactory,
+    session: Application,
     config: ServerConfig,
     tls: TlsConfig | None,
     grace: float,
     cut: list[Peer],
     **options: Unpack[Options],
 ) -> Running:
-    server = FifthServer(session, config, tls, **options)
+    server = FifthServer(session_factory(session, config), config, tls, **options)
     thread = threading.Thread(target=server.run)
     thread.start()
     return Running(server.port, lambda: cut.extend(server.shutdown(grace)), thread, server)
@@ -188,7 +188,7 @@ def serve_fifth(
 @contextmanager
 def serving(
     adapter: str,
-    session: SessionFactory,
+    session: Application,
     config: ServerConfig,
     tls: TlsConfig | None = None,
     grace: float = 5.0,

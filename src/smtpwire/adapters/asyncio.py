@@ -33,6 +33,7 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.operations import ServeStep, Serving
 from smtpwire.operations.serve import serve, who
+from smtpwire.service import Application, session_factory
 
 __all__ = ["Client", "Server", "ServerProtocol", "connect", "start_server"]
 
@@ -406,7 +407,7 @@ class Server(Listening[ServerProtocol]):
 
 
 async def start_server(
-    session: SessionFactory,
+    session: Application,
     config: ServerConfig,
     host: str | None = None,
     port: int = 25,
@@ -418,7 +419,7 @@ async def start_server(
     max_connections: int | None = None,
     max_connections_per_peer: int | None = None,
 ) -> Server:
-    """Listen; every connection gets a handler from ``session``.
+    """Listen; every connection is served by ``session``: see ``smtpwire.service.Application``.
 
     At all addresses of ``host``, at a UNIX socket's ``path``, or at ``sock``. TLS is by STARTTLS,
     or from the first octet where the profile is SUBMISSIONS. With ``reuse_port`` several
@@ -426,9 +427,10 @@ async def start_server(
     many as the system has room for. Raises OSError where the address cannot be had, ValueError
     where the configuration needs ``tls``, TypeError for a ``session`` or a ``config`` that is none.
     """
+    factory = session_factory(session, config)
     return Server(
         Service(
-            session,
+            factory,
             config,
             tls,
             host=host,

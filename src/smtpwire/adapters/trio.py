@@ -21,6 +21,7 @@ from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.operations.serve import who
+from smtpwire.service import Application, session_factory
 
 __all__ = ["Client", "Server", "ServerSession", "connect", "start_server"]
 
@@ -257,7 +258,7 @@ class Server(Listening[ServerSession]):
 
 
 async def start_server(
-    session: SessionFactory,
+    session: Application,
     config: ServerConfig,
     host: str | None = None,
     port: int = 25,
@@ -269,7 +270,9 @@ async def start_server(
     max_connections: int | None = None,
     max_connections_per_peer: int | None = None,
 ) -> Server:
-    """Listen; every connection gets a handler from ``session``, as soon as the server serves.
+    """Listen; every connection is served by ``session``: see ``smtpwire.service.Application``.
+
+    That begins as soon as the server serves.
 
     At all addresses of ``host``, at a UNIX socket's ``path``, or at ``sock``. TLS is by STARTTLS,
     or from the first octet where the profile is SUBMISSIONS. With ``reuse_port`` several
@@ -277,9 +280,10 @@ async def start_server(
     many as the system has room for. Raises OSError where the address cannot be had, ValueError
     where the configuration needs ``tls``, TypeError for a ``session`` or a ``config`` that is none.
     """
+    factory = session_factory(session, config)
     return Server(
         Service(
-            session,
+            factory,
             config,
             tls,
             host=host,

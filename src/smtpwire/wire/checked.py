@@ -15,7 +15,16 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
-__all__ = ["OCTETS", "Check", "check_field", "check_port", "checked", "known_names", "type_of"]
+__all__ = [
+    "OCTETS",
+    "Check",
+    "check_field",
+    "check_port",
+    "checked",
+    "known_names",
+    "nearest",
+    "type_of",
+]
 
 T = TypeVar("T")
 
@@ -98,11 +107,16 @@ def check_field(name: str, kind: object, module: str = "") -> Check:
     return check
 
 
-def _nearest(word: str, known: Collection[str]) -> str:
+def nearest(word: str, known: Collection[str], cutoff: float = 0.6) -> str:
+    """The known word that is meant by a misspelt one, "" where none is like it."""
     from difflib import get_close_matches  # for errors only
 
-    near = get_close_matches(word, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return next(iter(get_close_matches(word, known, 1, cutoff)), "")
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    near = nearest(word, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def _article(words: str) -> str:
