@@ -2,10 +2,14 @@
 
 import ssl
 import threading
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from typing import Any
 
 import pytest
 from tests.adapters.handlers import pause
+from tests.adapters.loops import LOOPS, Loop
 from tests.adapters.servers import Dialogue, serving
 
 from smtpwire import ClientConfig, Password, Reply, Security, ServerConfig
@@ -15,7 +19,7 @@ from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import Closed, MessageAborted
 from smtpwire.sasl import SecretRequest, StoredSecret, derive_scram
 from smtpwire.service import Message, Service
-from smtpwire.wire.command import Rcpt
+from smtpwire.wire.command import Noop, Rcpt
 from smtpwire.wire.value import replace
 
 RELAY = ServerConfig.relay("mx.example.org", ("example.org",))
@@ -177,3 +181,31 @@ def test_what_is_no_application_is_told_at_the_door(module: Any) -> None:
         begin("inbox")
     with pytest.raises(TypeError, match="session is None: pass"):
         begin(None)
+
+
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=list(LOOPS))
+def test_every_client_sends_an_email_message_and_commands(loop: Loop) -> None:
+    service = Inbox()
+
+    async def scenario() -> None:
+        async with await loop.connect("127.0.0.1", port) as client:
+            await client.open_session()
+            message = EmailMessage()
+            message["From"], message["To"] = (
+                "Jürgen <j@example.com>",
+                "bob@example.org, nobody@example.org",
+            )
+            message["Bcc"] = "carol@example.org"
+            message.set_content("Grüße\n")
+            result = await client.send_message(message)
+            assert [str(item.recipient) for item in result.permanent] == ["nobody@example.org"]
+            assert (await client.command(Noop())).code == 250
+
+    with serving("asyncio", service, RELAY) as port:
+        loop.run(scenario)
+    (message,) = service.messages
+    assert [str(each) for each in message.envelope.forward_paths] == [
+        "bob@example.org",
+        "carol@example.org",
+    ]
+    assert message_from_bytes(message.content, policy=default)["From"] == "Jürgen <j@example.com>"

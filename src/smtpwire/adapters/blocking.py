@@ -10,8 +10,9 @@ from contextvars import copy_context
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from threading import Event, Thread
 from time import monotonic, sleep
-from typing import Final, Self, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, final
 
+from smtpwire import operations
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.listening import GRACE, Listening, Service
 from smtpwire.adapters.serving import StreamSession, now
@@ -23,6 +24,7 @@ from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.operations import (
     Chunk,
+    MessageOptions,
     Operation,
     Recipient,
     Sender,
@@ -32,12 +34,17 @@ from smtpwire.operations import (
     open_session,
     reset,
     send_mail,
+    send_message,
     verify,
 )
 from smtpwire.operations.serve import TURN, who
 from smtpwire.sasl import ChoicePolicy, Credentials
 from smtpwire.service import Application, session_factory
+from smtpwire.wire.command import Command
 from smtpwire.wire.reply import Reply
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 __all__ = ["Client", "Server", "ServerSession", "connect", "start_server"]
 
@@ -322,6 +329,20 @@ class Client:
     ) -> SendResult:
         """Send a message: see :func:`smtpwire.operations.send_mail`."""
         return self.run(send_mail(self.conn, sender, recipients, content, **options))
+
+    def send_message(
+        self,
+        message: Message[Any, Any],
+        sender: Sender = None,
+        recipients: Iterable[Recipient] | None = None,
+        **options: Unpack[MessageOptions],
+    ) -> SendResult:
+        """Send an EmailMessage: see :func:`smtpwire.operations.send_message`."""
+        return self.run(send_message(self.conn, message, sender, recipients, **options))
+
+    def command(self, command: Command) -> Reply:
+        """Send a command of your own making, and wait for its reply."""
+        return self.run(operations.command(self.conn, command))
 
     def verify(self, argument: str) -> Reply:
         """VRFY."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from socket import socket
 from threading import Lock
-from typing import Self, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, final
 
+from smtpwire import operations
 from smtpwire.adapters.session import checked_port
 from smtpwire.adapters.stream import AsyncStream, Transport, why
 from smtpwire.adapters.tls import Tls, TlsConfig, client_tls, tls_config
@@ -22,6 +23,7 @@ from smtpwire.operations import (
     HANDED_IN,
     Chunk,
     HandingIn,
+    MessageOptions,
     Operation,
     OperationNeed,
     Recipient,
@@ -35,12 +37,17 @@ from smtpwire.operations import (
     quit,
     reset,
     send_mail,
+    send_message,
     verify,
 )
 from smtpwire.sasl import ChoicePolicy, Credentials
 from smtpwire.wire.checked import checked
+from smtpwire.wire.command import Command
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 __all__ = ["AsyncClient", "Dialled", "Turn"]
 
@@ -214,6 +221,20 @@ class AsyncClient:
                 if isinstance(chunks, AsyncGenerator):
                     await chunks.aclose()
         return await self.run(send_mail(self.conn, sender, recipients, content, **options))
+
+    async def send_message(
+        self,
+        message: Message[Any, Any],
+        sender: Sender = None,
+        recipients: Iterable[Recipient] | None = None,
+        **options: Unpack[MessageOptions],
+    ) -> SendResult:
+        """Send an EmailMessage: see :func:`smtpwire.operations.send_message`."""
+        return await self.run(send_message(self.conn, message, sender, recipients, **options))
+
+    async def command(self, command: Command) -> Reply:
+        """Send a command of your own making, and wait for its reply."""
+        return await self.run(operations.command(self.conn, command))
 
     async def verify(self, argument: str) -> Reply:
         """VRFY."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import NoneType
 from typing import Any, Final, TypeAlias, TypedDict, final, get_args, get_type_hints
 
@@ -33,6 +33,8 @@ from smtpwire.wire.parameter import Given, Parameters
 from smtpwire.wire.value import value
 
 __all__ = [
+    "MESSAGE_OPTIONS",
+    "MessageOptions",
     "Plan",
     "Recipient",
     "SendOptions",
@@ -49,7 +51,20 @@ Sender: TypeAlias = str | Address | Mail | None
 Recipient: TypeAlias = str | Address | Rcpt
 
 
-class SendOptions(TypedDict, total=False):
+class MessageOptions(TypedDict, total=False):
+    """What may be said of any message, whatever it is made of."""
+
+    require_tls: bool
+    """Every hop is to be under verified TLS (RFC 8689)."""
+    chunking: bool | None
+    """BDAT or DATA; None, as by default: whichever suits."""
+    idna: Callable[[str], str] | None
+    """Makes A-labels of a domain in Unicode, as ``idna.encode`` of the package of that name does.
+    Called where the server has no SMTPUTF8 and a domain is all that would need it; what it raises
+    comes out as UnsendableError. Without it domains are handed through as they are."""
+
+
+class SendOptions(MessageOptions, total=False):
     """What may be said of a message besides its envelope and content.
 
     What is said must hold: content with more octets than ``size``, or beyond ASCII where ``body``
@@ -62,14 +77,6 @@ class SendOptions(TypedDict, total=False):
     """What octets the content is of; bytes are looked through. A member, or its value."""
     smtputf8: bool | None
     """Its header needs SMTPUTF8 (RFC 6531 §3.4); bytes are looked through."""
-    require_tls: bool
-    """Every hop is to be under verified TLS (RFC 8689)."""
-    chunking: bool | None
-    """BDAT or DATA; None, as by default: whichever suits."""
-    idna: Callable[[str], str] | None
-    """Makes A-labels of a domain in Unicode, as ``idna.encode`` of the package of that name does.
-    Called where the server has no SMTPUTF8 and a domain is all that would need it; what it raises
-    comes out as UnsendableError. Without it domains are handed through as they are."""
 
 
 _OPTIONS: Final = get_type_hints(SendOptions)
@@ -77,12 +84,16 @@ _OPTIONAL: Final = frozenset(
     {name for name, kind in _OPTIONS.items() if NoneType in get_args(kind)}
 )
 _EIGHT_BIT: Final = (BODY_EIGHTBITMIME, BODY_BINARYMIME)
+MESSAGE_OPTIONS: Final = frozenset(get_type_hints(MessageOptions))
+"""The names of what may be said of any message."""
 
 
-def checked_options(options: SendOptions) -> SendOptions:
+def checked_options(
+    options: SendOptions, where: str = "send_mail", known: Collection[str] = _OPTIONS
+) -> SendOptions:
     """The options, of their types. Raises TypeError for unknown names and wrong types, ValueError
     for a word that no enum has and a size below 0."""
-    known_names("send_mail", options, _OPTIONS)
+    known_names(where, options, known)
     taken: Any = {
         name: value if value is None and name in _OPTIONAL else checked(name, value, _OPTIONS[name])
         for name, value in options.items()

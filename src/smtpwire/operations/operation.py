@@ -133,7 +133,10 @@ class ConnectionLost(SessionError):
 
 
 def alone(conn: ClientConnection, operation: Operation[R]) -> Operation[R]:
-    """The operation, with the connection to itself from its first step to its end."""
+    """The operation, with the connection to itself from its first step to its end.
+
+    Put this around what ``ask()`` and ``advance()`` are called in, once: see the package.
+    """
     conn.begin_operation()
     given_up = True
     try:
@@ -148,11 +151,12 @@ def alone(conn: ClientConnection, operation: Operation[R]) -> Operation[R]:
 
 
 def advance(
-    conn: ClientConnection, stage: Stage
+    conn: ClientConnection, stage: Stage = Stage.COMMAND
 ) -> Operation[ClientEvent | Literal[Need.COMMAND, Need.BODY]]:
-    """The next event, or what only the operation itself can do something about.
+    """Inside an operation: the next event, or what only the operation can do something about.
 
-    Raises SessionError at the end of the connection.
+    What the driver can do is yielded to it meanwhile. Raises SessionError, of this ``stage``, at
+    the end of the connection.
     """
     while True:
         item = conn.next_event()
@@ -186,8 +190,12 @@ _REASONS: Final = {
 }
 
 
-def ask(conn: ClientConnection, command: Command, stage: Stage) -> Operation[Reply]:
-    """Send a command and wait for its reply."""
+def ask(conn: ClientConnection, command: Command, stage: Stage = Stage.COMMAND) -> Operation[Reply]:
+    """Inside an operation: send a command and wait for its reply.
+
+    ``stage`` is for the SessionError at the end of the connection. Raises LocalProtocolError for a
+    command that is out of order; nothing has been sent then.
+    """
     if conn.closed is not None:
         raise lost(conn, stage)
     conn.send(command)

@@ -49,13 +49,14 @@ from smtpwire.operations.operation import (
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.command import Bdat, Data, Rcpt
+from smtpwire.wire.error import reduced
 from smtpwire.wire.octets import octets_of
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.sequences import END_OF_DATA
 from smtpwire.wire.status import DONE, Disposition, classify
 from smtpwire.wire.value import value
 
-__all__ = ["RecipientResult", "SendResult", "send_mail"]
+__all__ = ["MessageRefused", "RecipientResult", "SendResult", "check_open", "send", "send_mail"]
 
 PIECE: Final = 64 * 1024
 _OPEN: Final = (STATE_MAIL, STATE_RCPT, STATE_CHUNKS)
@@ -101,6 +102,43 @@ class SendResult:
         """All others: refused now or for good, or not known."""
         return tuple(item for item in self.recipients if item.outcome is not Disposition.DONE)
 
+    @property
+    def retry(self) -> tuple[RecipientResult, ...]:
+        """Those to try again later: refused with 4yz, or not tried."""
+        return self._with(Disposition.RETRY)
+
+    @property
+    def permanent(self) -> tuple[RecipientResult, ...]:
+        """Those refused for good: tell the sender (RFC 5321 §6.1)."""
+        return self._with(Disposition.PERMANENT)
+
+    @property
+    def unknown(self) -> tuple[RecipientResult, ...]:
+        """Those of whom nobody knows: another attempt may deliver the message twice."""
+        return self._with(Disposition.UNKNOWN)
+
+    def raise_for_refused(self) -> None:
+        """Raise MessageRefused unless every recipient was accepted."""
+        if self.refused:
+            raise MessageRefused(self)
+
+    def _with(self, outcome: Disposition) -> tuple[RecipientResult, ...]:
+        return tuple(item for item in self.recipients if item.outcome is outcome)
+
+
+@final
+class MessageRefused(Exception):
+    """Not every recipient was accepted; ``result`` tells of each. The session goes on."""
+
+    def __init__(self, result: SendResult) -> None:
+        words = [f"{item.recipient}: {item.reply or item.reason}" for item in result.refused]
+        accepted = f", {len(result.accepted)} accepted" if result.accepted else ""
+        super().__init__(f"{len(words)} refused{accepted}: {'; '.join(words)}")
+        self.result = result
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return reduced(self)
+
 
 def send_mail(
     conn: ClientConnection,
@@ -130,25 +168,21 @@ def send_mail(
     """
     content = checked_content(content)
     options = checked_options(options)
-    return alone(conn, _send_mail(conn, sender, recipients, content, options))
+    return alone(conn, send(conn, sender, recipients, content, options))
 
 
-def _send_mail(
+def send(
     conn: ClientConnection,
     sender: Sender,
     recipients: Iterable[Recipient],
     content: Content,
     options: SendOptions,
 ) -> Operation[SendResult]:
-    if conn.state is not STATE_READY:
-        closed = conn.closed
-        if closed is not None:  # its offer says nothing of the message
-            return SendResult(tuple(_untried(rcpt, closed) for rcpt in rcpts_of(recipients)))
-        # What is wrong with the session is not the message's fault.
-        state = conn.state.value
-        raise LocalProtocolError(f"no session is open between transactions: its state is {state}")
-    if conn.tls is None and conn.config.security in TLS_NEEDED:
-        raise before_tls("MAIL")
+    """The same, inside an operation and with what has been checked."""
+    if conn.state is not STATE_READY and conn.closed is not None:
+        closed = conn.closed  # its offer says nothing of the message
+        return SendResult(tuple(_untried(rcpt, closed) for rcpt in rcpts_of(recipients)))
+    check_open(conn)
     planned = plan(conn, sender, recipients, content, options)
     results: list[RecipientResult] = []
     for rcpts in planned.transactions:
@@ -172,6 +206,15 @@ def _untried(rcpt: Rcpt, closed: Closed) -> RecipientResult:
 def _words(closed: Closed) -> str:
     why = why_closed(closed)
     return why if closed.reply is None else f"{why}: {closed.reply}"
+
+
+def check_open(conn: ClientConnection) -> None:
+    """Raise LocalProtocolError where no message can be begun; that is not the message's fault."""
+    if conn.state is not STATE_READY:
+        state = conn.state.value
+        raise LocalProtocolError(f"no session is open between transactions: its state is {state}")
+    if conn.tls is None and conn.config.security in TLS_NEEDED:
+        raise before_tls("MAIL")
 
 
 @final

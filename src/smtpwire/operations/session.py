@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, Greeting
+from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, EndOfData, Greeting
 from smtpwire.engine.need import NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
@@ -39,10 +40,10 @@ from smtpwire.sasl import (
     offers_plus,
 )
 from smtpwire.wire.checked import checked
-from smtpwire.wire.command import Hello, Quit, StartTls, Vrfy
+from smtpwire.wire.command import Auth, Bdat, Command, Data, Hello, Quit, StartTls, Vrfy
 from smtpwire.wire.reply import Reply
 
-__all__ = ["authenticate", "open_session", "quit", "reset", "verify"]
+__all__ = ["authenticate", "command", "open_session", "quit", "reset", "verify"]
 
 _ANOTHER_MAY_DO: Final = (AuthenticationOutcome.MECHANISM_REFUSED, AuthenticationOutcome.OBJECTED)
 _POLICY: Final = ChoicePolicy | None
@@ -265,3 +266,26 @@ def verify(conn: ClientConnection, argument: str) -> Operation[Reply]:
     argument = checked("argument", argument, str)
     smtputf8 = not argument.isascii() and SMTPUTF8 in conn.extensions
     return alone(conn, ask(conn, Vrfy(argument, smtputf8), Stage.COMMAND))
+
+
+def command(conn: ClientConnection, command: Command) -> Operation[Reply]:
+    """Send a command of your own making, and wait for its reply: ``Noop()``, ``Expn("list")``, a
+    verb that you registered.
+
+    Raises LocalProtocolError where the command is out of order, nothing having been sent; TypeError
+    for what is no command, and for one with which more begins than a reply: those have operations.
+    """
+    command = checked("command", command, Command)
+    for kind, operation in _MORE_THAN_A_REPLY.items():
+        if isinstance(command, kind):
+            raise TypeError(f"{kind.__name__} is no command by itself: use {operation}()")
+    return alone(conn, ask(conn, command))
+
+
+_MORE_THAN_A_REPLY: Final[Mapping[type[Command], str]] = {
+    Auth: "authenticate",
+    StartTls: "open_session",
+    Data: "send_mail",
+    Bdat: "send_mail",
+    EndOfData: "send_mail",
+}
