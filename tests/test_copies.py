@@ -25,6 +25,7 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.extensions import REGISTRY, AnyExtension, parameters
 from smtpwire.operations import SessionError
 from smtpwire.operations.operation import Stage
+from smtpwire.operations.send import SendResult
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import Mail, Rcpt
 from smtpwire.wire.parameter import Parameters
@@ -108,6 +109,7 @@ def example(made: type[BaseException]) -> BaseException:
     """One of these errors, each with something in every place that has no default."""
     known: dict[str, object] = {
         "reply": Reply(550, "no", "5.0.0"),
+        "result": SendResult(()),
         "stage": Stage.GREETING,
         "offset": 3,
         "octet": b"\n",

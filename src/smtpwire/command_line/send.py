@@ -45,7 +45,6 @@ from smtpwire.sasl import MECHANISMS, ChoicePolicy, Password
 from smtpwire.wire.address import Address, parse_domain
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.status import Disposition
-from smtpwire.wire.value import replace
 
 __all__ = ["add_to", "run"]
 
@@ -153,7 +152,7 @@ def _sender(text: str) -> Address | str:
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
-        Timeouts(seconds)
+        Timeouts.all(seconds)
     except ValueError:
         raise argparse.ArgumentTypeError("pass seconds, more than 0") from None
     return seconds
@@ -189,7 +188,7 @@ def _port(options: argparse.Namespace, security: Security) -> int:
 def _timeouts(seconds: float | None) -> Timeouts:
     if seconds is None:
         return Timeouts()
-    return replace(Timeouts(**dict.fromkeys(Timeouts.__match_args__, seconds)), session=None)
+    return Timeouts.all(seconds)
 
 
 def _tls(authorities: str | None, security: Security) -> TlsConfig | None:

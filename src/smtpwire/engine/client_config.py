@@ -21,7 +21,7 @@ _TIMEOUTS: Final = Timeouts()
 
 
 @final
-@value(checked=True)
+@value(checked=True, terse=True)
 class ClientConfig:
     """What a client says of itself, how it means to be protected, and its bounds.
 

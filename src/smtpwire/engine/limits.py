@@ -26,7 +26,7 @@ _NEVER_ZERO: Final = frozenset(
 
 
 @final
-@value(checked=True)
+@value(kw_only=True, checked=True, terse=True)
 class Limits:
     """How much of anything a connection takes before it answers, refuses or closes.
 
@@ -81,7 +81,7 @@ class Limits:
     """Commands a client has in flight."""
 
     def __post_init__(self) -> None:
-        for name in self.__match_args__:
+        for name in type(self).__annotations__:
             least = 1 if name in _NEVER_ZERO else 0
             if getattr(self, name) < least:
                 raise ValueError(f"Limits.{name} is {getattr(self, name)}: pass {least} or more")

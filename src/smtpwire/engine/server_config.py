@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Final, Self, final
+from typing import Final, Self, Unpack, final
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.limits import Limits
@@ -12,6 +12,7 @@ from smtpwire.engine.offer_plan import OfferPlan
 from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
 from smtpwire.engine.replies import DEFAULT_REPLIES, FIXED_CODES, ReplyKind
 from smtpwire.engine.restrictions import OfferConditions, restricted
+from smtpwire.engine.server_settings import ServerSettings, SubmissionSettings
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.engine.trust import TrustList
 from smtpwire.engine.violation import ViolationKind
@@ -40,7 +41,7 @@ from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import Auth, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.reply import Reply, format_reply
-from smtpwire.wire.value import field, replace, value
+from smtpwire.wire.value import differences, field, replace, value
 
 __all__ = ["ServerConfig"]
 
@@ -136,41 +137,51 @@ class ServerConfig:
     listed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def relay(cls, host: str, local_domains: Iterable[str] = ()) -> Self:
-        """Port 25, between servers: nobody need authenticate (RFC 5321)."""
-        return cls(host=host, local_domains=_several(local_domains))
+    def relay(
+        cls, host: str, local_domains: Iterable[str] = (), **settings: Unpack[ServerSettings]
+    ) -> Self:
+        """Port 25, between servers: nobody need authenticate (RFC 5321).
 
-    @classmethod
-    def submission(cls, host: str) -> Self:
-        """Port 587: STARTTLS, then AUTH, then mail (RFC 6409).
-
-        The mechanisms are PLAIN and LOGIN; for others ``replace(config, mechanisms=…)``.
+        ``settings`` are fields that are to be other than the preset's, here and below:
+        ``ServerConfig.relay("mx.example.org", limits=Limits(recipients=100))``.
         """
-        return cls(
-            host=host,
-            profile=Profile.SUBMISSION,
-            leniency=_LENIENT,
-            starttls=True,
-            require_auth=True,
-            mechanisms=("PLAIN", "LOGIN"),
-        )
+        return cls(host=host, local_domains=_several(local_domains), **settings)
 
     @classmethod
-    def submissions(cls, host: str) -> Self:
+    def submission(cls, host: str, **settings: Unpack[SubmissionSettings]) -> Self:
+        """Port 587: STARTTLS, then AUTH, then mail (RFC 6409); by default PLAIN and LOGIN."""
+        preset: SubmissionSettings = {
+            "leniency": _LENIENT,
+            "starttls": True,
+            "require_auth": True,
+            "mechanisms": ("PLAIN", "LOGIN"),
+        }
+        return cls(host=host, profile=Profile.SUBMISSION, **(preset | settings))
+
+    @classmethod
+    def submissions(cls, host: str, **settings: Unpack[SubmissionSettings]) -> Self:
         """Port 465: as :meth:`submission`, with TLS from the first octet (RFC 8314 §3.3)."""
-        return cls(
-            host=host,
-            profile=Profile.SUBMISSIONS,
-            leniency=_LENIENT,
-            require_tls=True,
-            require_auth=True,
-            mechanisms=("PLAIN", "LOGIN"),
-        )
+        preset: SubmissionSettings = {
+            "leniency": _LENIENT,
+            "require_tls": True,
+            "require_auth": True,
+            "mechanisms": ("PLAIN", "LOGIN"),
+        }
+        return cls(host=host, profile=Profile.SUBMISSIONS, **(preset | settings))
 
     @classmethod
-    def lmtp(cls, host: str, local_domains: Iterable[str] = ()) -> Self:
+    def lmtp(
+        cls, host: str, local_domains: Iterable[str] = (), **settings: Unpack[ServerSettings]
+    ) -> Self:
         """Local delivery: LHLO, and a reply a recipient (RFC 2033)."""
-        return cls(host=host, profile=Profile.LMTP, local_domains=_several(local_domains))
+        domains = _several(local_domains)
+        return cls(host=host, profile=Profile.LMTP, local_domains=domains, **settings)
+
+    def __repr__(self) -> str:
+        """The preset, and what is other than in it; no secret."""
+        name = self.profile.value
+        preset: ServerConfig = getattr(ServerConfig, name)(self.host)
+        return f"ServerConfig.{name}({', '.join([repr(self.host), *differences(self, preset)])})"
 
     def __post_init__(self) -> None:
         if not self.host or set(self.host) & set(" \r\n"):

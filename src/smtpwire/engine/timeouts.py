@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Final, Self, final
 
 from smtpwire.wire.value import value
 
@@ -12,7 +12,7 @@ _MOST: Final = 1e9  # 31 years: what every clock and system call can still count
 
 
 @final
-@value(checked=True)
+@value(kw_only=True, checked=True, terse=True)
 class Timeouts:
     """Seconds, by what is waited for. RFC 5321 §4.5.3.2 gives the figures where it has any.
 
@@ -44,8 +44,14 @@ class Timeouts:
     a body can stay for ever. RFC 5321 has no figure; a large message over a slow line takes an hour
     or more."""
 
+    @classmethod
+    def all(cls, seconds: float, *, session: float | None = None) -> Self:
+        """The same for everything that is waited for; ``session`` is another matter."""
+        names = [name for name in cls.__annotations__ if name != "session"]
+        return cls(**dict.fromkeys(names, seconds), session=session)
+
     def __post_init__(self) -> None:
-        for name in self.__match_args__:
+        for name in type(self).__annotations__:
             seconds = getattr(self, name)
             if seconds is not None and not 0 < seconds <= _MOST:  # NaN is neither
                 raise ValueError(f"Timeouts.{name} is {seconds}: pass seconds, more than 0")

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, dataclass_transform, final, overload
 
 from smtpwire.wire.checked import check_field, known_names
 
-__all__ = ["Request", "field", "replace", "value"]
+__all__ = ["Request", "differences", "field", "replace", "value"]
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -79,26 +79,34 @@ def field(
 @overload
 def value(cls: type[C], /) -> type[C]: ...
 @overload
-def value(*, kw_only: bool = False, checked: bool = False) -> Callable[[type[C]], type[C]]: ...
+def value(
+    *, kw_only: bool = False, checked: bool = False, terse: bool = False
+) -> Callable[[type[C]], type[C]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(
-    cls: type[C] | None = None, /, *, kw_only: bool = False, checked: bool = False
+    cls: type[C] | None = None,
+    /,
+    *,
+    kw_only: bool = False,
+    checked: bool = False,
+    terse: bool = False,
 ) -> type[C] | Callable[[type[C]], type[C]]:
     """Make a class a frozen, slotted value: fields from annotations, equality by value.
 
     ``kw_only``: its constructor takes keywords only. ``checked``: each field is checked against its
     annotation, as ``wire.checked`` has it, and a misspelt keyword names the nearest: for what
-    applications make, once for many connections. A class that declares
+    applications make, once for many connections. ``terse``: ``repr()`` shows only
+    what is not as by default: for what has many fields. A class that declares
     ``__slots__ = ("__dict__",)`` may have cached properties. What the class defines itself
     (``__repr__``, ``__eq__`` …) stays; ``__post_init__`` is called last by the constructor.
     Write ``@final`` above the decorator: type checkers see finality only where it stands.
     """
     if cls is None:
-        return lambda cls: _make(cls, kw_only, checked)
-    return _make(cls, kw_only, checked)
+        return lambda cls: _make(cls, kw_only, checked, terse)
+    return _make(cls, kw_only, checked, terse)
 
 
-def _make(cls: type[C], kw_only: bool, checked: bool) -> type[C]:
+def _make(cls: type[C], kw_only: bool, checked: bool, terse: bool) -> type[C]:
     own = dict(cls.__dict__)
     fields = {
         name: _field(own.pop(name, _MISSING), kw_only)
@@ -112,6 +120,9 @@ def _make(cls: type[C], kw_only: bool, checked: bool) -> type[C]:
     own["__match_args__"] = tuple(name for name, item in fields.items() if not item.kw_only)
     for name, method in _methods(cls, fields).items():
         own.setdefault(name, method)
+    own["__shown__"] = tuple(name for name, item in fields.items() if item.repr)
+    if terse:
+        own["__repr__"] = _terse(fields)
     made: Any = type(cls.__name__, cls.__bases__, own)
     made.__qualname__ = cls.__qualname__
     if "__init__" not in own and (fields or hasattr(cls, "__post_init__")):
@@ -228,6 +239,33 @@ def _methods(cls: type, fields: dict[str, _Field]) -> dict[str, object]:
     if "__eq__" not in cls.__dict__:
         methods |= {"__eq__": equal, "__hash__": hashed}
     return methods
+
+
+def _terse(fields: dict[str, _Field]) -> Callable[[object], str]:
+    def show(self: object) -> str:
+        changed = [
+            f"{name}={getattr(self, name)!r}"
+            for name, item in fields.items()
+            if item.repr and getattr(self, name) != _default(item)
+        ]
+        return f"{type(self).__qualname__}({', '.join(changed)})"
+
+    return show
+
+
+def _default(item: _Field) -> object:
+    factory: Any = item.factory
+    return item.default if factory is _MISSING else factory()
+
+
+def differences(item: C, other: C) -> list[str]:
+    """The fields of a value that are not another's, each as ``repr()`` would show it."""
+    shown: Any = item
+    return [
+        f"{name}={getattr(item, name)!r}"
+        for name in shown.__shown__
+        if getattr(item, name) != getattr(other, name)
+    ]
 
 
 def _refuse(self: object, name: str, value: object = None) -> None:

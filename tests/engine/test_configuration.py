@@ -1,0 +1,109 @@
+"""Configurations by keyword: what the presets take, what a typo is, and what repr() shows."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.limits import Limits
+from smtpwire.engine.security import Security
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.server_settings import ServerSettings, SubmissionSettings
+from smtpwire.engine.timeouts import Timeouts
+from smtpwire.extensions import PIPELINING, Profile
+from smtpwire.wire.value import replace
+
+PRESETS: dict[str, Any] = {
+    profile.value: getattr(ServerConfig, profile.value) for profile in Profile
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_takes_any_field_by_keyword(name: str) -> None:
+    preset = PRESETS[name]
+    limits = Limits(recipients=5)
+    config = preset("mx", limits=limits, offer=(PIPELINING,), local_domains=["d.example"])
+    assert config == replace(
+        preset("mx"), limits=limits, offer=(PIPELINING,), local_domains=["d.example"]
+    )
+    assert config.profile.value == name
+
+
+def test_what_is_given_goes_before_what_the_preset_says() -> None:
+    config = ServerConfig.submission("mx", mechanisms=("CRAM-MD5",), starttls=False)
+    assert (config.mechanisms, config.starttls, config.require_auth) == (("CRAM-MD5",), False, True)
+    assert ServerConfig.submissions("mx", require_auth=False).require_tls
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_typo_is_an_error_that_names_what_was_meant(name: str) -> None:
+    with pytest.raises(
+        TypeError, match="ServerConfig has no 'mechanism'; did you mean 'mechanisms'"
+    ):
+        PRESETS[name]("mx", mechanism=("PLAIN",))
+    with pytest.raises(TypeError, match="limits is a dict: pass a Limits"):
+        PRESETS[name]("mx", limits={})
+
+
+def test_the_typed_settings_are_the_fields() -> None:
+    fields = dict(ServerConfig.__annotations__)
+    for name in ("host", "profile"):
+        del fields[name]
+    settings = {**SubmissionSettings.__annotations__, **ServerSettings.__annotations__}
+    assert {name: each.__forward_arg__ for name, each in settings.items()} == fields
+    assert "local_domains" not in ServerSettings.__annotations__
+    assert set(get_type_hints(SubmissionSettings)) == set(fields)
+
+
+TYPOS = """
+from smtpwire import Limits, ServerConfig, Timeouts
+
+ServerConfig.submission("mx", mechanisms=("PLAIN",), limits=Limits(message=1), local_domains=("d",))
+ServerConfig.relay("mx", ("d.example",), timeouts=Timeouts.all(30))
+ServerConfig.submission("mx", mechanism=("PLAIN",))
+ServerConfig.relay("mx", limits=3)
+ServerConfig.lmtp("mx", profile="relay")
+Limits(mesage=1)
+Limits(512)
+Timeouts(30)
+"""
+
+
+def test_a_type_checker_sees_a_typo(tmp_path: Path) -> None:
+    program = tmp_path / "typos.py"
+    program.write_text(TYPOS)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(program)]
+    output = subprocess.run(mypy, capture_output=True, text=True, check=False).stdout
+    errors = [int(line.split(":")[1]) for line in output.splitlines() if ": error: " in line]
+    assert sorted(set(errors)) == [6, 7, 8, 9, 10, 11], output
+
+
+def test_repr_shows_what_is_not_in_the_preset() -> None:
+    for name, preset in PRESETS.items():
+        assert repr(preset("mx")) == f"ServerConfig.{name}('mx')"
+    config = ServerConfig.submission(
+        "mx",
+        mechanisms=("SCRAM-SHA-256",),
+        scram_secret=b"0123456789abcdef",
+        limits=Limits(message=5),
+    )
+    assert repr(config) == (
+        "ServerConfig.submission('mx', limits=Limits(message=5), mechanisms=('SCRAM-SHA-256',))"
+    )
+    assert repr(ClientConfig()) == "ClientConfig()"
+    client = ClientConfig("client.example", security=Security.STARTTLS, timeouts=Timeouts.all(5))
+    assert repr(client).startswith("ClientConfig(hello_name='client.example', security=")
+    assert repr(Timeouts(mail=5)) == "Timeouts(mail=5)"
+    assert repr(Limits()) == "Limits()"
+
+
+def test_one_time_for_everything() -> None:
+    times = Timeouts.all(30)
+    assert {getattr(times, name) for name in Timeouts.__annotations__} == {30, None}
+    assert times.session is None
+    assert Timeouts.all(30, session=600).session == 600
+    with pytest.raises(ValueError, match=r"Timeouts.greeting is 0: pass seconds"):
+        Timeouts.all(0)
