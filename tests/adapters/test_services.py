@@ -17,6 +17,8 @@ from smtpwire.adapters import asyncio, blocking, trio
 from smtpwire.adapters.session import Session
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import Closed, MessageAborted
+from smtpwire.engine.tls import PeerCertificate
+from smtpwire.operations import TlsFailed
 from smtpwire.sasl import SecretRequest, StoredSecret, derive_scram
 from smtpwire.service import Message, Service
 from smtpwire.wire.command import Noop, Rcpt
@@ -209,3 +211,34 @@ def test_every_client_sends_an_email_message_and_commands(loop: Loop) -> None:
         "carol@example.org",
     ]
     assert message_from_bytes(message.content, policy=default)["From"] == "Jürgen <j@example.com>"
+
+
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=list(LOOPS))
+def test_every_client_asks_the_hook(loop: Loop, server_tls: TlsConfig) -> None:
+    def raising(peer: PeerCertificate, chain: tuple[bytes, ...]) -> bool:
+        raise ssl.SSLCertVerificationError("another key than yesterday")
+
+    def pinned(peer: PeerCertificate, chain: tuple[bytes, ...]) -> bool:
+        return peer.der == server_tls.certificate
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    config = ClientConfig("client.example.com", host="localhost", security=Security.STARTTLS)
+
+    async def scenario() -> None:
+        tls = TlsConfig(context, verify=pinned)
+        async with await loop.connect("127.0.0.1", port, config, tls=tls) as client:
+            await client.open_session(Password("alice", "secret"))  # PLAIN: under verified TLS only
+            assert client.conn.tls.verified
+        client = await loop.connect(
+            "127.0.0.1", port, config, tls=TlsConfig(context, verify=raising)
+        )
+        with pytest.raises(TlsFailed, match="another key than yesterday"):
+            await client.open_session()
+        await client.close()
+
+    with serving(
+        "asyncio", Inbox(), replace(SUBMISSION, mechanisms=("PLAIN",)), server_tls
+    ) as port:
+        loop.run(scenario)

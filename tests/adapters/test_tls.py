@@ -10,7 +10,7 @@ from smtpwire.adapters.memory_tls import MemoryTls
 from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_service, client_tls, tls_config
 from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.engine.tls import TlsInfo
+from smtpwire.engine.tls import PeerCertificate, TlsInfo
 from smtpwire.wire.value import replace
 
 
@@ -111,3 +111,64 @@ def test_what_is_said_and_the_end(authority: trustme.CA, server_tls: TlsConfig) 
     client.close()
     server.receive_data(client.data_to_send())
     assert server.read() == b""
+
+
+class Pin:
+    """Knows one certificate; notes what it is asked about."""
+
+    def __init__(self, der: bytes, answer: object = None) -> None:
+        self.der, self.answer = der, answer
+        self.asked: list[tuple[PeerCertificate, tuple[bytes, ...]]] = []
+
+    def __call__(self, peer: PeerCertificate, chain: tuple[bytes, ...]) -> bool:
+        self.asked.append((peer, chain))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return peer.der == self.der
+
+
+def trusting(verify: Pin) -> TlsConfig:
+    """Verifies by the hook alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return TlsConfig(context, verify=verify)
+
+
+def test_a_hook_decides_whether_a_certificate_counts_as_verified(server_tls: TlsConfig) -> None:
+    pin = Pin(server_tls.certificate)
+    ours, _ = join(TlsLayer(trusting(pin), "localhost"), TlsLayer(server_tls))
+    assert ours.verified
+    assert ours.peer == PeerCertificate(server_tls.certificate)
+    ((peer, chain),) = pin.asked
+    assert peer.der == chain[0] == server_tls.certificate
+    other = Pin(b"another")
+    ours, _ = join(TlsLayer(trusting(other), "localhost"), TlsLayer(server_tls))
+    assert not ours.verified
+    assert ours.peer is None
+
+
+def test_a_hook_may_be_stricter_than_the_context(
+    client_context: ssl.SSLContext, server_tls: TlsConfig
+) -> None:
+    pin = Pin(b"another")
+    config = TlsConfig(client_context, verify=pin)
+    ours, _ = join(TlsLayer(config, "localhost"), TlsLayer(server_tls))
+    assert not ours.verified
+    assert "localhost" in pin.asked[0][0].names
+
+
+def test_a_hook_that_raises_fails_the_handshake(server_tls: TlsConfig) -> None:
+    pin = Pin(b"", ssl.SSLCertVerificationError("another key than yesterday"))
+    with pytest.raises(ssl.SSLCertVerificationError, match="another key than yesterday"):
+        join(TlsLayer(trusting(pin), "localhost"), TlsLayer(server_tls))
+
+
+def test_who_shows_no_certificate_is_not_asked_about(
+    client_context: ssl.SSLContext, server_tls: TlsConfig
+) -> None:
+    pin = Pin(b"")
+    service = TlsConfig(server_tls.context, verify=pin)
+    _, theirs = join(TlsLayer(TlsConfig(client_context), "localhost"), TlsLayer(service))
+    assert not theirs.verified
+    assert pin.asked == []

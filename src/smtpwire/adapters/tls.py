@@ -49,11 +49,19 @@ class TlsConfig:
     they fail. ``bindings``: more channel bindings of a finished handshake, such as tls-exporter
     (RFC 9266), where your Python or another library can compute them: ``{"tls-exporter": …}``;
     where it raises, there are none, and the log says so.
+
+    ``verify``: decides in the context's place whether the peer counts as verified, for pinning and
+    DANE: called after the handshake with the peer's certificate and its chain in DER, the peer's
+    own first; with False TLS goes on, unverified, and PLAIN, tokens and REQUIRETLS do not go out.
+    What it raises, an ``ssl.SSLCertVerificationError`` for one, makes the handshake fail. A context
+    that verifies does so before; let it have ``check_hostname = False`` and ``CERT_NONE`` where the
+    hook alone is to decide (``names`` of the certificate are empty then: nothing vouches for them).
     """
 
     context: ssl.SSLContext
     certificate: bytes = b""
     bindings: Callable[[TlsObject], Mapping[str, bytes]] = _no_bindings
+    verify: Callable[[PeerCertificate, tuple[bytes, ...]], bool] | None = None
 
     def __post_init__(self) -> None:
         if self.context.protocol is not ssl.PROTOCOL_TLS_CLIENT:
@@ -199,21 +207,36 @@ class TlsLayer:
 
 
 def tls_info(tls: TlsObject, config: TlsConfig, server_name: str = "") -> TlsInfo:
-    """The facts of a finished handshake."""
+    """The facts of a finished handshake. Raises what ``TlsConfig.verify`` raises."""
     cipher = tls.cipher()
     names = tls.getpeercert()  # empty unless its chain was verified
     der = tls.getpeercert(binary_form=True) or b""
     verified = bool(names) and (tls.server_side or tls.context.check_hostname)
     alternatives: Any = names.get("subjectAltName", ()) if names else ()
+    peer = PeerCertificate(der, tuple(str(name) for _, name in alternatives))
+    if config.verify is not None and der:
+        verified = config.verify(peer, _chain(tls, der)) is True
     return TlsInfo(
         tls.version() or "",
         cipher[0] if cipher else "",
         verified,
         _bindings(tls, config, der),
-        PeerCertificate(der, tuple(str(name) for _, name in alternatives)) if verified else None,
+        peer if verified else None,
         server_name=server_name or _AskedFor.names.get(tls, ""),
         alpn=tls.selected_alpn_protocol() or "",
     )
+
+
+def _chain(tls: TlsObject, der: bytes) -> tuple[bytes, ...]:
+    """What the peer sent of its chain, its own certificate first."""
+    inner: Any = tls
+    found: Any = getattr(inner, "get_unverified_chain", None)
+    if found is not None:  # from Python 3.13 on
+        return tuple(found())
+    inner = getattr(inner, "_sslobj", None)
+    found = getattr(inner, "get_unverified_chain", None)
+    certificates = (found() or ()) if found is not None else ()
+    return tuple(ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in certificates) or (der,)
 
 
 def _bindings(tls: TlsObject, config: TlsConfig, peer: bytes) -> dict[str, bytes]:
