@@ -40,6 +40,7 @@ _HOMES: Final = {
     "extensions": """
         Atrn Burl Etrn Extension Offer Offered Profile REGISTRY Registry XClient XForward
     """,
+    "service": "Service",
     "sasl": """
         Anonymous AnonymousLogin AuthorizationRequest BearerToken ClientMechanism
         Credentials DigestMD5Secret ExternalIdentity ExternalLogin Password PasswordLogin

@@ -78,6 +78,7 @@ from smtpwire.sasl import (
     derive_scram,
     tls_server_end_point,
 )
+from smtpwire.service import Service
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import (
@@ -197,6 +198,7 @@ __all__ = [
     "ServerEvent",
     "ServerMechanism",
     "ServerNeed",
+    "Service",
     "ServiceClosing",
     "SessionLimitError",
     "StartTls",

@@ -70,6 +70,7 @@ __all__ = [
     "Message",
     "PlainHandler",
     "Service",
+    "Session",
     "Supply",
     "Told",
     "session_factory",
