@@ -354,12 +354,18 @@ def test_the_submission_server_and_its_client(programs: Programs) -> None:
     authority.cert_pem.write_to_path(programs.directory / "authority.pem")
     programs.environment["SSL_CERT_FILE"] = str(programs.directory / "authority.pem")
     server = programs.start(example("submission"))
-    with programs.serving(server, 8587, ended_by=signal.SIGTERM):
+    with programs.serving(server, 8587) as output:
         assert programs.run(example("login")) == "Disposition.DONE\n"
         wrong = programs.start(example("login").replace("wonderland", "looking-glass"))
         with wrong:
             assert "AuthenticationFailed" in wrong.communicate(timeout=30)[0]
-    assert server.returncode == 0
+    assert "alice bob@example.net b'Subject: x" in output[0]
+
+
+def test_the_first_server_and_client_are_short() -> None:
+    for name, most in (("submission", 25), ("login", 8)):
+        lines = [line for line in example(name).splitlines() if line.strip()]
+        assert len(lines) <= most
 
 
 def test_the_commands_of_the_readme(programs: Programs) -> None:
