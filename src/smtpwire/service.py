@@ -455,11 +455,12 @@ class _Attendant:
             self._chunks = []
         method = self._methods.get(kind)
         if method is None:
-            self._answer(event, None)
+            if self._conn.pending is event:
+                self._conn.reply()
             return None
         given = self._message(event) if isinstance(event, EndOfMessage) else event
         answer = method(self._service, self._session, given)
-        if isinstance(answer, Awaitable):
+        if answer is not None and isinstance(answer, Awaitable):
             return self._answer_later(event, answer)
         self._answer(event, answer)
         return None
