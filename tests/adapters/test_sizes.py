@@ -34,10 +34,10 @@ LIMITS = {
     ("trio", "Server start_server"): 100,
     ("asyncio", "Server start_server"): 90,
     # a client: its operations, and what dials
-    ("client", "AsyncClient"): 115,
+    ("client", "AsyncClient"): 125,
     ("client", "Turn Dialled"): 60,
     ("stream", "*"): 125,
-    ("blocking", "Client"): 50,
+    ("blocking", "Client"): 65,
     ("blocking", "connect _dial"): 40,
     ("trio", "Client connect _the_last"): 50,
     ("asyncio", "Client connect _dial"): 60,
