@@ -9,7 +9,9 @@ import pytest
 
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.limits import Limits
+from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
+from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.server_settings import ServerSettings, SubmissionSettings
 from smtpwire.engine.timeouts import Timeouts
@@ -107,3 +109,24 @@ def test_one_time_for_everything() -> None:
     assert Timeouts.all(30, session=600).session == 600
     with pytest.raises(ValueError, match=r"Timeouts.greeting is 0: pass seconds"):
         Timeouts.all(0)
+
+
+def test_the_lines_of_ehlo_come_in_the_order_that_is_given() -> None:
+    def keywords(**settings: Any) -> list[str]:
+        conn = ServerConnection(ServerConfig.relay("mx", **settings))
+        conn.receive_data(b"EHLO client.example\r\n")
+        said = b""
+        while (item := conn.next_event()) is not Need.DATA:
+            said += conn.data_to_send()
+            if item is Need.REPLY:
+                conn.reply()
+        _greeting, _host, *lines = (said + conn.data_to_send()).decode().splitlines()
+        return [line[4:].split()[0] for line in lines]
+
+    usual = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "SIZE"]
+    assert keywords() == usual
+    order = ("SIZE", "AUTH", "8BITMIME")
+    rest = [keyword for keyword in usual if keyword not in order]
+    assert keywords(offer_order=order) == ["SIZE", "8BITMIME", *rest]
+    with pytest.raises(ValueError, match="offer_order has 'DSN', which is not offered"):
+        keywords(offer_order=("DSN",))

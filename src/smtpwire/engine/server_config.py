@@ -68,6 +68,8 @@ class ServerConfig:
         authenticated (not as ANONYMOUS), else 550 5.7.1. An application's own answer may be any.
     offer: extensions with their parameters, beyond those which follow from other fields: SIZE
         from ``limits``, STARTTLS from ``starttls``, AUTH from ``mechanisms``.
+    offer_order: keywords whose lines come first in EHLO's reply, in this order; the others follow
+        as ``offer`` has them, SIZE, STARTTLS and AUTH last.
     registry: what is known at all; verbs in it that are not offered are answered 502.
     line_endings: what becomes of bare CR and LF in DATA; the end of data is strict in any case.
         REJECT holds for BDAT, too, but for BODY=BINARYMIME (RFC 3030 §2, §3); what comes by BDAT
@@ -110,6 +112,7 @@ class ServerConfig:
     local_domains: tuple[str, ...] = ()
     profile: Profile = Profile.RELAY
     offer: tuple[AnyExtension | Offered, ...] = _DEFAULT_OFFER
+    offer_order: tuple[str, ...] = ()
     registry: Registry = REGISTRY
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -193,6 +196,9 @@ class ServerConfig:
             _check_reply(reply_kind, reply)
         if derived := _DERIVED & self.entries.keys():
             raise ValueError(f"{', '.join(derived)}: offered by limits, starttls and mechanisms")
+        for keyword in self.offer_order:
+            if keyword not in self.entries and keyword not in _DERIVED:
+                raise ValueError(f"offer_order has {keyword!r}, which is not offered")
         self.check_offer(self.entries)
         self.check_mechanisms(self.mechanisms)
         # Raise where a text or a parameter cannot be sent, and for what is no address or domain.
@@ -332,11 +338,15 @@ class ServerConfig:
     def _default_offer(self) -> Offer:
         """What there is to be offered, whatever the conditions."""
         given = {item.extension.keyword: item for item in self.offer if isinstance(item, Offered)}
-        offered = [
+        offered: list[Offered] = [
             given.get(keyword) or entry.read(entry.default)
             for keyword, entry in self.entries.items()
         ]
-        return Offer((*offered, SIZE(self.limits.message), STARTTLS(True), AUTH(self.mechanisms)))
+        offered += [SIZE(self.limits.message), STARTTLS(True), AUTH(self.mechanisms)]
+        place = {keyword: place for place, keyword in enumerate(self.offer_order)}
+        return Offer(
+            sorted(offered, key=lambda item: place.get(item.extension.keyword, len(place)))
+        )
 
 
 def _several(domains: Iterable[str]) -> tuple[str, ...]:

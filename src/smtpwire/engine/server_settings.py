@@ -24,6 +24,7 @@ class ServerSettings(TypedDict, total=False):
 
     aliases: tuple[str, ...]
     offer: tuple[AnyExtension | Offered, ...]
+    offer_order: tuple[str, ...]
     registry: Registry
     limits: Limits
     timeouts: Timeouts
