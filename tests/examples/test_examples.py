@@ -40,6 +40,7 @@ GOALS: Final = {
     "email_backend.py": ("an e-mail backend for Django", 60),
     "lmtp_agent.py": ("an LMTP delivery agent into Maildirs", 45),
     "relay.py": ("the delivery part of a relay: queue, retries, bounces", 120),
+    "anyio_adapter.py": ("an adapter for anyio, with STARTTLS", 95),
     "proxy.py": ("a proxy, command by command", 75),
     "from_aiosmtpd.py": ("a port from aiosmtpd", 25),
     "from_smtplib.py": ("a port from smtplib", 20),
@@ -334,3 +335,20 @@ def test_the_port_from_smtplib(
         )
     assert done.stdout == b"nobody@example.org 550 5.1.1 No such user here\n"
     assert len(service.messages) == 1
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_anyio_adapter(mail_tls: tuple[Path, ssl.SSLContext], backend: str) -> None:
+    pytest.importorskip("anyio")
+    certificate, context = mail_tls
+    port = free_port()
+    with running("anyio_adapter.py", port, certificate, backend, ready=port) as program:
+        for tls in (False, True):
+            with smtplib.SMTP("127.0.0.1", port) as client:
+                client._host = "localhost"  # type: ignore[attr-defined]
+                if tls:
+                    client.starttls(context=context)
+                assert client.sendmail("a@example.com", ["b@example.org"], b"x\r\n") == {}
+        program.send_signal(signal.SIGINT)
+        output = program.communicate(timeout=30)[0]
+    assert output.startswith("False b'x\\r\\n'\nTrue b'x\\r\\n'\n")
