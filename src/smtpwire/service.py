@@ -525,7 +525,7 @@ def _verdict(
 ) -> Reply | None:
     if isinstance(found, Reply):
         return found
-    from smtpwire.sasl.derive import verify  # loads hashes
+    from smtpwire.sasl.derive import DEFAULT_SCRAM, verify  # loads hashes
 
     config = session.conn.config
     salted = [name for name in config.mechanisms if family(name).salted]
@@ -534,7 +534,7 @@ def _verdict(
         question.password,
         username=question.authcid,
         preparation=config.preparation,
-        mechanism=salted[0].removesuffix("-PLUS") if salted else "SCRAM-SHA-256",
+        mechanism=salted[0].removesuffix("-PLUS") if salted else DEFAULT_SCRAM,
         iterations=config.scram_iterations,
     )
     return _LOGGED_IN if right else None

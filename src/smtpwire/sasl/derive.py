@@ -20,6 +20,7 @@ from smtpwire.sasl.stored import (
 from smtpwire.wire.checked import checked
 
 __all__ = [
+    "DEFAULT_SCRAM",
     "HASHES",
     "derive_digest_md5",
     "derive_scram",
@@ -30,6 +31,9 @@ __all__ = [
     "stored_octets",
     "verify",
 ]
+
+DEFAULT_SCRAM: Final = "SCRAM-SHA-256"
+"""The mechanism that a password is derived for where none is named."""
 
 _SECRET: Final = StoredSecret | None
 
@@ -55,7 +59,7 @@ def _check_text(name: str, text: str) -> None:
 
 def derive_scram(
     password: str,
-    mechanism: str = "SCRAM-SHA-256",
+    mechanism: str = DEFAULT_SCRAM,
     *,
     salt: bytes | None = None,
     iterations: int = 4096,
@@ -151,7 +155,7 @@ def verify(
     *,
     username: str = "",
     preparation: Preparation = Preparation.RAW,
-    mechanism: str = "SCRAM-SHA-256",
+    mechanism: str = DEFAULT_SCRAM,
     iterations: int = 4096,
 ) -> bool:
     """Whether this is the password of which the secret is stored; None: there is no such user.
