@@ -4,11 +4,12 @@ What can be asynchronous is played in both colours: the same class, and one whos
 a coroutine that suspends.
 """
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -18,6 +19,7 @@ from smtpwire.engine.events import (
     BodyChunk,
     Closed,
     Connected,
+    EndOfMessage,
     Envelope,
     InvalidCommand,
     MessageAborted,
@@ -29,7 +31,7 @@ from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import TlsInfo
-from smtpwire.extensions import MT_PRIORITY, PRDR
+from smtpwire.extensions import MT_PRIORITY, PRDR, Atrn, Burl, Etrn, XClient, XForward
 from smtpwire.operations import Handler, Session, serve
 from smtpwire.sasl import (
     AnonymousLogin,
@@ -43,7 +45,15 @@ from smtpwire.sasl import (
 )
 from smtpwire.service import Application, Message, Service, session_factory
 from smtpwire.wire.address import Address
-from smtpwire.wire.command import Data, Hello, Mail, Rcpt, Vrfy
+from smtpwire.wire.command import (
+    Data,
+    ExtensionCommand,
+    ExtensionRequest,
+    Hello,
+    Mail,
+    Rcpt,
+    Vrfy,
+)
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
@@ -701,3 +711,16 @@ def test_an_adapter_without_await_takes_no_asynchronous_service() -> None:
     session_factory(Everything, RELAY, awaits=False)
     with pytest.raises(TypeError, match=r"Later.rcpt\(\) is async: this adapter awaits nothing"):
         session_factory(Later, RELAY, awaits=False)
+
+
+def test_every_event_has_a_method_that_takes_it() -> None:
+    events = set(get_args(ServerEvent)) - {ExtensionRequest, EndOfMessage}  # a base; a Message
+    verbs = {Atrn, Burl, Etrn, XClient, XForward, ExtensionCommand}
+    assert all(issubclass(verb, ExtensionRequest) for verb in verbs)
+    methods = [
+        get_type_hints(method)
+        for name, method in vars(Service).items()
+        if inspect.isfunction(method) and name[0] != "_"
+    ]
+    taken = {kind for hints in methods for kind in hints.values() if isinstance(kind, type)}
+    assert events | verbs <= taken
