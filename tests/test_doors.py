@@ -133,7 +133,7 @@ BY_OTHERS = {
     *("ReplyReceived", "SecretRequest", "ServiceClosing", "Stats", "Timeout", "TokenLogin"),
     "Unanswered",
     # abstract, or of no fields
-    *("ClientMechanism", "ServerMechanism", "Command", "Request"),
+    *("ClientMechanism", "ServerMechanism", "Command", "ExtensionRequest", "Request", "Service"),
     *("Data", "Quit", "Rset", "StartTls"),
     # tested below
     *("ClientConnection", "ServerConnection", "Offer", "Parameters", "ProxyReader"),
