@@ -338,6 +338,8 @@ FIGURES: tuple[Figure, ...] = (
            "aiosmtpd", _MORE, 3.5, "×", _source(_ASYNC, "aiosmtpd")),
     Figure(15, "source-plain", "adapter, smtp-source, plain handler",
            "aiosmtpd", _MORE, 4.5, "×", _source(_PLAIN, "aiosmtpd")),
+    Figure(15, "source-service", "adapter, smtp-source, Service",
+           "plain handler", _MORE, 0.95, "×", _source("smtpwire, Service", _PLAIN)),
     Figure(16, "source-bound", "adapter, smtp-source, plain handler",
            "Protocol parsing nothing", _MORE, 0.5, "×", _source(_PLAIN, "nothing parsed")),
     Figure(17, "large-aiosmtpd", "adapter, smtp-source, 1 MiB messages",

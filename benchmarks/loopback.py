@@ -107,6 +107,7 @@ def _answering() -> None:
 _SERVERS: dict[str, Callable[[], None]] = {
     "smtpwire, async handler": lambda: _serve_asyncio(ours.protocol_with_async_handler),
     "smtpwire, plain handler": lambda: _serve_asyncio(ours.protocol_with_plain_handler),
+    "smtpwire, Service": lambda: _serve_asyncio(ours.protocol_with_service),
     "aiosmtpd": lambda: _serve_asyncio(aiosmtpd_server.make_protocol),
     "nothing parsed": lambda: _serve_asyncio(_nothing_parsed),
     "answering": _answering,

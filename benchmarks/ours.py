@@ -34,6 +34,7 @@ from smtpwire.sasl import (
     Succeeded,
     server_mechanism,
 )
+from smtpwire.service import Message, Service
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import DotDecoder
 from smtpwire.wire.command import Data, Hello, Mail, Noop, Rcpt
@@ -54,6 +55,7 @@ __all__ = [
     "plain_session",
     "protocol_with_async_handler",
     "protocol_with_plain_handler",
+    "protocol_with_service",
     "receive_and_drop",
     "receive_and_keep",
     "recipients",
@@ -432,6 +434,21 @@ def protocol_with_plain_handler(loop: asyncio.AbstractEventLoop) -> asyncio.Prot
 def protocol_with_async_handler(loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
     """A server's protocol for one connection, whose handler is a coroutine function."""
     return ServerProtocol(_async_session, _UNLIMITED)
+
+
+class _Kept(Service):
+    """The same as a Service."""
+
+    def message(self, session: Session, message: Message, /) -> None:
+        """Keep it no longer."""
+
+
+def protocol_with_service(loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
+    """A server's protocol for one connection, with a Service that all share."""
+    return ServerProtocol(_KEPT, _UNLIMITED)
+
+
+_KEPT: Final = _Kept()
 
 
 # --- SCRAM --------------------------------------------------------------------------------
