@@ -596,6 +596,27 @@ def test_a_mechanism_has_the_last_word() -> None:
     assert made.conn.identity is None
 
 
+class Wordy(PlainServer):
+    """Says itself why it fails."""
+
+    def answer(self, accepted: bool) -> ServerStep:
+        return Failed("expired", text="Password expired: set another at https://id.example")
+
+
+def test_a_mechanism_may_say_why_it_failed() -> None:
+    config = replace(
+        SERVICE,
+        mechanisms=("X-WORDY",),
+        custom_mechanisms={"X-WORDY": lambda config: Wordy("X-WORDY", config)},
+    )
+    made = authenticating(config=config)
+    words = b"Password expired: set another at https://id.example"
+    assert made.feed(b"AUTH X-WORDY AHVzZXIAcGFzcw==\r\n") == b"535 5.7.8 " + words + b"\r\n"
+    for wrong in ("two\r\nlines", "grün", "\0"):
+        with pytest.raises(ValueError, match=r"Failed.text is not printable ASCII"):
+            Failed("expired", text=wrong)
+
+
 class Broken(PlainServer):
     """A mechanism with a bug."""
 

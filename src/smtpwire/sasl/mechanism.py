@@ -79,10 +79,17 @@ class Failed:
 
     ``reason`` is for a log, not for the peer: it may tell that what is stored for the user is of
     no use to the mechanism. It has no octet of the peer.
+    ``text``: words for the peer in place of the server's own, where a mechanism of yours must
+    tell it what to do. Raises ValueError for what no reply can have in one line.
     """
 
     reason: str
     malformed: bool = False
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        if self.text and not (self.text.isascii() and self.text.isprintable()):
+            raise ValueError("Failed.text is not printable ASCII (RFC 5321 §4.2)")
 
 
 ServerStep = Challenge | Ask | Succeeded | Failed

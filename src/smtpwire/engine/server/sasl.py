@@ -209,14 +209,15 @@ class Exchange(Reader):
     # -- the end of it
 
     def _refusal(self, session: Session, failed: Failed) -> Reply:
-        """The application's own words, if it has refused; else the engine's."""
+        """The application's own words, if it has refused; else the mechanism's, or the engine's."""
         verdict = self._verdict
         if verdict is not None and not verdict.is_positive:
             return verdict
         if self._exception is not None:
             return session.outbox.text(ReplyKind.AUTH_TROUBLE)
         kind = ReplyKind.AUTH_MALFORMED if failed.malformed else ReplyKind.AUTH_FAILED
-        return session.outbox.text(kind)
+        reply = session.outbox.text(kind)
+        return Reply(reply.code, failed.text, reply.enhanced) if failed.text else reply
 
     def _succeed(self, session: Session, authcid: str, authzid: str) -> None:
         reply = self._verdict or session.outbox.text(ReplyKind.AUTH_OK)
