@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack, cast, final
 from smtpwire.engine.client import ClientConnection
 from smtpwire.extensions import EIGHTBITMIME, SMTPUTF8, parameters
 from smtpwire.operations.message import (
+    MESSAGE_OPTIONS,
     MessageOptions,
     Recipient,
     Sender,
@@ -67,7 +68,7 @@ def send_message(
     given: object = message
     if not isinstance(given, Message):
         raise TypeError(f"message is {type_of(given)}: pass an email.message.EmailMessage")
-    taken = checked_options(cast(SendOptions, options), "send_message", MessageOptions)
+    taken = checked_options(cast(SendOptions, options), "send_message", MESSAGE_OPTIONS)
     return alone(conn, _send_message(conn, message, sender, recipients, taken))
 
 
