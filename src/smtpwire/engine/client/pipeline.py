@@ -22,7 +22,8 @@ class Step:
     Attributes:
         command: the application's object.
         kind: its row of the rules.
-        octets: what is written; none for a body in chunks that is to open.
+        octets: what is written; none for a body in chunks that is to open, and of what the window
+            does not count none once it is written: sixty-four chunks would be 16 MiB.
         transaction: the number of the one it belongs to, or 0.
         started: octets that had come from the peer when it was handed out: what started before
             them is no reply to it.
@@ -120,6 +121,8 @@ class Pipeline:
             if kind.secret:
                 self._hidden[len(out)] = step.shown
             out.append(step.octets)
+            if not kind.counted:
+                step.octets = b""  # a chunk is large, and the window does not count it
         self.commands += len(flight) - before
 
     def can_release(self, pipelining: bool) -> bool:
