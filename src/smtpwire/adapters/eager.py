@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.tasks import _enter_task, _leave_task, current_task  # for tasks of one's own
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any, Final, final
 
-from smtpwire.adapters.session import Steps, first_step, given_up
+from smtpwire.adapters.session import Steps, given_up
 
 __all__ = ["EagerTask"]
 
@@ -51,17 +52,25 @@ class EagerTask(Coroutine[object, object, None]):
         task = self._task
         if task is None or task.done():
             self._task = task = self._loop.create_task(self, context=self._context)
-        outer = asyncio.current_task()
-        _switch(self._loop, outer, task)
-        try:
-            begun = first_step(awaitable)
+        loop = self._loop
+        outer = current_task(loop)
+        if outer is not None:
+            _leave_task(loop, outer)
+        _enter_task(loop, task)
+        try:  # first_step(), without a call: this is the path of every handler
+            steps = awaitable.__await__()
+            self._waiting = next(steps)
+        except StopIteration:
+            return False
+        except GeneratorExit as error:
+            raise given_up() from error
         except asyncio.CancelledError as error:
             raise self._told(error) from error
         finally:
-            _switch(self._loop, task, outer)
-        if begun is None:
-            return False
-        self._steps, self._waiting = begun
+            _leave_task(loop, task)
+            if outer is not None:
+                _enter_task(loop, outer)
+        self._steps = steps
         self._suspended()
         self._unpark()
         return True
@@ -69,7 +78,7 @@ class EagerTask(Coroutine[object, object, None]):
     @property
     def is_current(self) -> bool:
         """What is awaited asks."""
-        return self._task is not None and asyncio.current_task() is self._task
+        return self._task is not None and current_task(self._loop) is self._task
 
     def cancel(self) -> None:
         """Cancel what is awaited."""
@@ -152,15 +161,3 @@ class EagerTask(Coroutine[object, object, None]):
     def _unpark(self) -> None:
         if self._parked is not None and not self._parked.done():
             self._parked.set_result(None)
-
-
-def _switch(
-    loop: asyncio.AbstractEventLoop,
-    left: asyncio.Task[None] | None,
-    entered: asyncio.Task[None] | None,
-) -> None:
-    """Change the current task, by the functions documented for tasks of one's own."""
-    if left is not None:
-        asyncio.tasks._leave_task(loop, left)
-    if entered is not None:
-        asyncio.tasks._enter_task(loop, entered)

@@ -113,12 +113,13 @@ def serve(
     except (Exception, GeneratorExit) as error:
         trouble.no_handler(error)
         handler = _ignore
-    turn_ends = clock() + TURN
+    turn_ends, begins = clock() + TURN, True
     while True:
         item = None
         given_away = False  # it is the driver that acts, or abandons the connection
         try:
-            item = conn.next_event() if clock() < turn_ends else NEED_WRITE
+            item = conn.next_event() if begins or clock() < turn_ends else NEED_WRITE
+            begins = False
             if item is NEED_CLOSE:
                 break
             if isinstance(item, Need):
@@ -128,7 +129,7 @@ def serve(
                 turn_ends = FAR  # what is thrown in ends the connection, and that needs no turn
                 given_away = True
                 yield item
-                turn_ends = clock() + TURN
+                turn_ends, begins = clock() + TURN, True
                 continue
             waiting = handler(item)
             if waiting is not None:
