@@ -290,6 +290,54 @@ def test_groups_of_tasks_and_limits_of_time_in_a_handler(
             assert client.say(b"VRFY me") == b"252 2.0.0 parent\r\n"
 
 
+# -- 2: fairness
+
+
+def test_who_pipelines_keeps_nobody_waiting(
+    adapter: str, colour: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
+) -> None:
+    """Of a thousand messages few are begun between another's command and its reply."""
+    begun = 0
+    over = threading.Event()
+    batch = b"MAIL FROM:<a@b.example>\r\nRSET\r\n" * 1000
+
+    def factory(session: Session) -> Handler:
+        def handle(event: ServerEvent) -> None:
+            nonlocal begun
+            if isinstance(event, Mail):
+                begun += 1
+                time.sleep(0.001)
+            answer(session, event)
+
+        return coloured(colour, handle)
+
+    with (
+        serving(adapter, factory, with_tls(PATIENT), tls) as port,
+        talk(port, b"flood.example") as flooder,
+        talk(port, b"other.example") as other,
+    ):
+
+        def flood() -> None:
+            while not over.is_set():
+                flooder.send(batch)
+                left = 2000
+                while left and (octets := flooder.sock.recv(65536)):
+                    left -= octets.count(b"\n")
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        meanwhile: list[int] = []
+        while len(meanwhile) < 9:
+            before = begun
+            other.say(b"NOOP")
+            if begun:
+                meanwhile.append(begun - before)
+                time.sleep(0.02)
+        over.set()
+        thread.join()
+    assert sorted(meanwhile)[4] < 100
+
+
 # -- 3: a stream whose write has failed
 
 
