@@ -2,7 +2,8 @@
 
 A code line is a line with a token that is no comment and no docstring, the lines of a statement
 over several lines included. Imports, ``__all__`` and constants, being no part of a class or a
-function, are not counted.
+function, are not counted. A server is what drives its loop; what listens, and what moves octets,
+is counted by itself, and what several adapters share is counted once.
 """
 
 import ast

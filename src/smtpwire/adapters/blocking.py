@@ -54,7 +54,9 @@ POLL: Final = 0.1
 """Seconds after which a listening server looks whether it is to end."""
 REST: Final = 0.001
 """Seconds for others after a turn: they need the interpreter's lock for each call of the system."""
-Selector: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
+Selector: Final[type[selectors.BaseSelector]] = getattr(
+    selectors, "PollSelector", selectors.SelectSelector
+)
 """What waits for one socket, and takes no descriptor itself."""
 
 
