@@ -144,6 +144,7 @@ class Session:
         self._answers_late = False
         self._content = bytearray()
         self._verdicts: dict[int, list[int]] = {}  # transaction -> codes
+        self._questions: dict[int, EndOfMessage] = {}  # transaction -> what asked for them
         self._handshake_fails = False
         self._settle()
 
@@ -257,7 +258,10 @@ class Session:
             self._answer_pending()
 
     def early_verdict(self) -> None:
+        question = self.server.pending
         self.server.reply(Reply(550, "Refused early"))
+        if isinstance(question, EndOfMessage):  # late for early: it is the verdict, or one of them
+            self._verdicts.setdefault(self._check_message(question), []).append(550)
 
     def shut_down(self) -> None:
         self._disturbed = True
@@ -297,7 +301,7 @@ class Session:
         if 421 in codes:
             codes = codes[: codes.index(421) + 1]
         self.server.reply(*(Reply(each, "Verdict") for each in codes), to=question)
-        self._verdicts[transaction] = codes
+        self._verdicts.setdefault(transaction, []).extend(codes)
 
     def _check_message(self, question: EndOfMessage) -> int:
         """Envelope and content are of one transaction, and whole."""
@@ -308,7 +312,7 @@ class Session:
         assert envelope.mail.address is not None
         locals_ = {path.local_part for path in (envelope.mail.address, *envelope.forward_paths)}
         assert locals_ == {f"t{transaction}"}, (locals_, transaction)
-        assert transaction not in self._verdicts
+        assert self._questions.setdefault(transaction, question) is question
         assert transaction in self._ended.values()
         return transaction
 
