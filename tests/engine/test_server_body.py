@@ -940,6 +940,30 @@ def test_a_shutdown_before_the_url_is_asked_for() -> None:
     assert [type(event) for event in ends(made)] == [MessageAborted, Closed]
 
 
+def test_a_shutdown_before_the_last_url_has_been_fetched() -> None:
+    made = submitting()
+    made.answer = answers({Burl: wait})
+    made.feed(f"BURL {URL} LAST\r\n".encode())
+    made.conn.shutdown()
+    made.conn.reply(FETCHED)
+    assert made.run() == b"421 4.3.2 Service shutting down\r\n"
+    assert [type(event) for event in ends(made)] == [MessageAborted, Closed]
+    assert made.at(Need.CLOSE)
+
+
+def test_no_early_verdict_where_a_url_is_about_to_be_asked_for() -> None:
+    made = submitting()
+    made.answer = wait
+    made.feed(f"BURL {URL} LAST\r\n".encode())
+    made.conn.reply()
+    with pytest.raises(LocalProtocolError, match="still to be told"):
+        made.conn.reply(Reply(550, "Spam"))
+    assert made.conn.next_event() == Burl(URL, last=True)
+    made.conn.reply(Reply(550, "Spam"))
+    assert made.run() == b"550 5.0.0 Spam\r\n"
+    assert ends(made) == [MessageAborted(Aborted.REFUSED, Reply(550, "Spam", "5.0.0"))]
+
+
 # -- a body is never read as commands
 
 OTHER_MAIL: Final = b"MAIL FROM:<evil@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nx\r\n.\r\n"

@@ -384,8 +384,8 @@ def answer_burl(session: Session, _: Burl, replies: Replies) -> None:
     given = replies or (session.outbox.text(default_kind("BURL")),)
     reply, octets = session.accept(given)
     if reply.is_positive and body.last:
+        session.hand_over(body)  # which ends the message, unless the session ends before
         session.settle()
-        session.hand_over(body)
         return
     session.listen()
     if reply.is_positive:
@@ -504,6 +504,8 @@ def early_verdict(session: Session, replies: Replies, to: Request | None) -> Non
     body = session.transaction.body
     if body is None or not body.open or to is not None or len(replies) != 1:
         raise LocalProtocolError("no question is pending")
+    if session.pending is not None:  # BURL, which would be answered with the message refused
+        raise LocalProtocolError("a question is still to be told: call next_event() first")
     reply = complete(replies[0])
     if reply.code < 400:
         raise LocalProtocolError("an early verdict is 4yz or 5yz")
