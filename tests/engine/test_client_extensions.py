@@ -140,6 +140,8 @@ def test_atrn_and_the_end_of_the_stream(d: Dialogue) -> None:
     d.send(Atrn())
     d.receive("250 now reversing")
     d.conn.receive_data(b"")
+    with pytest.raises(ValueError, match="TLS from the first octet"):
+        d.conn.reverse(ServerConfig.submissions("example.org"))
     server = d.conn.reverse(ServerConfig.relay("example.org"))
     assert server.eof_received
 

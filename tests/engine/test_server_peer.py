@@ -520,6 +520,8 @@ def test_the_opposite_role_takes_over_what_has_come() -> None:
     made.conn.receive_data(b"ATRN c.example\r\n220 c.example ESMTP\r\n")
     made.conn.receive_data(b"")
     made.run()
+    with pytest.raises(TypeError, match="config"):
+        made.conn.reverse("c.example")  # type: ignore[arg-type]  # what is tested
     client = made.conn.reverse(ClientConfig())
     greeting = client.next_event()
     assert isinstance(greeting, Greeting)

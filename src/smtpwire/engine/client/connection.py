@@ -284,8 +284,8 @@ class ClientConnection:
             raise LocalProtocolError("roles are reversed after an accepted ATRN only")
         from smtpwire.engine.server import ServerConnection
 
-        stream.handed_over()
         server = ServerConnection(config, tls=session.tls, peer=session.peer)
+        stream.handed_over()
         trailing = stream.trailing
         if trailing:
             server.receive_data(trailing)

@@ -379,8 +379,8 @@ class ServerConnection:
             raise LocalProtocolError("roles are reversed after an accepted ATRN only")
         from smtpwire.engine.client import ClientConnection
 
-        session.reversed = False
         client = ClientConnection(config, tls=session.client.tls, peer=session.client.peer)
+        session.reversed = False
         if session.input.trailing:
             client.receive_data(session.input.trailing)
         if session.input.ended:
