@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final, Self, Unpack, final
@@ -50,6 +51,7 @@ _LENIENT: Final = Leniency(
     blank_after_colon=True, missing_brackets=True, odd_hello_names=True, odd_addresses=True
 )
 UNWRAPPED: Final = 1 << 20
+_HOST: Final = re.compile(r"[!-~]+")
 _DERIVED: Final = frozenset({SIZE.keyword, STARTTLS.keyword, AUTH.keyword})
 
 
@@ -187,8 +189,10 @@ class ServerConfig:
         return f"ServerConfig.{name}({', '.join([repr(self.host), *differences(self, preset)])})"
 
     def __post_init__(self) -> None:
-        if not self.host or set(self.host) & set(" \r\n"):
-            raise ValueError(f"{self.host!r} is no host's name")
+        if _HOST.fullmatch(self.host) is None:
+            raise ValueError(
+                f"{self.host!r} is no host's name: visible ASCII, as xn-- where it is an IDN"
+            )
         for kind, policy in self.policies.items():
             if policy not in POSSIBLE_POLICIES.get(kind, ()):
                 raise ValueError(f"{policy} is not possible for {kind}")
