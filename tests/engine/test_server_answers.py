@@ -169,19 +169,24 @@ DEFAULTS: Final[dict[type[Request], bytes]] = {
     EndOfMessage: b"250 2.0.0 Message accepted\r\n",
     StartTls: b"220 2.0.0 Ready to start TLS\r\n",
     Vrfy: b"252 2.5.0 Cannot verify, will take the message\r\n",
-    Expn: b"502 5.5.1 Command not implemented\r\n",
+    Expn: b"550 5.7.2 Mailing list expansion prohibited\r\n",
     Etrn: b"458 4.7.0 Unable to queue messages\r\n",
-    Atrn: b"502 5.7.0 Not permitted\r\n",
-    Burl: b"502 5.7.0 Not permitted\r\n",
-    XClient: b"502 5.7.0 Not permitted\r\n",
-    XForward: b"502 5.7.0 Not permitted\r\n",
-    ExtensionCommand: b"502 5.7.0 Not permitted\r\n",
+    Atrn: b"550 5.7.1 Not permitted\r\n",
+    Burl: b"550 5.7.1 Not permitted\r\n",
+    XClient: b"550 5.7.1 Not permitted\r\n",
+    XForward: b"550 5.7.1 Not permitted\r\n",
+    ExtensionCommand: b"550 5.7.1 Not permitted\r\n",
     PasswordLogin: b"535 5.7.8 Authentication credentials invalid\r\n",
     TokenLogin: b"334 eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\r\n",
     ExternalLogin: b"535 5.7.8 Authentication credentials invalid\r\n",
     AnonymousLogin: b"535 5.7.8 Authentication credentials invalid\r\n",
     AuthorizationRequest: b"535 5.7.8 Authentication credentials invalid\r\n",
 }
+
+
+def test_what_is_offered_is_never_said_to_be_unknown() -> None:
+    """RFC 5321 §4.2.4: no capability is listed that is answered with 500 or 502."""
+    assert {reply[:3] for reply in DEFAULTS.values()}.isdisjoint({b"500", b"502"})
 
 
 @pytest.mark.parametrize(("kind", "code"), list(itertools.product(LEGAL, CODES)))

@@ -457,7 +457,7 @@ def test_its_verb_may_have_a_class_of_its_own() -> None:
     assert made.feed(b"XCOUNT 41\r\n") == b"250 2.0.0 Counted\r\n"
     assert repr(made.events[0]) == repr(Count(41))
     made.answer = answers({})
-    assert made.feed(b"XCOUNT 41\r\n") == b"502 5.7.0 Not permitted\r\n"
+    assert made.feed(b"XCOUNT 41\r\n") == b"550 5.7.1 Not permitted\r\n"
 
 
 def test_its_place_in_a_group() -> None:

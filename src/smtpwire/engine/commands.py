@@ -350,9 +350,7 @@ COMMANDS: Final[Mapping[str, CommandRow]] = _table(
         ),
         CommandRow("HELP", COMMAND_REPLIES["HELP"], default=ReplyKind.HELP),
         CommandRow("VRFY", COMMAND_REPLIES["VRFY"], asks=(Vrfy,), default=ReplyKind.CANNOT_VERIFY),
-        CommandRow(
-            "EXPN", COMMAND_REPLIES["EXPN"], asks=(Expn,), default=ReplyKind.NOT_IMPLEMENTED
-        ),
+        CommandRow("EXPN", COMMAND_REPLIES["EXPN"], asks=(Expn,), default=ReplyKind.CANNOT_EXPAND),
         CommandRow(
             "QUIT",
             COMMAND_REPLIES["QUIT"],

@@ -28,6 +28,7 @@ class ReplyKind(Enum):
     HELP = "HELP"
     GOODBYE = "QUIT"
     CANNOT_VERIFY = "VRFY without a decision"
+    CANNOT_EXPAND = "EXPN without a decision, where it is offered"
     NOT_IMPLEMENTED = "a verb that is known and not implemented"
     BAD_SEQUENCE = "a command out of sequence"
     NO_RECIPIENTS = "the body without a recipient"
@@ -97,6 +98,8 @@ DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = Table(
         ReplyKind.GOODBYE: Reply(221, "Goodbye", "2.0.0"),
         # RFC 5321 §7.3: a disabled VRFY is 252.
         ReplyKind.CANNOT_VERIFY: Reply(252, "Cannot verify, will take the message", "2.5.0"),
+        # RFC 5321 §4.2.4: what is offered is never 502.
+        ReplyKind.CANNOT_EXPAND: Reply(550, "Mailing list expansion prohibited", "5.7.2"),
         ReplyKind.NOT_IMPLEMENTED: Reply(502, "Command not implemented", "5.5.1"),
         ReplyKind.BAD_SEQUENCE: Reply(503, "Bad sequence of commands", "5.5.1"),
         ReplyKind.NO_RECIPIENTS: Reply(503, "No recipients", "5.5.1"),
@@ -131,7 +134,7 @@ DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = Table(
         ReplyKind.AUTH_TROUBLE: Reply(454, "Temporary authentication failure", "4.7.0"),
         ReplyKind.TIMEOUT: Reply(421, "Timeout", "4.4.2"),
         ReplyKind.SHUTDOWN: Reply(421, "Service shutting down", "4.3.2"),
-        ReplyKind.REFUSED: Reply(502, "Not permitted", "5.7.0"),
+        ReplyKind.REFUSED: Reply(550, "Not permitted", "5.7.1"),
         ReplyKind.TROUBLE: Reply(451, "Local error in processing", "4.3.0"),
         ReplyKind.RECIPIENTS_FIRST: Reply(353, "A reply a recipient follows"),
     }

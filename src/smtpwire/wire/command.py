@@ -390,7 +390,7 @@ class Verb(AnyVerb, Generic[T]):
     and the end of the data. ``blocking``: what may follow depends on its reply, so that a client
     queues nothing behind it. ``secret``: its argument holds a secret, which no trace, event or log
     shows. ``replies``: the usual ones. ``positive``: the one code that says yes; 0: any 2yz.
-    ``default``: what a server answers whose application has no answer of its own; None: 502 5.7.0.
+    ``default``: what a server answers whose application has no answer of its own; None: 550 5.7.1.
     ``timeout``: how long a client waits for the reply, by the name of a field of ``Timeouts``.
     """
 
