@@ -12,7 +12,12 @@ from typing import Final
 from tests.interop import matrix
 
 from smtpwire.engine import limits, state
-from smtpwire.extensions import table
+from smtpwire.engine.commands import COMMANDS, CommandRow, extension_row
+from smtpwire.engine.replies import DEFAULT_REPLIES
+from smtpwire.engine.state import State
+from smtpwire.extensions import REGISTRY, Atrn, Burl, Etrn, XClient, XForward, table
+from smtpwire.wire.command import ExtensionCommand, ExtensionRequest
+from smtpwire.wire.reply import Reply
 
 README: Final = Path(__file__).parent.parent / "README.md"
 
@@ -66,11 +71,80 @@ def benchmarks() -> str:
     return "\n".join(rows)
 
 
+QUESTIONS: Final[tuple[type[ExtensionRequest], ...]] = (Etrn, Atrn, Burl, XClient, XForward)
+"""The questions of extensions that have a class of their own."""
+
+
+def rows() -> list[CommandRow]:
+    """The rows of the commands of every session, then those of the extensions' verbs."""
+    brought = [extension_row(verb) for entry in REGISTRY for verb in entry.verbs]
+    return [*COMMANDS.values(), *(row for row in brought if row.word not in COMMANDS)]
+
+
+def default_of(row: CommandRow) -> Reply:
+    """What a server answers whose application has no answer of its own."""
+    if isinstance(row.default, Reply):
+        return row.default
+    if row.default is None:
+        raise AssertionError(f"{row.word} has no default")
+    return DEFAULT_REPLIES[row.default]
+
+
+def questions() -> str:
+    """Which question a command becomes, and what may answer it."""
+    own: dict[str, type[ExtensionRequest]] = {vars(each)["verb"]: each for each in QUESTIONS}
+    lines = ["| question | of | legal | default |", "|---|---|---|---|"]
+    told: dict[tuple[str, ...], CommandRow] = {}
+    commands: dict[tuple[str, ...], list[str]] = {}
+    for row in rows():
+        asks = row.asks or ((own[row.word],) if row.word in own else ())
+        if not asks and row.word not in COMMANDS:
+            asks = (ExtensionCommand,)
+        names = tuple(f"`{question.__name__}`" for question in asks)
+        if len(asks) > 1 and row.verb in ("BDAT", "BURL"):
+            continue  # the end of the data has its own row
+        if names:
+            told.setdefault(names, row)
+            commands.setdefault(names, []).append(row.word)
+    for names, row in told.items():
+        legal = f"{row.positive or '2yz'}, 4yz, 5yz"
+        of = ", ".join(dict.fromkeys(commands[names]))
+        lines.append(f"| {', '.join(names)} | {of} | {legal} | {shown(default_of(row))} |")
+    return "\n".join(lines)
+
+
+def shown(reply: Reply) -> str:
+    return " ".join(filter(None, (str(reply.code), reply.enhanced)))
+
+
+def group(row: CommandRow) -> str:
+    """Where it may stand among pipelined commands."""
+    if not row.verb:
+        return "–"
+    return "anywhere" if row.grouped else "last"
+
+
+def commands() -> str:
+    """Every command: where it may come, how it may be grouped, and what answers it."""
+    head = ("command", "states", "in a group", "replies", "time-out")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in rows():
+        states = ", ".join(state.value for state in State if state in row.states)
+        usual = (*row.replies.intermediate, *row.replies.success, *row.replies.errors)
+        lines.append(
+            f"| {row.word} | {states} | {group(row)} |"
+            f" {' '.join(map(str, usual))} | `{row.timeout}` |"
+        )
+    return "\n".join(lines)
+
+
 GENERATED: Final[Mapping[str, Callable[[], str]]] = {
     "benchmarks": benchmarks,
+    "commands": commands,
     "extensions": lambda: table().strip(),
     "interop": matrix.table,
     "limits": limits_table,
+    "questions": questions,
     "states": states,
 }
 

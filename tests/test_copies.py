@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from enum import Enum
@@ -16,6 +17,7 @@ from types import ModuleType
 from typing import Any, Final, get_args
 
 import pytest
+from tests.readme_parts import README
 
 import smtpwire
 from smtpwire.adapters.session import TlsConfig
@@ -28,6 +30,7 @@ from smtpwire.operations.operation import Stage
 from smtpwire.operations.send import SendResult
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import Mail, Rcpt
+from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.reply import Reply
 
@@ -127,6 +130,14 @@ def example(made: type[BaseException]) -> BaseException:
         if each.default is each.empty
     ]
     return made(*(known.get(name, f"<{name}>") for name in names))
+
+
+def test_every_error_has_the_base_and_stands_in_readme() -> None:
+    """A table there says what is raised, by whom, and what it means."""
+    section = README.read_text().partition("## Errors\n")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
+    assert all(issubclass(made, SmtpwireError) for made in ERRORS.values())
+    assert documented == {made.__name__ for made in ERRORS.values()} - {"SmtpwireError"}
 
 
 @every_copy

@@ -19,11 +19,11 @@ from smtpwire.extensions.parameters import Body, Notify, Ret
 from smtpwire.operations import (
     END_OF_CONTENT,
     HANDED_IN,
-    AuthenticationFailed,
     Chunk,
     ConnectionLost,
     Content,
     HandingIn,
+    LoginFailed,
     Operation,
     RecipientResult,
     SendResult,
@@ -270,7 +270,7 @@ def test_another_mechanism_where_the_server_would_not_do_the_first() -> None:
 
 def test_the_same_password_is_not_tried_twice() -> None:
     driver = authenticating(b"535 5.7.8 no\r\n")
-    with pytest.raises(AuthenticationFailed) as raised:
+    with pytest.raises(LoginFailed) as raised:
         driver.run(open_session(driver.conn, Password("user", "secret")))
     assert raised.value.reply is not None
     assert raised.value.reply.code == 535
@@ -280,30 +280,30 @@ def test_the_same_password_is_not_tried_twice() -> None:
 
 def test_a_trouble_of_the_server_says_nothing_of_the_password() -> None:
     driver = authenticating(b"454 4.7.0 later\r\n")
-    with pytest.raises(AuthenticationFailed, match="temporary"):
+    with pytest.raises(LoginFailed, match="temporary"):
         driver.run(open_session(driver.conn, Password("user", "secret")))
 
 
 def test_no_usable_mechanism() -> None:
     driver = authenticating(mechanisms=b"GSSAPI")
-    with pytest.raises(AuthenticationFailed, match="no mechanism"):
+    with pytest.raises(LoginFailed, match="no mechanism"):
         driver.run(open_session(driver.conn, Password("user", "secret")))
     conn = client()
     driver = Driver(conn, b"220 hi\r\n", b"250 mx.example.org\r\n")
-    with pytest.raises(AuthenticationFailed):
+    with pytest.raises(LoginFailed):
         driver.run(open_session(conn, Password("user", "secret")))
 
 
 def test_the_last_refusal_is_told_when_no_mechanism_is_left() -> None:
     driver = authenticating(b"504 no\r\n", mechanisms=b"PLAIN")
-    with pytest.raises(AuthenticationFailed) as raised:
+    with pytest.raises(LoginFailed) as raised:
         driver.run(open_session(driver.conn, Password("user", "secret")))
     assert raised.value.reply == Reply(504, "no")
 
 
 def test_credentials_that_cannot_be_sent() -> None:
     driver = authenticating()
-    with pytest.raises(AuthenticationFailed) as raised:
+    with pytest.raises(LoginFailed) as raised:
         driver.run(open_session(driver.conn, Password("user", "se\0cret")))
     assert "cret" not in str(raised.value)
 
@@ -329,14 +329,14 @@ def test_a_connection_lost_in_authentication() -> None:
 def test_clear_text_needs_a_named_switch() -> None:
     offer = b"250-mx.example.org\r\n250 AUTH PLAIN\r\n"
     conn = client()
-    with pytest.raises(AuthenticationFailed, match="without TLS"):
+    with pytest.raises(LoginFailed, match="without TLS"):
         Driver(conn, b"220 hi\r\n", offer).run(open_session(conn, Password("u", "p")))
     config = ClientConfig("c.example", cleartext_authentication_without_verified_tls=True)
     conn = ClientConnection(config)
     Driver(conn, b"220 hi\r\n", offer, b"235 ok\r\n").run(open_session(conn, Password("u", "p")))
     policy = ChoicePolicy(mechanisms=("LOGIN",))
     conn = ClientConnection(config)
-    with pytest.raises(AuthenticationFailed, match="excluded"):
+    with pytest.raises(LoginFailed, match="excluded"):
         Driver(conn, b"220 hi\r\n", offer).run(
             open_session(conn, Password("u", "p"), policy=policy)
         )
@@ -344,7 +344,7 @@ def test_clear_text_needs_a_named_switch() -> None:
 
 def test_a_server_that_does_not_prove_itself_ends_it() -> None:
     driver = authenticating(b"235 trust me\r\n", mechanisms=b"SCRAM-SHA-256 PLAIN")
-    with pytest.raises(AuthenticationFailed, match="without having proved itself") as raised:
+    with pytest.raises(LoginFailed, match="without having proved itself") as raised:
         driver.run(open_session(driver.conn, Password("user", "secret")))
     assert raised.value.reply is None, "its success is no success"
     assert driver.conn.state is State.CLOSED
@@ -359,7 +359,7 @@ def test_passwords_are_hashed_as_the_configuration_spells_them() -> None:
             replace(driver.conn.config, preparation=preparation), tls=SIMULATED_TLS
         )
         driver.conn = conn
-        with pytest.raises(AuthenticationFailed):
+        with pytest.raises(LoginFailed):
             driver.run(open_session(conn, Password("\u2168", "\u2168")))
         said.append(b64decode(driver.said.split(b"\r\n")[2]))
     raw, lenient, strict = said
@@ -370,7 +370,7 @@ def test_passwords_are_hashed_as_the_configuration_spells_them() -> None:
 
 def test_what_the_client_objected_to_is_not_told_as_the_servers_refusal() -> None:
     driver = authenticating(b"334 !\r\n", b"501 5.7.0 cancelled\r\n", mechanisms=b"CRAM-MD5")
-    with pytest.raises(AuthenticationFailed) as raised:
+    with pytest.raises(LoginFailed) as raised:
         driver.run(open_session(driver.conn, Password("user", "secret")))
     assert str(raised.value) == "AUTH: the challenge is no base64"
     assert raised.value.reply is None
@@ -378,7 +378,7 @@ def test_what_the_client_objected_to_is_not_told_as_the_servers_refusal() -> Non
 
 def test_success_behind_a_cancellation_ends_the_session() -> None:
     driver = authenticating(b"334 !\r\n", b"235 ok\r\n", mechanisms=b"CRAM-MD5 PLAIN")
-    with pytest.raises(AuthenticationFailed, match="no base64"):
+    with pytest.raises(LoginFailed, match="no base64"):
         driver.run(open_session(driver.conn, Password("user", "secret")))
     assert driver.conn.state is State.CLOSED
     assert b"PLAIN" not in driver.said
@@ -389,7 +389,7 @@ def test_the_error_of_oauth_is_told() -> None:
     driver = authenticating(
         b"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n", b"535 5.7.8 no\r\n", mechanisms=b"XOAUTH2"
     )
-    with pytest.raises(AuthenticationFailed, match=r'\{"status":"401"\}.*535') as raised:
+    with pytest.raises(LoginFailed, match=r'\{"status":"401"\}.*535') as raised:
         driver.run(open_session(driver.conn, BearerToken("user", "token")))
     assert raised.value.reply == Reply(535, "no", "5.7.8")
 
@@ -397,7 +397,7 @@ def test_the_error_of_oauth_is_told() -> None:
 @pytest.mark.parametrize("code", [502, 503, 530])
 def test_a_server_that_takes_no_auth_says_nothing_of_the_password(code: int) -> None:
     driver = authenticating(b"%d not now\r\n" % code)
-    with pytest.raises(AuthenticationFailed, match="unavailable"):
+    with pytest.raises(LoginFailed, match="unavailable"):
         driver.run(open_session(driver.conn, Password("user", "secret")))
     assert b"LOGIN" not in driver.said
 
@@ -1042,7 +1042,7 @@ def test_on_a_connection_that_has_ended() -> None:
 
 def test_no_secret_in_an_error() -> None:
     driver = authenticating(b"535 no\r\n")
-    with pytest.raises(AuthenticationFailed) as raised:
+    with pytest.raises(LoginFailed) as raised:
         driver.run(open_session(driver.conn, Password("user", "hunter2")))
     assert "hunter2" not in repr(raised.value)
 

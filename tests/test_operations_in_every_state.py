@@ -18,8 +18,8 @@ from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
 from smtpwire.operations import (
     HANDED_IN,
-    AuthenticationFailed,
     ConnectionLost,
+    LoginFailed,
     Operation,
     SessionError,
     UnsendableError,
@@ -169,9 +169,9 @@ def test_a_wrong_password_and_then_the_right_one() -> None:
     for again in (open_session, authenticate):
         conn = ClientConnection(CONFIG)
         answers = (b"220 mx\r\n", b"250-mx\r\n250 AUTH PLAIN\r\n", b"535 5.7.8 no\r\n")
-        with pytest.raises(AuthenticationFailed):
+        with pytest.raises(LoginFailed):
             finished(open_session(conn, Password("alice", "wrong")), conn, *answers)
-        with pytest.raises(AuthenticationFailed):
+        with pytest.raises(LoginFailed):
             finished(again(conn, Password("alice", "guess")), conn, b"535 5.7.8 no\r\n")
         said = finished(again(conn, ALICE), conn, b"235 2.7.0 welcome\r\n")
         assert said == b"AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"
@@ -262,7 +262,7 @@ def test_a_mechanism_that_waits_for_an_answer_ends_the_operation(
 
     monkeypatch.setattr(session, "client_mechanism", waiting)
     conn = in_state(State.READY)
-    with pytest.raises(AuthenticationFailed, match="LOGIN waits for an answer"):
+    with pytest.raises(LoginFailed, match="LOGIN waits for an answer"):
         finished(authenticate(conn, ALICE), conn, b"334 \r\n")
     assert conn.state is State.CLOSED
 

@@ -23,8 +23,8 @@ from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import AuthenticationOutcome
 from smtpwire.engine.security import Security
 from smtpwire.operations import (
-    AuthenticationFailed,
     ConnectionLost,
+    LoginFailed,
     RecipientResult,
     ServiceRefused,
     SessionError,
@@ -131,14 +131,14 @@ def test_a_connection_lost_in_authentication_says_nothing_of_the_password(answer
 )
 def test_what_was_wrong_with_a_login_is_told(answer: bytes, outcome: AuthenticationOutcome) -> None:
     driver = authenticating(answer)
-    with pytest.raises(AuthenticationFailed) as raised:
+    with pytest.raises(LoginFailed) as raised:
         driver.run(open_session(driver.conn, ALICE))
     assert raised.value.outcome is outcome
 
 
 def test_what_the_client_objects_to_is_not_told_as_the_server_s_refusal() -> None:
     driver = authenticating(b"334 %%%\r\n", b"501 cancelled\r\n", mechanisms=b"CRAM-MD5")
-    with pytest.raises(AuthenticationFailed) as raised:
+    with pytest.raises(LoginFailed) as raised:
         driver.run(open_session(driver.conn, ALICE))
     assert raised.value.reply is None
     assert raised.value.outcome is AuthenticationOutcome.OBJECTED
@@ -150,14 +150,14 @@ def test_oauth_s_words_are_told() -> None:
     driver = authenticating(
         b"334 " + error + b"\r\n", b"535 5.7.8 no\r\n", mechanisms=b"OAUTHBEARER"
     )
-    with pytest.raises(AuthenticationFailed, match="invalid_token") as raised:
+    with pytest.raises(LoginFailed, match="invalid_token") as raised:
         driver.run(open_session(driver.conn, BearerToken("alice", "t0ken")))
     assert raised.value.reply == Reply(535, "no", "5.7.8")
 
 
 def test_no_exchange_has_no_outcome() -> None:
     driver = authenticating(mechanisms=b"GSSAPI")
-    with pytest.raises(AuthenticationFailed) as raised:
+    with pytest.raises(LoginFailed) as raised:
         driver.run(open_session(driver.conn, ALICE))
     assert raised.value.outcome is None
 

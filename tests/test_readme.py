@@ -29,7 +29,7 @@ from smtpwire import (
     ServerConnection,
 )
 from smtpwire.adapters import blocking
-from smtpwire.operations import AuthenticationFailed, open_session
+from smtpwire.operations import LoginFailed, open_session
 
 MESSAGE = b"Subject: hello\r\n\r\n.a line with a dot\r\n"
 
@@ -243,7 +243,7 @@ def test_stored_secrets(user: str, password: str, code: int) -> None:
     if code == 235:
         drive()
     else:
-        with pytest.raises(AuthenticationFailed, match="535"):
+        with pytest.raises(LoginFailed, match="535"):
             drive()
     assert (server.identity is not None) == (code == 235)
 
@@ -358,7 +358,7 @@ def test_the_submission_server_and_its_client(programs: Programs) -> None:
         assert programs.run(example("login")) == "Disposition.DONE\n"
         wrong = programs.start(example("login").replace("wonderland", "looking-glass"))
         with wrong:
-            assert "AuthenticationFailed" in wrong.communicate(timeout=30)[0]
+            assert "LoginFailed" in wrong.communicate(timeout=30)[0]
     assert "alice bob@example.net b'Subject: x" in output[0]
 
 

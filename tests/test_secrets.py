@@ -251,7 +251,7 @@ def test_what_refuses_to_send_a_secret_does_not_tell_it(mechanism: str) -> None:
             conn.authenticate(made, authcid="user")
         shown.add(caught.value, made, conn)
         wire, conn = opened(tls, shown)
-        with pytest.raises(operations.AuthenticationFailed) as refused:
+        with pytest.raises(operations.LoginFailed) as refused:
             wire.run(open_session(conn, credentials, policy=policy))
         shown.add(refused.value)
         assert b"AUTH" not in wire.sent

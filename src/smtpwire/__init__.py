@@ -53,6 +53,7 @@ _HOMES: Final = {
         Auth Bdat Command Data Expn ExtensionCommand ExtensionRequest Hello Help Leniency Mail
         Noop Quit Rcpt Rset StartTls Verb Vrfy
     """,
+    "wire.error": "SmtpwireError",
     "wire.parameter": "Parameter Parameters",
     "wire.proxy": "ProxyHeader ProxyReader ProxyRefused",
     "wire.received": "received_header with_protocol",

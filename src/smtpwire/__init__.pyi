@@ -101,6 +101,7 @@ from smtpwire.wire.command import (
     Verb,
     Vrfy,
 )
+from smtpwire.wire.error import SmtpwireError as SmtpwireError
 from smtpwire.wire.parameter import Parameter, Parameters
 from smtpwire.wire.proxy import ProxyHeader, ProxyReader, ProxyRefused
 from smtpwire.wire.received import received_header, with_protocol
@@ -201,6 +202,7 @@ __all__ = [
     "Service",
     "ServiceClosing",
     "SessionLimitError",
+    "SmtpwireError",
     "StartTls",
     "State",
     "Stats",

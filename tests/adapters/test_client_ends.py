@@ -23,7 +23,7 @@ from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeouts
-from smtpwire.operations import AuthenticationFailed, ConnectionLost, SessionError, Stage, TlsFailed
+from smtpwire.operations import ConnectionLost, LoginFailed, SessionError, Stage, TlsFailed
 from smtpwire.sasl import Password
 from smtpwire.wire.status import Disposition
 from smtpwire.wire.value import replace
@@ -752,7 +752,7 @@ def test_the_right_password_after_a_wrong_one(
             client = await loop.connect(
                 "127.0.0.1", port, configured(Security.IMPLICIT), tls=client_context
             )
-            with pytest.raises(AuthenticationFailed):
+            with pytest.raises(LoginFailed):
                 await client.open_session(Password("user", "wrong"))
             await client.authenticate(Password("user", "secret"))
             assert client.conn.identity.authcid == "user"

@@ -18,8 +18,8 @@ from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.operations import (
-    AuthenticationFailed,
     ConnectionLost,
+    LoginFailed,
     SendOptions,
     ServiceRefused,
     TlsFailed,
@@ -215,7 +215,7 @@ def test_required_tls_that_is_not_offered(go: Go, client_tls: TlsConfig) -> None
 def test_a_wrong_password(go: Go, server_tls: TlsConfig, client_tls: TlsConfig) -> None:
     with (
         serving("blocking", Mailbox(), WITH_TLS, server_tls) as port,
-        pytest.raises(AuthenticationFailed) as raised,
+        pytest.raises(LoginFailed) as raised,
     ):
         go(
             port,

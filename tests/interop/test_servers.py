@@ -37,8 +37,8 @@ from smtpwire.extensions.etrn import Etrn
 from smtpwire.extensions.xclient import XClient
 from smtpwire.extensions.xforward import XForward
 from smtpwire.operations import (
-    AuthenticationFailed,
     ConnectionLost,
+    LoginFailed,
     SendResult,
     ServiceRefused,
     SessionError,
@@ -198,7 +198,7 @@ def test_wrong_credentials(name: str, mechanism: str, servers: Servers) -> None:
     credentials = credentials_for(peer, mechanism, wrong=True)
     opened = connected(peer, authenticating(peer), starttls=True)
     with opened as (client, dialogue):
-        with pytest.raises(AuthenticationFailed) as failed:
+        with pytest.raises(LoginFailed) as failed:
             client.open_session(credentials)
         assert failed.value.reply is not None
         assert failed.value.reply.code in (535, 454), str(dialogue)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, TextIO, final
 
+from smtpwire.wire.error import SmtpwireError
+
 __all__ = [
     "INTERRUPTED",
     "TEMPORARY",
@@ -31,7 +33,7 @@ INTERRUPTED: Final = 130
 
 
 @final
-class Failure(Exception):
+class Failure(SmtpwireError):
     """Ends the program with this line and this exit code."""
 
     def __init__(self, line: str, code: int = USAGE) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import final
 
+from smtpwire.wire.error import SmtpwireError
+
 __all__ = ["LocalProtocolError", "SessionLimitError", "UnwritableError"]
 
 
-class LocalProtocolError(Exception):
+class LocalProtocolError(SmtpwireError):
     """The application asked for what the protocol or the policy does not allow now.
 
     Nothing has changed: the connection is as it was before the call, and usable. A peer's

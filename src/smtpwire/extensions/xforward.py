@@ -19,6 +19,7 @@ from smtpwire.extensions.client_attributes import (
 )
 from smtpwire.extensions.registry import Extension, When
 from smtpwire.wire.command import ExtensionRequest, Verb
+from smtpwire.wire.sequences import CommandReplies
 from smtpwire.wire.value import value
 
 __all__ = ["XFORWARD", "XFORWARD_VERB", "Source", "XForward"]
@@ -112,7 +113,13 @@ def _attributes(client: XForward) -> tuple[Said, ...]:
 
 # It may be pipelined, but not stand in a transaction.
 XFORWARD_VERB: Final[Verb[XForward]] = Verb(
-    "XFORWARD", _parse, _format, make=_parse, grouped=True, in_transaction=False
+    "XFORWARD",
+    _parse,
+    _format,
+    make=_parse,
+    grouped=True,
+    in_transaction=False,
+    replies=CommandReplies((250,), (421, 501, 503, 550), source="XFORWARD_README"),
 )
 
 XFORWARD: Final[Extension[tuple[str, ...]]] = Extension(

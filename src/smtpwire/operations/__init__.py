@@ -33,8 +33,8 @@ from smtpwire.operations.message import (
     UnsendableError,
 )
 from smtpwire.operations.operation import (
-    AuthenticationFailed,
     ConnectionLost,
+    LoginFailed,
     Operation,
     OperationNeed,
     ServiceRefused,
@@ -67,12 +67,12 @@ from smtpwire.operations.session import (
 __all__ = [
     "END_OF_CONTENT",
     "HANDED_IN",
-    "AuthenticationFailed",
     "Chunk",
     "ConnectionLost",
     "Content",
     "HandingIn",
     "Handler",
+    "LoginFailed",
     "MessageOptions",
     "MessageRefused",
     "Operation",

@@ -28,7 +28,7 @@ from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.checked import checked, known_names, type_of
 from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
-from smtpwire.wire.error import reduced
+from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.parameter import Given, Parameters
 from smtpwire.wire.value import value
 
@@ -106,7 +106,7 @@ def checked_options(
 
 
 @final
-class UnsendableError(ValueError):
+class UnsendableError(SmtpwireError, ValueError):
     """This message cannot be sent to this server as it is; nothing of it has been sent.
 
     ``extension``: the keyword of what the server does not offer, or whose bound the message
@@ -116,9 +116,6 @@ class UnsendableError(ValueError):
     def __init__(self, reason: str, extension: str = "") -> None:
         super().__init__(reason)
         self.extension = extension
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return reduced(self)
 
 
 @final

@@ -19,12 +19,12 @@ from smtpwire.engine.events import (
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
 from smtpwire.operations.content import Chunk, HandingIn
 from smtpwire.wire.command import Command, Rset
-from smtpwire.wire.error import reduced
+from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.reply import Reply
 
 __all__ = [
-    "AuthenticationFailed",
     "ConnectionLost",
+    "LoginFailed",
     "Operation",
     "OperationNeed",
     "ServiceRefused",
@@ -71,7 +71,7 @@ class Stage(Enum):
     COMMAND = "command"
 
 
-class SessionError(Exception):
+class SessionError(SmtpwireError):
     """The session did not come about, or has ended; the connection is good for nothing but QUIT.
 
     ``reply``: what the server said, if it said anything; ``stage``: where it was; ``reason``: why,
@@ -84,9 +84,6 @@ class SessionError(Exception):
         self.reply = reply
         self.stage = stage
         self.reason = reason
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return reduced(self)
 
 
 @final
@@ -105,7 +102,7 @@ class TlsFailed(SessionError):
 
 
 @final
-class AuthenticationFailed(SessionError):
+class LoginFailed(SessionError):
     """The credentials were refused, no usable mechanism was offered, or the server did not prove
     that it knows the password. 4yz in ``reply``: try again later with the same credentials.
 

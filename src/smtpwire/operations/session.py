@@ -13,7 +13,7 @@ from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
 from smtpwire.extensions import AUTH, SMTPUTF8, STARTTLS
 from smtpwire.operations.operation import (
-    AuthenticationFailed,
+    LoginFailed,
     Operation,
     ServiceRefused,
     SessionError,
@@ -91,7 +91,7 @@ def authenticate(
     """Log in on an open session: after a refused login, with other credentials, once more.
 
     A server gives a few tries on one connection (RFC 4954 §9: at least three), then ends it.
-    Raises AuthenticationFailed, and ConnectionLost; LocalProtocolError where no session is open, a
+    Raises LoginFailed, and ConnectionLost; LocalProtocolError where no session is open, a
     transaction is, or somebody is logged in; TypeError for credentials that are none.
     """
     credentials = checked("credentials", credentials, Credentials)
@@ -190,7 +190,7 @@ def _authenticate(
         try:
             mechanism = client_mechanism(choice.name, credentials, config)
         except SaslError as error:
-            raise AuthenticationFailed(None, Stage.AUTHENTICATION, str(error)) from error
+            raise LoginFailed(None, Stage.AUTHENTICATION, str(error)) from error
         end = yield from _exchange(conn, mechanism, credentials)
         if end.outcome is AuthenticationOutcome.SUCCEEDED:
             return
@@ -202,13 +202,13 @@ def _authenticate(
         refused.append(choice.name)
 
 
-def _authentication_failed(end: AuthenticationEnded | None, otherwise: str) -> AuthenticationFailed:
+def _authentication_failed(end: AuthenticationEnded | None, otherwise: str) -> LoginFailed:
     """What ended the last exchange, if there was one, and whose words say why."""
     if end is None:
-        return AuthenticationFailed(None, Stage.AUTHENTICATION, otherwise)
+        return LoginFailed(None, Stage.AUTHENTICATION, otherwise)
     # The reply to a cancellation is no verdict of the server's.
     reply = None if end.objection else end.reply
-    failed = AuthenticationFailed(reply, Stage.AUTHENTICATION, end.reason or otherwise, end.outcome)
+    failed = LoginFailed(reply, Stage.AUTHENTICATION, end.reason or otherwise, end.outcome)
     failed.__cause__ = end.exception
     return failed
 
@@ -232,7 +232,7 @@ def _exchange(
             case Need.COMMAND | Need.BODY:
                 conn.abort("nobody answers the mechanism")
                 reason = f"{mechanism.name} waits for an answer that no operation can give"
-                raise AuthenticationFailed(None, Stage.AUTHENTICATION, reason)
+                raise LoginFailed(None, Stage.AUTHENTICATION, reason)
             case _:
                 pass
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from smtpwire.wire.error import SmtpwireError
+
 __all__ = ["UndefinedBindingError", "tls_server_end_point"]
 
 
-class UndefinedBindingError(ValueError):
+class UndefinedBindingError(SmtpwireError, ValueError):
     """RFC 5929 §4.1 defines no binding for a certificate with this signature algorithm."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from smtpwire.wire.error import SmtpwireError
+
 __all__ = [
     "BadChallengeError",
     "IterationCountError",
@@ -13,7 +15,7 @@ __all__ = [
 ]
 
 
-class SaslError(Exception):
+class SaslError(SmtpwireError):
     """The client cannot go on with this exchange: cancel it.
 
     ``terminal`` says that the server or the path to it is not to be trusted: no other

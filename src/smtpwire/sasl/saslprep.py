@@ -6,6 +6,7 @@ import re
 from enum import Enum
 
 from smtpwire.wire.checked import checked
+from smtpwire.wire.error import SmtpwireError
 
 __all__ = ["Preparation", "SaslprepError", "prepared_name", "prepared_password", "saslprep"]
 
@@ -14,7 +15,7 @@ _CONTROLS = "[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 _ASCII_CONTROLS = "[\x00-\x1f\x7f]"
 
 
-class SaslprepError(ValueError):
+class SaslprepError(SmtpwireError, ValueError):
     """SASLprep refuses this string. The string is not in the message: it may be a password."""
 
 

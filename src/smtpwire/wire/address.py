@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final, TypeAlias, final
 
 from smtpwire.wire.checked import checked
-from smtpwire.wire.error import reduced
+from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.ip import canonical_ip
 from smtpwire.wire.value import field, value
 
@@ -138,7 +138,7 @@ class PathErrorKind(Enum):
     """SMTPUTF8 is in use, and the octets are not UTF-8: 501."""
 
 
-class PathError(ValueError):
+class PathError(SmtpwireError, ValueError):
     """A path that is none. ``reason`` is fit for a reply: it has none of the peer's octets.
 
     Raised by :func:`parse_path` only; the command parser turns it into a value, so that no
@@ -149,9 +149,6 @@ class PathError(ValueError):
         super().__init__(reason)
         self.reason = reason
         self.kind = kind
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return reduced(self)
 
 
 @final

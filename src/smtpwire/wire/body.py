@@ -15,6 +15,8 @@ from enum import Enum
 from io import IncrementalNewlineDecoder
 from typing import Final, Literal
 
+from smtpwire.wire.error import SmtpwireError
+
 __all__ = [
     "BareLineEnding",
     "DotDecoder",
@@ -59,7 +61,7 @@ SAMPLE: Final = 512
 BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
-class BareLineEnding(ValueError):
+class BareLineEnding(SmtpwireError, ValueError):
     """Content to be sent has a CR or LF that is not part of CRLF (RFC 5321 §2.3.8).
 
     Nothing of the chunk has been encoded, and the encoder has not changed.
@@ -74,9 +76,6 @@ class BareLineEnding(ValueError):
         super().__init__(f"bare {name} at offset {offset} of the content")
         self.offset = offset
         self.octet = octet
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return BareLineEnding, (self.offset, self.octet), self.__dict__
 
 
 def is_canonical(octets: bytes) -> bool:

@@ -22,7 +22,7 @@ from smtpwire.wire.address import (
     proven_address,
     written_address,
 )
-from smtpwire.wire.error import reduced
+from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.octets import CONTROLS, parse_number
 from smtpwire.wire.parameter import (
     GIVEN_TWICE,
@@ -492,7 +492,7 @@ class Grammar:
 
 
 @final
-class CommandError(ValueError):
+class CommandError(SmtpwireError, ValueError):
     """Why a line is no command: the reply code and enhanced code it deserves, and the reason.
 
     ``verb`` is the line's verb in upper case where it is a known one, else empty.
@@ -504,9 +504,6 @@ class CommandError(ValueError):
         self.enhanced = enhanced
         self.reason = reason
         self.verb = verb
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return reduced(self)
 
 
 def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Command:

@@ -1,21 +1,25 @@
-"""What the package's errors have in common."""
+"""The base of every error that the package raises on purpose."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
-__all__ = ["reduced"]
+__all__ = ["SmtpwireError"]
 
 E = TypeVar("E", bound=BaseException)
 
 
-def reduced(error: BaseException) -> tuple[object, ...]:
-    """For ``__reduce__`` of an error whose constructor does not take its own ``args``.
+class SmtpwireError(Exception):
+    """Everything that the package raises on purpose, but for a mistake in an argument.
 
-    Python's own calls the constructor with them, which breaks copies, pickles and process pools.
+    An argument of a wrong type or value is a TypeError or a ValueError. Some kinds of this error
+    are a ValueError too, where they say that a text or a message is no good one.
     """
-    return _remade, (type(error), error.args), error.__dict__
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Python's own calls the constructor with args, which are not what a constructor here takes.
+        return _made_again, (type(self), self.args), self.__dict__
 
 
-def _remade(cls: type[E], args: tuple[object, ...]) -> E:
+def _made_again(cls: type[E], args: tuple[object, ...]) -> E:
     return cls.__new__(cls, *args)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
 
 from smtpwire.wire.checked import type_of
-from smtpwire.wire.error import reduced
+from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -205,7 +205,7 @@ GIVEN_TWICE: Final = "given twice"
 
 
 @final
-class ParameterError(ValueError):
+class ParameterError(SmtpwireError, ValueError):
     """A parameter list the command cannot be taken with; ``unknown`` tells 555 from 501.
 
     ``keyword`` is empty where what is malformed begins with no known one.
@@ -216,9 +216,6 @@ class ParameterError(ValueError):
         self.keyword = keyword
         self.reason = reason
         self.unknown = unknown
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return reduced(self)
 
 
 def parse_parameters(text: str, known: Known) -> Parameters:
