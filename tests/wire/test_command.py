@@ -263,9 +263,9 @@ def test_queries_with_smtputf8() -> None:
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        (Hello(""), "no domain or address literal"),
-        (Hello("a b"), "no domain or address literal"),
-        (Hello("ü.example"), "no domain or address literal"),
+        (Hello(""), "neither a domain nor an address literal"),
+        (Hello("a b"), "neither a domain nor an address literal"),
+        (Hello("ü.example"), "neither a domain nor an address literal"),
         (Hello("a\r\nDATA"), "control character"),
         (Noop("ü"), "ASCII only"),
         (Noop(" x"), "blanks around"),
@@ -276,9 +276,9 @@ def test_queries_with_smtputf8() -> None:
         (Expn(" x"), "string without blanks"),
         (Vrfy("ü"), "needs the SMTPUTF8 parameter"),
         (Expn("x smtputf8"), "read as a parameter"),
-        (Auth("plain"), "no mechanism name"),
-        (Auth("X" * 21), "no mechanism name"),
-        (ExtensionCommand("X Y"), "no verb"),
+        (Auth("plain"), "not a mechanism name"),
+        (Auth("X" * 21), "not a mechanism name"),
+        (ExtensionCommand("X Y"), "not a verb"),
         (ExtensionCommand("XODD", "x "), "blanks around"),
     ],
 )

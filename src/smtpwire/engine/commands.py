@@ -400,7 +400,7 @@ GROUPED: Final = frozenset(
 """The verbs of every session that may stand anywhere in a group (RFC 2920 §3.1, RFC 3030 §2)."""
 
 BEGINNINGS: Final = frozenset(row.verb.encode() for row in COMMANDS.values() if row.begins)
-"""The verbs in the hope of which more is sent in the same group."""
+"""The verbs behind which more is sent in the same group, in the hope that they succeed."""
 
 _ANYWHERE: Final = frozenset({State.READY, State.MAIL, State.RCPT})
 _OUTSIDE: Final = frozenset({State.READY})

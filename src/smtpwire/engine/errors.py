@@ -26,7 +26,7 @@ class SessionLimitError(LocalProtocolError):
 class UnwritableError(LocalProtocolError):
     """This command cannot be written to this server, now or later.
 
-    Its octets or its length are none that a line may have, or a parameter or octets in it need an
-    extension that is not offered: another server may take it. Everything else that is refused is
+    No line may have its octets or its length, or something in it needs an extension that is not
+    offered: another server may take it. Everything else that is refused is
     a mistake in the order of things.
     """

@@ -16,7 +16,7 @@ _MOST: Final = 1e9  # 31 years: what every clock and system call can still count
 class Timeouts:
     """Seconds, by what is waited for. RFC 5321 §4.5.3.2 gives the figures where it has any.
 
-    Raises ValueError for what is no time: 0, less, more than 31 years, infinity, NaN.
+    Raises ValueError for 0 or less, more than 31 years, infinity and NaN.
     """
 
     greeting: float = 300.0

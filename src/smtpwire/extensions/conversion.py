@@ -10,7 +10,7 @@ from smtpwire.extensions.registry import Extension, flag, no_parameter
 __all__ = ["CONNEG", "CONNEG_PARAMETER", "CONPERM", "CONPERM_PARAMETER"]
 
 CONPERM_PARAMETER: Final = valueless("CONPERM")
-"""MAIL ``CONPERM``: the content may be converted, or else is to be returned (RFC 4141 §4.2)."""
+"""MAIL ``CONPERM``: the content may be converted; else the message is returned (RFC 4141 §4.2)."""
 
 CONPERM: Final[Extension[bool]] = Extension(
     "CONPERM",

@@ -1,4 +1,4 @@
-"""DELIVERBY: by when a message is to be delivered (RFC 2852)."""
+"""DELIVERBY: the time by which a message must be delivered (RFC 2852)."""
 
 from __future__ import annotations
 

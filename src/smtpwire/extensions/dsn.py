@@ -33,7 +33,7 @@ __all__ = [
 
 
 class Ret(Enum):
-    """How much of the message a notification of failure is to return (RFC 3461 §4.3)."""
+    """How much of the message a notification of failure returns (RFC 3461 §4.3)."""
 
     FULL = "FULL"
     HDRS = "HDRS"
@@ -130,7 +130,7 @@ def _format_orcpt(orcpt: Orcpt) -> str:
 
 
 def _is_utf8(orcpt: Orcpt) -> bool:
-    # No address at all is none of that type, only labelled so.
+    # An empty address is not of that type, only labelled so.
     return ascii_upper(orcpt.address_type) == "UTF-8" and orcpt.address != ""
 
 

@@ -250,7 +250,7 @@ class Offer:
     def check(self, parameters: Parameters) -> CommandError | None:
         """What refuses the parameters of a MAIL or RCPT: together, or by what is offered.
 
-        None where nothing does. The error's reason has none of the peer's octets.
+        None where nothing does. The error's reason has no octet of the peer.
         """
         for item in self:
             check = item.extension.check

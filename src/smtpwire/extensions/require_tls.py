@@ -1,4 +1,4 @@
-"""REQUIRETLS: every hop on the way is to be under verified TLS (RFC 8689)."""
+"""REQUIRETLS: every hop on the way uses verified TLS (RFC 8689)."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ RRVS_PARAMETER: Final[Parameter[Rrvs]] = Parameter("RRVS", _parse, _format)
 RRVS: Final[Extension[bool]] = Extension(
     "RRVS",
     "RFC 7293",
-    "delivery only to who owned the mailbox then",
+    "delivery only to the owner of the mailbox at that time",
     flag,
     no_parameter,
     rcpt=(RRVS_PARAMETER,),

@@ -18,7 +18,7 @@ _DATE_TIME: Final = (
 
 
 def parse_timestamp(text: str) -> datetime:
-    """The moment a ``date-time`` names (RFC 3339 §5.6); ValueError where it is none.
+    """The moment a ``date-time`` names (RFC 3339 §5.6); ValueError where it is malformed.
 
     A fraction is cut to microseconds, a leap second becomes the second before it.
     """

@@ -1,4 +1,4 @@
-"""XCLIENT: whom the server is to take the client for (Postfix XCLIENT_README)."""
+"""XCLIENT: a proxy says which client it acts for (Postfix XCLIENT_README)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ __all__ = ["XCLIENT", "XCLIENT_VERB", "XClient"]
 class XClient(ExtensionRequest):
     """From now on the client is this one; what is None stays as it is.
 
-    Accepted with 220, it starts the session anew. The values are the peer's words: whoever
-    writes them into a header or a log has to look at them first. IP addresses are in their one
+    Accepted with 220, it starts the session anew. The values are the peer's words: check
+    them before they go into a header or a log. IP addresses are in their one
     spelling (:func:`~smtpwire.wire.ip.canonical_ip`). ``others`` are attributes beyond Postfix's,
     decoded, in order.
     """

@@ -1,4 +1,4 @@
-"""XFORWARD: whom a message came from, for the log (Postfix XFORWARD_README)."""
+"""XFORWARD: which client a message came from, for the log (Postfix XFORWARD_README)."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _SOURCES: Final = {source.value: source for source in Source}
 class XForward(ExtensionRequest):
     """The next message came from this client; what is None stays as it was said before.
 
-    An ``address`` need not be one of IP. The values are the peer's words: whoever writes them
-    into a header or a log has to look at them first. ``others`` are further attributes.
+    An ``address`` need not be one of IP. The values are the peer's words: check them
+    before they go into a header or a log. ``others`` are further attributes.
     """
 
     verb = "XFORWARD"
@@ -125,7 +125,7 @@ XFORWARD_VERB: Final[Verb[XForward]] = Verb(
 XFORWARD: Final[Extension[tuple[str, ...]]] = Extension(
     "XFORWARD",
     "Postfix",
-    "whom a message came from; the attributes taken",
+    "which client a message came from; the attributes taken",
     parse_names,
     format_names,
     verbs=(XFORWARD_VERB,),

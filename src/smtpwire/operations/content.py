@@ -36,9 +36,9 @@ Content: TypeAlias = Chunk | Iterable[Chunk] | Literal[HandingIn.HANDED_IN]
 
 
 def checked_content(content: Content) -> Content:
-    """The content, octets as bytes. Raises TypeError for what is none, and says what to pass.
+    """The content, octets as bytes. Raises TypeError for anything else, and says what to pass.
 
-    Chunks that are there already are looked at; of others each is, when it comes.
+    Chunks that are there already are checked now; others when they come.
     """
     if type(content) is bytes or content is HANDED_IN:
         return content

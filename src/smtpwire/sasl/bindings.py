@@ -55,7 +55,7 @@ def tls_server_end_point(certificate: bytes) -> bytes:
     """The tls-server-end-point binding of the server's certificate, given in DER.
 
     Raises `UndefinedBindingError` where the signature algorithm has no hash of its own (Ed25519,
-    Ed448) or an unknown one, ValueError for what is no certificate.
+    Ed448) or an unknown one, ValueError for anything but a certificate.
     """
     import hashlib
 

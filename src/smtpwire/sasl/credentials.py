@@ -1,6 +1,6 @@
 """What a client authenticates with. None of them shows its secret, in ``repr`` or in an error.
 
-Each constructor raises TypeError for what is no text, bytes above all.
+Each constructor raises TypeError for anything but text, bytes above all.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ Credentials = Password | BearerToken | ExternalIdentity | Anonymous
 
 
 def check_credentials(credentials: Credentials) -> None:
-    """Raise TypeError for what is none of them: most callers have no type checker."""
+    """Raise TypeError for anything else: most callers have no type checker."""
     given: object = credentials
     if not isinstance(given, Credentials):
         raise TypeError(

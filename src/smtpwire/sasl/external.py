@@ -39,7 +39,7 @@ class ExternalServer(ServerExchange):
         if not accepted:
             return Failed("credentials refused")
         identity = self._config.external_identity
-        if not identity:  # only the application knows whom the channel proves: it has agreed
+        if not identity:  # only the application knows who the channel proves: it has agreed
             return Succeeded(self._authzid)
         return Succeeded(identity, self._authzid)
 

@@ -124,7 +124,7 @@ class ServerMechanismConfig:
     realm: DIGEST-MD5's realm.
     bindings: channel bindings of this connection, octets by type (RFC 5929, RFC 9266).
     plus_offered: the offer the client saw last had a -PLUS mechanism.
-    external_identity: whom the client's certificate names, for EXTERNAL; empty: not known.
+    external_identity: the name in the client's certificate, for EXTERNAL; empty: not known.
     oauth_error: more members for the JSON error of OAUTHBEARER and XOAUTH2, as ``scope``.
     preparation: how names and passwords are spelled before they are hashed or compared.
     nonce: gives a fresh string of printable ASCII without comma, quote and backslash.

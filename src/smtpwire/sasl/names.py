@@ -20,7 +20,7 @@ _LONGEST: Final = 1024
 
 
 def decoded(octets: bytes) -> str | None:
-    """UTF-8 (RFC 3629), strictly; None if it is none or too long."""
+    """UTF-8 (RFC 3629), strictly; None for anything else, or where it is too long."""
     if len(octets) > _LONGEST:
         return None
     try:
@@ -30,7 +30,7 @@ def decoded(octets: bytes) -> str | None:
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8; raises `UnusableCredentialsError` for what is no Unicode text (lone surrogates)."""
+    """UTF-8; raises `UnusableCredentialsError` for lone surrogates, which UTF-8 cannot encode."""
     try:
         return text.encode()
     except UnicodeEncodeError:

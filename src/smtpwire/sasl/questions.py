@@ -45,7 +45,7 @@ class PasswordLogin(Request):
 class TokenLogin(Request):
     """Is this bearer token good, and is it this user's? OAUTHBEARER (RFC 7628) and XOAUTH2.
 
-    ``authcid`` is the user whom the client names (``a=`` or ``user=``), possibly empty:
+    ``authcid`` is the user that the client names (``a=`` or ``user=``), possibly empty:
     accepting says that the token was issued for that user. ``host`` and ``port`` are what
     the client says it connected to; empty and 0 where it says nothing.
     """

@@ -148,7 +148,7 @@ def binds(name: str) -> bool:
 
 
 def check_mechanism(name: str, known: Collection[str]) -> None:
-    """Raise ValueError for a name that is none of the known ones: they are in upper case."""
+    """Raise ValueError for an unknown name: the known ones are in upper case."""
     if checked("mechanism", name, str) in known:
         return
     upper = name.upper()

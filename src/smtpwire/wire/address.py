@@ -66,7 +66,7 @@ DOT_STRING: Final = _dot_string(_ATEXT)
 """A local-part that needs no quotes."""
 
 QUOTED_STRING: Final = _quoted_string(_QTEXT)
-"""A local-part in quotes; without ``>``, which ends a path for whoever looks for it."""
+"""A local-part in quotes; without ``>``, where a reader would see the end of the path."""
 
 DOMAIN: Final = _domain(_LET_DIG)
 """A domain of letters, digits and hyphens, each label at most 63 octets; no underscore."""
@@ -74,7 +74,7 @@ DOMAIN: Final = _domain(_LET_DIG)
 LITERAL: Final = rb"\[[!-=?-Z^-~]++\]"
 """The outer form of an address literal; what is inside is checked apart.
 
-A ``>`` would be legal in one (RFC 5321 §4.1.3), yet it ends the path for whoever reads it.
+RFC 5321 §4.1.3 allows ``>`` inside, but a reader would see the end of the path there.
 """
 
 
@@ -139,7 +139,7 @@ class PathErrorKind(Enum):
 
 
 class PathError(SmtpwireError, ValueError):
-    """A path that is none. ``reason`` is fit for a reply: it has none of the peer's octets.
+    """Not a path. ``reason`` is fit for a reply: it has no octet of the peer.
 
     Raised by :func:`parse_path` only; the command parser turns it into a value, so that no
     peer's octets ever raise out of a connection.
@@ -167,7 +167,7 @@ class Address:
     parameters of its own. A server refuses such a path with 501, a client never writes one, and
     as no mailbox should need quotes at all (§4.1.2), no mail is lost by that.
 
-    Raises ValueError for what cannot stand in a path: controls, ``>``, a domain that is none.
+    Raises ValueError for what cannot stand in a path: controls, ``>``, a malformed domain.
     """
 
     local_part: str
@@ -222,7 +222,7 @@ class Address:
 
     @property
     def ip(self) -> str | None:
-        """The IP address of an address literal in its one spelling; None where there is none.
+        """The IP address of an address literal in its one spelling; None for any other domain.
 
         See :func:`~smtpwire.wire.ip.canonical_ip`; so ``[IPv6:::ffff:192.0.2.5]`` is 192.0.2.5.
         """
@@ -246,7 +246,7 @@ class Address:
 
 
 def written_address(address: Address) -> bytes:
-    """What stands between the angle brackets of a command, whoever made the address.
+    """What stands between the angle brackets of a command, however the address was made.
 
     Raises TypeError for anything else than an Address, ValueError for one that would not be read
     as it is meant.

@@ -206,7 +206,7 @@ class DotDecoder:
         return self._content(octets[:keep], dot is not None and dot.end() <= keep)
 
     def discard(self) -> None:
-        """Hand out no more content, nor look at it; go on to the true end of data."""
+        """Hand out and check no more content; go on to the true end of data."""
         self._discarding = True
 
     def _content(self, octets: bytes, stuffed: bool) -> bytes:
@@ -333,7 +333,7 @@ class LineNormaliser:
 
 
 class LineEndingGuard:
-    """Refuses a bare CR or LF in content that is to be sent octet by octet, as text in chunks."""
+    """Refuses a bare CR or LF in content that is to be sent as text in chunks."""
 
     __slots__ = ("_after_cr", "_offset")
 

@@ -75,14 +75,14 @@ def _argument(name: str, kind: Hashable) -> Check:
 
 
 def known_names(where: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Raise TypeError for a keyword that is none of the known ones; it names the nearest."""
+    """Raise TypeError for an unknown keyword; the message names the nearest one."""
     for name in given:
         if name not in known:
             raise TypeError(f"{where} has no {name!r}{_nearest(name, known)}")
 
 
 def check_port(name: str, port: int) -> None:
-    """Raise ValueError for what is no port: systems wrap it to another. 0 is any, or not known."""
+    """Raise ValueError outside 0 to 65535: systems wrap it to another. 0 is any, or unknown."""
     if not 0 <= port <= 65535:
         raise ValueError(f"{name} is {port}: pass 0 to 65535")
 

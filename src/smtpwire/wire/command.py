@@ -139,7 +139,9 @@ class Hello(Request, Command):
             raise ValueError(f"{self.verb!r} is not EHLO, HELO or LHLO (RFC 5321 §4.1.1.1)")
         argument = _text("the EHLO name", self.name)
         if not self.name or b" " in argument or not argument.isascii():
-            raise ValueError(f"{self.name!r} is no domain or address literal (RFC 5321 §4.1.1.1)")
+            raise ValueError(
+                f"{self.name!r} is neither a domain nor an address literal (RFC 5321 §4.1.1.1)"
+            )
         return self.verb.encode() + b" " + argument
 
 
@@ -148,7 +150,7 @@ class Hello(Request, Command):
 class Mail(Request, Command):
     """MAIL: opens a transaction with the reverse-path; None is the null one, ``<>`` (§4.1.1.2).
 
-    A bare ``Postmaster`` is none: a reverse-path has a domain.
+    A reverse-path has a domain, so a bare ``Postmaster`` cannot be one.
     """
 
     verb = "MAIL"
@@ -192,7 +194,7 @@ def _tail(parameters: Parameters) -> bytes:
 @final
 @value
 class Data(Request, Command):
-    """The body is to begin: DATA (RFC 5321 §4.1.1.4), or the first BDAT (``chunking``, RFC 3030).
+    """The body begins: DATA (RFC 5321 §4.1.1.4), or the first BDAT (``chunking``, RFC 3030).
 
     Asked once a message. A client that sends ``Data(chunking=True)`` writes nothing yet: its
     chunks are the commands.
@@ -344,7 +346,7 @@ class Auth(Command):
 
     def __bytes__(self) -> bytes:
         if re.fullmatch(r"[A-Z0-9_-]{1,20}", self.mechanism) is None:
-            raise ValueError(f"{self.mechanism!r} is no mechanism name (RFC 4422 §3.1)")
+            raise ValueError(f"{self.mechanism!r} is not a mechanism name (RFC 4422 §3.1)")
         line = b"AUTH " + self.mechanism.encode()
         response = self.initial_response
         if response is None:
@@ -445,7 +447,7 @@ class ExtensionCommand(ExtensionRequest):
 
     def __bytes__(self) -> bytes:
         if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.verb) is None:
-            raise ValueError(f"{self.verb!r} is no verb (RFC 5321 §4.1.1)")
+            raise ValueError(f"{self.verb!r} is not a verb (RFC 5321 §4.1.1)")
         if not self.argument:
             return self.verb.encode()
         return self.verb.encode() + b" " + _argument(self.verb, self.argument)
@@ -456,7 +458,7 @@ class ExtensionCommand(ExtensionRequest):
 class Leniency:
     """What is taken beyond the grammar, each by name; all off is RFC 5321 to the letter.
 
-    There is none for line ends and for the end of the data: those are never negotiable.
+    Line ends and the end of the data have no switch: those are never negotiable.
     """
 
     blank_after_colon: bool = False
@@ -727,7 +729,7 @@ _CHUNK: Final = re.compile(rb"BDAT ++([0-9]{1,20})(?: |\Z)", re.IGNORECASE)
 
 
 def chunk_size(line: bytes) -> int | None:
-    """How many octets follow a BDAT line that may be no command; None where that is not to be read.
+    """How many octets follow a BDAT line, even a malformed one; None where it does not say.
 
     What stands behind the size does not matter: ``BDAT 5 FIRST`` has five octets behind it.
     """

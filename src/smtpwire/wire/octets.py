@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from binascii import a2b_base64
 from typing import Final, cast
 
 __all__ = ["CONTROLS", "decode_base64", "is_buffer", "octets_of", "parse_number"]
@@ -31,8 +32,6 @@ def parse_number(text: str, least: int = 0, most: int = 10**20 - 1) -> int:
 
 def decode_base64(octets: bytes) -> bytes | None:
     """Strict base64: nothing outside the alphabet, ``=`` only at the end (RFC 4954 §4)."""
-    from binascii import a2b_base64  # a library of its own, for AUTH alone
-
     try:
         return a2b_base64(octets, strict_mode=True)
     except ValueError:
@@ -63,5 +62,5 @@ def octets_of(data: object, name: str = "chunk") -> bytes:
         raise TypeError(f"{name} is of {type(data).__name__}: pass bytes")
     view = memoryview(cast(bytes, data))
     if view.format not in _OCTETS:
-        raise TypeError(f"{name} is no octets but items of format {view.format!r}: pass bytes")
+        raise TypeError(f"{name} has items of format {view.format!r}: pass bytes")
     return view.tobytes()

@@ -146,7 +146,7 @@ class ProxyHeader:
     own address is to be kept: LOCAL, an unknown transport, a UNIX socket's. An address read is in
     its one spelling (:func:`~smtpwire.wire.ip.canonical_ip`): an IPv4 address that IPv6 carries
     is dotted.
-    ``tlvs`` are type and value as they came, but for CRC32C, which has been checked.
+    ``tlvs`` are type and value as they came, except CRC32C, which has been checked.
     """
 
     version: int
@@ -201,7 +201,7 @@ class ProxyHeader:
 class ProxyRefused:
     """What came is no acceptable PROXY header: close the connection without a word.
 
-    ``reason`` is for the log and has none of the peer's octets.
+    ``reason`` is for the log and has no octet of the peer.
     """
 
     reason: str
@@ -306,7 +306,7 @@ def v1_least_missing(line: bytes | bytearray) -> int:
 def parse_v1(line: bytes) -> ProxyHeader | ProxyRefused:
     """Parse a line of version 1, without its CRLF (section 2.1)."""
     if line == V1_UNKNOWN or line.startswith(V1_UNKNOWN + b" "):
-        # Whatever stands behind it is to be ignored.
+        # What stands behind it is ignored.
         return ProxyHeader(1, ProxyCommand.PROXY, ProxyTransport.UNSPEC)
     if V1_LINE.fullmatch(line) is None:
         return ProxyRefused("malformed PROXY header")
@@ -332,7 +332,7 @@ def parse_v2(octets: bytes) -> ProxyHeader | ProxyRefused:
     if version != 2:
         return ProxyRefused("not version 2 of the PROXY header")
     if command == ProxyCommand.LOCAL.value:
-        # The rest is to be skipped, the transport included.
+        # The rest is skipped, the transport included.
         return ProxyHeader(2, ProxyCommand.LOCAL, ProxyTransport.UNSPEC)
     if command != ProxyCommand.PROXY.value:
         return ProxyRefused("unknown command in the PROXY header")
@@ -495,7 +495,7 @@ def encoded_tlv(type_: int, value_: bytes) -> bytes:
 
 
 def read_address(address: str, size: int) -> str | None:
-    """The one spelling of an IP address; None if it is none of the right family."""
+    """The one spelling of an IP address; None where it is not one of this family."""
     import ipaddress
 
     try:

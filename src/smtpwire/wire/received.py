@@ -114,10 +114,10 @@ def received_header(
     ``from_name``: the argument of EHLO as it came; what has no place in a name is shown as
     ``?``. ``by``: this host. ``protocol``: from :func:`with_protocol`. ``timestamp``: with a time
     zone. ``peer_address``: the client's IP address; ``peer_name``: its name by reverse look-up.
-    ``id``: an atom or message id. ``recipients``: of the transaction; the FOR clause is there
-    only if they are one, lest it tell blind copies (RFC 5321 §7.6). ``tls_cipher``: as Python's
-    ssl or the registry names it; an unknown one is left out (RFC 8314 §4.3). ``priority``: of
-    MT-PRIORITY (RFC 6710 §7).
+    ``id``: an atom or message id. ``recipients``: of the transaction; the FOR clause is there for
+    a single one only, since it would tell blind copies (RFC 5321 §7.6). ``tls_cipher``: as
+    Python's ssl or the registry names it; an unknown one is left out (RFC 8314 §4.3).
+    ``priority``: of MT-PRIORITY (RFC 6710 §7).
 
     Raises ValueError where an argument cannot stand in the header.
     """

@@ -44,7 +44,7 @@ def encode_xtext(text: str) -> str:
 
 # HEXPOINT, two to six digits, upper case: no leading zero where there are more than two, no
 # surrogate. Two digits are for what may not stand for itself. RFC 6533 §3. It allows controls
-# too; an address has none (RFC 6531 §3.3), and a line end must not come out of here.
+# too: an address has no control (RFC 6531 §3.3), and a line end must not come out of here.
 _HEXPOINT: Final = (
     "20|2B|3D|5C|[89A-F][0-9A-F]"
     "|[1-9A-F][0-9A-F]{2}"
@@ -53,7 +53,7 @@ _HEXPOINT: Final = (
     "|10[0-9A-F]{4}"
 )
 _EMBEDDED: Final = r"\\x\{([0-9A-F]{2,6})\}"
-# QCHAR, and for unitext everything beyond ASCII but for lone surrogates.
+# QCHAR, and for unitext everything beyond ASCII except lone surrogates.
 # Compiled when first used, as all that is rarely met: re keeps it.
 _UTF8_ADDRESS: Final = (
     r"(?:[!-*,-<>-\[\]-~\x80-\ud7ff\ue000-\U0010ffff]++|\\x\{(?:" + _HEXPOINT + r")\})+"
