@@ -270,9 +270,9 @@ def test_what_is_no_limit(name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"hello_name": ""}, "no domain"),
-        ({"hello_name": "my host"}, "no domain"),
-        ({"hello_name": "höst.example"}, "no domain"),
+        ({"hello_name": ""}, "neither a domain"),
+        ({"hello_name": "my host"}, "neither a domain"),
+        ({"hello_name": "höst.example"}, "neither a domain"),
         ({"hello_name": "a\r\nb"}, "control character"),
         ({"host": "mx example"}, "ClientConfig.host"),
         ({"host": "mx\n.example"}, "ClientConfig.host"),
