@@ -62,6 +62,7 @@ from smtpwire.transcript import (
 )
 from smtpwire.wire.checked import checked
 from smtpwire.wire.command import Rcpt
+from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace, value
 
@@ -82,7 +83,7 @@ _CONFIG: Final = ServerConfig.relay("mx.example.org")
 
 
 @final
-class ScriptDiffers(AssertionError):
+class ScriptDiffers(SmtpwireError, AssertionError):
     """The other side did something else than the script says; the text shows both."""
 
 
