@@ -121,7 +121,7 @@ def test_messages_come_whole_and_faults_are_451(
 def test_users_log_in_by_their_stored_secret(
     adapter: str, mechanism: str, server_tls: TlsConfig, client_context: ssl.SSLContext
 ) -> None:
-    from smtpwire.operations import AuthenticationFailed
+    from smtpwire.operations import LoginFailed
     from smtpwire.sasl import ChoicePolicy
 
     policy = ChoicePolicy(mechanisms=(mechanism,))
@@ -132,7 +132,7 @@ def test_users_log_in_by_their_stored_secret(
             )
             with blocking.connect("127.0.0.1", port, config, tls=client_context) as client:
                 for wrong in (Password("alice", "guessed"), Password("nobody", "secret")):
-                    with pytest.raises(AuthenticationFailed):
+                    with pytest.raises(LoginFailed):
                         client.open_session(wrong, policy=policy)
                 client.authenticate(Password("alice", "secret"), policy=policy)
                 result = client.send_mail(

@@ -29,7 +29,7 @@ import smtpwire
 from smtpwire import ClientConfig, Password, Security, ServerConfig
 from smtpwire.adapters import blocking
 from smtpwire.adapters.tls import TlsConfig
-from smtpwire.operations import AuthenticationFailed, MessageRefused
+from smtpwire.operations import LoginFailed, MessageRefused
 
 HERE: Final = Path(__file__).parent
 SOURCE: Final = Path(smtpwire.__file__).parent.parent
@@ -156,7 +156,7 @@ def test_the_submission_service(tmp_path: Path, mail_tls: tuple[Path, ssl.SSLCon
     with running("submission.py", "serve", database, certificate, "--port", port, ready=port):
         config = ClientConfig("client.example.com", host="localhost", security=Security.STARTTLS)
         with blocking.connect("127.0.0.1", port, config, tls=context) as client:
-            with pytest.raises(AuthenticationFailed):
+            with pytest.raises(LoginFailed):
                 client.open_session(Password("alice", "looking-glass"))
             client.authenticate(Password("alice", "wonderland"))
             client.send_message(note("bob@example.net", "carol@example.net")).raise_for_refused()

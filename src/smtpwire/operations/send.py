@@ -49,7 +49,7 @@ from smtpwire.operations.operation import (
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.command import Bdat, Data, Rcpt
-from smtpwire.wire.error import reduced
+from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.octets import octets_of
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.sequences import END_OF_DATA
@@ -127,7 +127,7 @@ class SendResult:
 
 
 @final
-class MessageRefused(Exception):
+class MessageRefused(SmtpwireError):
     """Not every recipient was accepted; ``result`` tells of each. The session goes on."""
 
     def __init__(self, result: SendResult) -> None:
@@ -135,9 +135,6 @@ class MessageRefused(Exception):
         accepted = f", {len(result.accepted)} accepted" if result.accepted else ""
         super().__init__(f"{len(words)} refused{accepted}: {'; '.join(words)}")
         self.result = result
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return reduced(self)
 
 
 def send_mail(
