@@ -780,3 +780,17 @@ def test_xclient_ends_who_was_authenticated() -> None:
     d.send(XClient(name="c.example"))
     d.receive("220 mx.example ESMTP")
     assert d.conn.identity is None
+
+
+def test_a_trace_that_ends_the_connection_is_followed_by_the_end() -> None:
+    d = Dialogue()
+    d.connect(tls=VERIFIED)
+    d.greeted("AUTH LOGIN")
+    mechanism = client_mechanism("LOGIN", Password("user", "pass"), ClientMechanismConfig())
+    d.conn.authenticate(mechanism)
+    d.flush()
+    d.conn.trace = lambda direction, octets: d.conn.abort("the log is full")
+    d.conn.receive_data(b"334 VXNlcm5hbWU6\r\n")  # is told by no event
+    assert isinstance(d.conn.next_event(), AuthenticationEnded)
+    assert d.conn.next_event() == Closed(CloseReason.ABORTED, error="the log is full")
+    assert d.conn.next_event() is Need.CLOSE

@@ -538,6 +538,14 @@ def test_a_trace_that_raises_changes_nothing() -> None:
     assert loud.conn.stats == quiet.conn.stats
 
 
+def test_a_trace_that_ends_the_session_is_followed_by_the_end() -> None:
+    made = session(replace(RELAY, mechanisms=("LOGIN",), cleartext_without_tls=True))
+    made.conn.trace = lambda direction, octets: made.conn.abort("the log is full")
+    made.conn.receive_data(b"AUTH LOGIN\r\n")  # is answered with a challenge, and told by no event
+    assert made.conn.next_event() == Closed(CloseReason.ABORTED, error="the log is full")
+    assert made.conn.next_event() is Need.CLOSE
+
+
 def test_a_trace_may_be_taken_away() -> None:
     made = session()
     made.conn.trace = lambda direction, octets: None

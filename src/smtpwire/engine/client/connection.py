@@ -470,4 +470,6 @@ class ClientConnection:
                 if not isinstance(item, Need):
                     session.events.appendleft(item)
                 raise
+            if isinstance(item, Need):  # what the trace called may have changed who must act
+                return self.next_event()
         return item

@@ -15,7 +15,7 @@ from smtpwire.engine.events import (
     Peer,
     ServerRequest,
 )
-from smtpwire.engine.need import NEED_REPLY
+from smtpwire.engine.need import NEED_REPLY, Need
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.restrictions import restricted
 from smtpwire.engine.server import body, commands, sasl
@@ -203,6 +203,8 @@ class ServerConnection:
                 break
         if outbox.traced:
             session.call_trace(item)
+            if isinstance(item, Need):  # what the trace called may have changed who must act
+                return self.next_event()
         return item
 
     def data_to_send(self) -> bytes:
