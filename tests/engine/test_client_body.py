@@ -806,6 +806,22 @@ def test_the_last_burl_has_a_reply_a_recipient_in_lmtp(d: Dialogue) -> None:
     ]
 
 
+@pytest.mark.parametrize("lmtp", [True, False])
+@pytest.mark.parametrize("last", [True, False])
+def test_no_burl_where_no_recipient_was_accepted(last: bool, lmtp: bool) -> None:
+    d = Dialogue()
+    d.connect(ClientConfig(hello_name="c.example", lmtp=lmtp))
+    d.greeted("BURL imap", "8BITMIME", lmtp=lmtp)
+    d.send(Mail(ALICE))
+    d.receive("250 OK")
+    burl = Burl("imap://example.com/x", last=last)
+    d.send(Rcpt(BOB), burl)
+    assert d.receive("550 nobody here")[1:] == [Unanswered(burl, Cause.NOT_SENT)]
+    assert d.flush() == b"", "in LMTP nothing would answer it"
+    assert d.need() is Need.COMMAND
+    assert d.conn.state is State.MAIL
+
+
 @pytest.mark.parametrize("before", [b"", b"text\r\n", b"\r"])
 @pytest.mark.parametrize(
     "chunk", [b"a\n.b\n", b"50%\r100%\r\n", b"x\n.\r\nMAIL FROM:<e@example.org>\r\n", b"\r\r"]

@@ -60,10 +60,10 @@ class CommandRow:
 
     Client. ``joins``: it may be written behind grouped commands that have no reply yet. ``behind``:
     the other words behind which it may be written so. ``blocking``: nothing may be queued behind
-    it, since what may follow depends on its reply. ``gated``: it waits for the replies to the
-    recipients. ``counted``: its octets take up room in the window; those of a body do not.
-    ``ends_body``: its reply is the one to the message. ``timeout``: the field of ``Timeouts`` that
-    says how long its reply may take.
+    it, since what may follow depends on its reply. ``gated``: once the replies to the recipients
+    are in, it is written only where one was accepted. ``counted``: its octets take up room in the
+    window; those of a body do not. ``ends_body``: its reply is the one to the message. ``timeout``:
+    the field of ``Timeouts`` that says how long its reply may take.
     """
 
     __slots__ = (
@@ -319,6 +319,7 @@ COMMANDS: Final[Mapping[str, CommandRow]] = _table(
             grouped=BURL_VERB.grouped,
             part=True,
             behind=_CHUNKS,
+            gated=True,
             secret=BURL_VERB.secret,
         ),
         CommandRow(
@@ -330,6 +331,7 @@ COMMANDS: Final[Mapping[str, CommandRow]] = _table(
             grouped=BURL_VERB.grouped,
             part=True,
             behind=_CHUNKS,
+            gated=True,
             ends_body=True,
             secret=BURL_VERB.secret,
         ),

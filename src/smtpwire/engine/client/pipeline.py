@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterator
 from itertools import chain
 from typing import Literal, final
 
-from smtpwire.engine.client.kinds import AUTH, DATA, RESPONSE, Kind
+from smtpwire.engine.client.kinds import AUTH, OPEN, RESPONSE, Kind
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.redaction import REDACTED, redacted
 from smtpwire.wire.command import Command
@@ -111,7 +111,7 @@ class Pipeline:
             if flight:
                 if not pipelining or not self._may_follow(step, room):
                     break
-            elif kind.gated and not (kind is DATA and recipients):
+            elif kind.gated and (kind is OPEN or not recipients):
                 break  # next_event() opens the body, or drops its command
             held.popleft()
             step.started = received
