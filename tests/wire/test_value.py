@@ -9,6 +9,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from smtpwire.wire.command import Mail
 from smtpwire.wire.value import field, replace, value
 
 T = TypeVar("T")
@@ -169,3 +170,9 @@ def test_fields_of_a_class_by_name_are_all_by_name() -> None:
     assert vars(Secrets)["__match_args__"] == ()
     with pytest.raises(TypeError):
         Secrets("x")  # type: ignore[call-arg]
+
+
+def test_a_signature_says_the_types() -> None:
+    found = inspect.signature(Point).parameters
+    assert [found[name].annotation for name in ("x", "label", "tags")] == [int, str, list[str]]
+    assert str(inspect.signature(Mail)).startswith("(address: 'Address | None', parameters: ")

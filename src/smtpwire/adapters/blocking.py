@@ -19,6 +19,7 @@ from smtpwire.adapters.serving import StreamSession, now
 from smtpwire.adapters.session import SessionFactory, first_step, logger, remote_peer
 from smtpwire.adapters.stream import Interrupted
 from smtpwire.adapters.tls import Tls, TlsConfig
+from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
@@ -301,7 +302,7 @@ class Client:
 
     def __init__(self, inner: AsyncClient) -> None:
         self._inner = inner  # which never suspends, over a socket that blocks
-        self.conn = inner.conn
+        self.conn: ClientConnection = inner.conn
 
     @property
     def reusable(self) -> bool:

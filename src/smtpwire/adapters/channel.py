@@ -33,11 +33,11 @@ class Channel:
     def __init__(self, config: ServerConfig, tls: TlsConfig | None, peer: Peer) -> None:
         self._config, self._tls = config, tls
         self._layer: TlsLayer | None = None
-        self.secure = False
+        self.secure: bool = False
         self._proxy: ProxyReader | None = None
-        self.peer = peer
-        self.refused = ""
-        self.open = False
+        self.peer: Peer = peer
+        self.refused: str = ""
+        self.open: bool = False
         if tls is None or config.profile is not Profile.SUBMISSIONS:
             self._begin(None)
         elif config.proxy:

@@ -108,7 +108,7 @@ class Dialled:
             host = config.host or host.removesuffix(".")  # DNS's end dot is no part of a name
             config = replace(config, host=host, port=config.port or port)
         self.config = config
-        self.server_name = server_name or config.host
+        self.server_name: str = server_name or config.host
         self._tls = None if tls is None else tls_config(tls, server_side=False)
 
     @property

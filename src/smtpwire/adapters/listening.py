@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from smtpwire.adapters.session import SessionFactory, checked_port, logger, peer_of
-from smtpwire.adapters.tls import Tls, check_service
+from smtpwire.adapters.tls import Tls, TlsConfig, check_service
 from smtpwire.engine.events import Peer
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
@@ -58,8 +58,9 @@ class Service:
         max_connections: int | None,
         max_connections_per_peer: int | None,
     ) -> None:
-        self.session, self.config = session, config
-        self.tls = check_service(session, config, tls)
+        self.session: SessionFactory = session
+        self.config: ServerConfig = config
+        self.tls: TlsConfig | None = check_service(session, config, tls)
         checked("host", host, str | None)
         checked("path", path, str | None)
         checked("sock", sock, socket.socket | None)
@@ -69,9 +70,13 @@ class Service:
         if reuse_port and not (path is None and sock is None):
             raise TypeError("start_server() takes reuse_port= with a host only")
         checked_port(port, 0)
-        self.most = _checked_most("max_connections", max_connections)
-        self.most_of_peer = _checked_most("max_connections_per_peer", max_connections_per_peer)
-        self.listeners = listen(host, port, path=path, sock=sock, reuse_port=reuse_port)
+        self.most: int | None = _checked_most("max_connections", max_connections)
+        self.most_of_peer: int | None = _checked_most(
+            "max_connections_per_peer", max_connections_per_peer
+        )
+        self.listeners: list[socket.socket] = listen(
+            host, port, path=path, sock=sock, reuse_port=reuse_port
+        )
 
 
 def _checked_most(name: str, most: int | None) -> int | None:

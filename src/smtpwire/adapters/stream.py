@@ -68,7 +68,7 @@ class AsyncStream:
 
     def __init__(self, transport: Transport, clock: Callable[[], float], handshake: float) -> None:
         self.transport = transport
-        self.broken = False
+        self.broken: bool = False
         self._clock = clock
         self._deadline = Deadline(clock)
         self._layer: TlsLayer | None = None

@@ -113,29 +113,29 @@ class CommandRow:
         begins: bool = False,
         secret: bool = False,
     ) -> None:
-        self.word = word
-        self.replies = replies
-        self.states = _states_of(word) if states is None else states
-        self.positive = positive
-        self.asks = asks
-        self.default = default
+        self.word: str = word
+        self.replies: CommandReplies = replies
+        self.states: frozenset[State] = _states_of(word) if states is None else states
+        self.positive: int = positive
+        self.asks: tuple[type[Request], ...] = asks
+        self.default: ReplyKind | Reply | None = default
         self.timeout = timeout
         self.seconds: Callable[[Timeouts], float] = attrgetter(timeout)
         """The time-out of these :class:`Timeouts`, in seconds."""
-        self.intermediate = bool(replies.intermediate)
+        self.intermediate: bool = bool(replies.intermediate)
         """A 3yz may answer it."""
-        self.grouped = grouped
-        self.part = part
-        self.joins = joins
-        self.behind = behind
-        self.blocking = blocking
-        self.gated = gated
-        self.counted = counted
-        self.ends_body = ends_body
-        self.before_tls = before_tls
-        self.before_auth = before_auth
-        self.begins = begins
-        self.secret = secret
+        self.grouped: bool = grouped
+        self.part: bool = part
+        self.joins: bool = joins
+        self.behind: frozenset[str] = behind
+        self.blocking: bool = blocking
+        self.gated: bool = gated
+        self.counted: bool = counted
+        self.ends_body: bool = ends_body
+        self.before_tls: bool = before_tls
+        self.before_auth: bool = before_auth
+        self.begins: bool = begins
+        self.secret: bool = secret
 
     @property
     def verb(self) -> str:

@@ -7,7 +7,7 @@ from typing import final
 
 from smtpwire.engine.commands import CommandRow, extension_row
 from smtpwire.engine.limits import Limits
-from smtpwire.extensions import AUTH, LIMITS, PIPELINING, SIZE, Offer
+from smtpwire.extensions import AUTH, LIMITS, PIPELINING, SIZE, Offer, ServerLimits
 from smtpwire.wire.command import PLAIN_LINE_LIMIT, Grammar
 
 __all__ = ["OfferPlan"]
@@ -35,18 +35,18 @@ class OfferPlan:
     )
 
     def __init__(self, offer: Offer, grammar: Grammar, limits: Limits, hello: bytes) -> None:
-        self.offer = offer
-        self.grammar = grammar
-        self.hello = hello
+        self.offer: Offer = offer
+        self.grammar: Grammar = grammar
+        self.hello: bytes = hello
         self.rows: Mapping[bytes, CommandRow] = {
             name: extension_row(verb) for name, verb in grammar.verbs.items()
         }
-        self.mechanisms = offer.get(AUTH) or ()
-        self.limits = offer.get(LIMITS)
-        self.pipelining = PIPELINING in offer
-        self.recipients = limits.recipients
+        self.mechanisms: tuple[str, ...] = offer.get(AUTH) or ()
+        self.limits: ServerLimits | None = offer.get(LIMITS)
+        self.pipelining: bool = PIPELINING in offer
+        self.recipients: int = limits.recipients
         bounds = [bound for bound in (offer.get(SIZE), limits.message) if bound]
-        self.message = min(bounds, default=0)  # octets; 0 is no limit
+        self.message: int = min(bounds, default=0)  # octets; 0 is no limit
         longest = max((grammar.command_line, *grammar.line_limits.values()))
-        self.read_limit = min(longest, limits.backlog)  # what is never read is never answered
-        self.plain_limit = min(PLAIN_LINE_LIMIT, grammar.command_line, limits.backlog)
+        self.read_limit: int = min(longest, limits.backlog)  # what is never read is never answered
+        self.plain_limit: int = min(PLAIN_LINE_LIMIT, grammar.command_line, limits.backlog)

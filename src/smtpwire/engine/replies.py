@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final
+from typing import ClassVar, Final
 
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.table import Table
@@ -66,7 +66,7 @@ class ReplyKind(Enum):
     RECIPIENTS_FIRST = "PRDR: a reply a recipient follows"
 
     # As Enum has it, but not in Python: a look-up by kind stands in the path of every command.
-    __hash__ = object.__hash__
+    __hash__: ClassVar[Callable[[object], int]] = object.__hash__
 
 
 FIXED_CODES: Final = frozenset(

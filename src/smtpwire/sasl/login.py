@@ -72,5 +72,5 @@ class LoginClient(ClientExchange):
         if not self._answers:
             raise BadChallengeError("LOGIN has two prompts only")
         answer = self._answers.pop()
-        self.complete = not self._answers
+        self.complete: bool = not self._answers
         return answer

@@ -297,7 +297,7 @@ class ClientExchange:
         self.name = name
         self.complete = False
         self.server_proven = False
-        self.error = ""
+        self.error: str = ""
 
     def answer(self, data: bytes) -> bytes:
         raise RuntimeError(f"{self.name} waits for nothing")

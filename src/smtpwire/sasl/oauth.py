@@ -140,7 +140,7 @@ class _TokenClient(ClientExchange, ABC):
         self._refused = True
         said = challenge.decode("utf-8", "replace")
         # Some servers echo the token. One of a few letters would be found in any text.
-        self.error = said.replace(self._token, "<redacted>") if len(self._token) > 7 else said
+        self.error: str = said.replace(self._token, "<redacted>") if len(self._token) > 7 else said
         return self._acknowledgement
 
 

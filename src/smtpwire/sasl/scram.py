@@ -272,7 +272,8 @@ class ScramClient(ClientExchange):
             raise ServerNotProvenError("malformed server-final-message")
         self._state = self._ended
         if match["error"] is not None:  # the refusal follows; success now would be unproven
-            self.error = match["error"].decode("utf-8", "replace")
+            error: bytes = match["error"]
+            self.error: str = error.decode("utf-8", "replace")
             return b""
         if not hmac.compare_digest(_from_base64(match["signature"]), self._signature):
             raise ServerNotProvenError("the server's proof is wrong")

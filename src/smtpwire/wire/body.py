@@ -169,11 +169,11 @@ class DotDecoder:
         self._held = b"\r\n"
         self._offset = -2
         self._discarding = False
-        self.finished = False
-        self.rest = b""
+        self.finished: bool = False
+        self.rest: bytes = b""
         self.violation: int | None = None
-        self.bare = b""
-        self.canonical = True
+        self.bare: bytes = b""
+        self.canonical: bool = True
 
     def decode(self, data: bytes | bytearray | memoryview) -> bytes:
         """Take a chunk as received; return the content it completes, which may be empty.

@@ -225,7 +225,7 @@ class ProxyReader:
     def __init__(self, *, limit: int = 4096) -> None:
         self._limit = limit
         self._buffer = bytearray()
-        self.rest = b""
+        self.rest: bytes = b""
         self.result: ProxyHeader | ProxyRefused | None = None
 
     @property

@@ -110,10 +110,10 @@ class ReplyParser:
         max_lines: int = 1000,
         max_octets: int = 65536,
     ) -> None:
-        self.enhanced = enhanced
-        self.max_line = max_line
-        self.max_lines = max_lines
-        self.max_octets = max_octets
+        self.enhanced: bool = enhanced
+        self.max_line: int = max_line
+        self.max_lines: int = max_lines
+        self.max_octets: int = max_octets
         self._chunks: list[bytes] = []  # what has not been cut into lines
         self._length = 0  # of the chunks together
         self._newline = False  # one of the chunks has an LF
@@ -125,7 +125,7 @@ class ReplyParser:
         # A server says the same few things again and again: single lines and what they mean,
         # without and with status codes. Bounded in number and size, and never given up.
         self._seen: tuple[dict[bytes, Reply], dict[bytes, Reply]] = ({}, {})
-        self.offset = 0
+        self.offset: int = 0
         """How many octets have been read as lines, from the first one given on."""
         self._error: ReplyError | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NoReturn, TypeVar, final
 
 __all__ = ["Table"]
@@ -22,7 +23,14 @@ class Table(dict[K, V]):
     def _refuse(self, *arguments: object, **given: object) -> NoReturn:
         raise TypeError("this table cannot be changed: make a dict of it")
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+    __setitem__: Callable[..., NoReturn] = _refuse
+    __delitem__: Callable[..., NoReturn] = _refuse
+    __ior__: Callable[..., NoReturn] = _refuse
+    clear: Callable[..., NoReturn] = _refuse
+    pop: Callable[..., NoReturn] = _refuse
+    popitem: Callable[..., NoReturn] = _refuse
+    setdefault: Callable[..., NoReturn] = _refuse
+    update: Callable[..., NoReturn] = _refuse
 
     def __reduce__(self) -> tuple[type[Table[K, V]], tuple[dict[K, V]]]:
         return Table, (dict(self),)

@@ -187,6 +187,8 @@ def _written(cls: type, fields: dict[str, _Field], checked: bool) -> Callable[..
     exec("\n".join(source), known)  # noqa: S102 - only names of fields stand in it
     constructor: Any = known["__init__"]
     constructor.__qualname__ = f"{cls.__qualname__}.__init__"
+    constructor.__annotations__ = {name: cls.__annotations__[name] for name in fields}
+    constructor.__annotations__["return"] = "None"
     result: Callable[..., None] = constructor
     return result
 

@@ -59,8 +59,8 @@ class Exchange:
         initial: bytes | None,
         is_sent: bool,
     ) -> None:
-        self.auth = auth
-        self.waiting = False
+        self.auth: Auth = auth
+        self.waiting: bool = False
         """The mechanism waits for the application."""
         self._mechanism = mechanism
         self._identity = identity

@@ -59,7 +59,7 @@ class DotStuffedBody(Body):
         # As Body has it, without a call: it is made for every message.
         self.open = True  # DATA has been answered
         self.size = 0
-        self.refusal = None
+        self.refusal: Reply | None = None
         self.failed = False
         self._decoder = decoder
         self._start = start  # octets of the connection before it
@@ -110,7 +110,8 @@ class ChunkedBody(Body):
         super().__init__(is_open=False)
         self._check = check
         self._strict = strict and check is not None
-        self.left, self.last = size, last
+        self.left: int = size
+        self.last: bool = last
         self.url: Burl | None = None
 
     def read(self, session: Session) -> Item | None:

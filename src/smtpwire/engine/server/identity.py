@@ -50,8 +50,9 @@ class Client:
         self.hello: Hello | None = None
         self.identity: Identity | None = None
         self.tls = tls
-        self.peer = self._socket_peer = _UNKNOWN if peer is None else peer
-        self.listed = self._look_up()
+        self._socket_peer = _UNKNOWN if peer is None else peer
+        self.peer: Peer = self._socket_peer
+        self.listed: frozenset[str] = self._look_up()
 
     def _look_up(self) -> frozenset[str]:
         config = self._config

@@ -33,20 +33,20 @@ class Input:
     )
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit: int = limit
         self._buffer = b""
         self._position = 0
         self._arrived = bytearray()  # behind the buffer
         self._scanned = 0  # of those, known to have no LF
-        self.received = 0
+        self.received: int = 0
         """Octets that have come so far, since the last ``clear()``."""
-        self.before = 0
+        self.before: int = 0
         """Octets that had come before that."""
-        self.waiting = 0
+        self.waiting: int = 0
         """Octets that wait to be read."""
-        self.ended = False
+        self.ended: bool = False
         """The peer has closed its side."""
-        self.trailing = b""
+        self.trailing: bytes = b""
         """Octets for another layer, or another role, that came with what was read before."""
 
     @property

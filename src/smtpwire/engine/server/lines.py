@@ -58,8 +58,8 @@ class Rule:
     __slots__ = ("judge", "word")
 
     def __init__(self, word: str, judge: Judge) -> None:
-        self.word = word
-        self.judge = judge
+        self.word: str = word
+        self.judge: Judge = judge
 
 
 @final

@@ -33,7 +33,8 @@ class Offering:
         self._config = config
         self._client = client
         self.quota: Quota | None = None
-        self.plan = self.ehlo = self._default_plan()
+        self.ehlo: OfferPlan = self._default_plan()
+        self.plan: OfferPlan = self.ehlo
         self.required = self._weigh()
 
     def _default_plan(self) -> OfferPlan:

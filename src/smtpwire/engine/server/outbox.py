@@ -52,15 +52,15 @@ class Outbox:
         self._enhanced = config.enhanced
         self._suffix = suffix
         self._queue: list[bytes] = []
-        self.limit = config.limits.output
-        self.size = 0
-        self.urgent = False
-        self.in_greeting = True
+        self.limit: int = config.limits.output
+        self.size: int = 0
+        self.urgent: bool = False
+        self.in_greeting: bool = True
         """What is said stands in the greeting's place: it has no enhanced code (RFC 2034 §4)."""
-        self.sent = 0
-        self.writes = 0
-        self.being_written = False
-        self.replies = 0
+        self.sent: int = 0
+        self.writes: int = 0
+        self.being_written: bool = False
+        self.replies: int = 0
         self.trace: Trace | None = None
         self.traced: list[tuple[Direction, bytes]] = []
 

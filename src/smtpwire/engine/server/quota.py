@@ -20,7 +20,7 @@ class Quota:
     __slots__ = ("_domains", "_mails", "_rcpts", "limits")
 
     def __init__(self, limits: ServerLimits) -> None:
-        self.limits = limits
+        self.limits: ServerLimits = limits
         self._mails = 0
         self._rcpts = 0
         self._domains: set[str] = set()

@@ -38,7 +38,7 @@ from smtpwire.engine.server.reader import (
     Reader,
 )
 from smtpwire.engine.server.tally import Tally
-from smtpwire.engine.server.transaction import NO_TRANSACTION
+from smtpwire.engine.server.transaction import NO_TRANSACTION, Transaction
 from smtpwire.engine.server_config import ServerConfig, complete
 from smtpwire.engine.state import State
 from smtpwire.engine.tls import TlsInfo
@@ -95,7 +95,7 @@ class Refused(Exception):
         super().__init__(reply)
         self.reply = reply
         self.counts = counts
-        self.follows = reply in FOLLOWING if follows is None else follows
+        self.follows: bool = reply in FOLLOWING if follows is None else follows
 
     def take_effect(self, session: Session, line: bytes) -> None:
         """Answer the line, tell of it, and count it."""
@@ -157,22 +157,22 @@ class Session:
         suffix: str,
     ) -> None:
         limits = config.limits
-        self.config = config
-        self.commands = commands
-        self.outbox = Outbox(config, suffix)
-        self.input = Input(limits.backlog)
-        self.tally = Tally(limits)
-        self.client = Client(config, tls, peer)
-        self.offering = Offering(config, self.client)
-        self.transaction = NO_TRANSACTION
-        self.state = State.GREETING
+        self.config: ServerConfig = config
+        self.commands: Reader = commands
+        self.outbox: Outbox = Outbox(config, suffix)
+        self.input: Input = Input(limits.backlog)
+        self.tally: Tally = Tally(limits)
+        self.client: Client = Client(config, tls, peer)
+        self.offering: Offering = Offering(config, self.client)
+        self.transaction: Transaction = NO_TRANSACTION
+        self.state: State = State.GREETING
         self.reader: Reader = GREETING
         self.events: list[ServerEvent] = []
         self.pending: ServerRequest | None = None
         self.farewell: tuple[Reply, CloseReason] | None = None
         self.refusal: Reply | None = None
-        self.lmtp = config.profile is Profile.LMTP
-        self.reversed = False
+        self.lmtp: bool = config.profile is Profile.LMTP
+        self.reversed: bool = False
 
     # -- where it is
 

@@ -39,18 +39,18 @@ class Tally:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.commands = 0
-        self.content = 0
-        self.steps = 0
-        self.dropped = 0
-        self.errors = 0
+        self.commands: int = 0
+        self.content: int = 0
+        self.steps: int = 0
+        self.dropped: int = 0
+        self.errors: int = 0
         self._errors_forgiven = 0  # those before the last message that was accepted
-        self.excused = 0
-        self.junk = 0
-        self.excess_recipients = 0
-        self.refused_recipients = 0
-        self.failed_authentications = 0
-        self.messages = 0
+        self.excused: int = 0
+        self.junk: int = 0
+        self.excess_recipients: int = 0
+        self.refused_recipients: int = 0
+        self.failed_authentications: int = 0
+        self.messages: int = 0
 
     @property
     def progress(self) -> int:

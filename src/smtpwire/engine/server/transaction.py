@@ -28,10 +28,10 @@ class Body(Reader):
     __slots__ = ("failed", "open", "refusal", "size")
 
     def __init__(self, *, is_open: bool) -> None:
-        self.open = is_open
-        self.size = 0
+        self.open: bool = is_open
+        self.size: int = 0
         self.refusal: Reply | None = None
-        self.failed = False
+        self.failed: bool = False
 
     def discard(self) -> None:
         """The content does not matter any more."""
@@ -67,7 +67,7 @@ class Verdicts:
     __slots__ = ("owed", "replies")
 
     def __init__(self, owed: int) -> None:
-        self.owed = owed
+        self.owed: int = owed
         self.replies: list[Reply] = []
 
     def add(self, replies: list[Reply]) -> None:
@@ -83,14 +83,15 @@ class Transaction:
     __slots__ = ("binary", "body", "mail", "prdr", "recipients", "utf8", "verdicts")
 
     def __init__(self, mail: Mail | None) -> None:
-        self.mail = mail
+        self.mail: Mail | None = mail
         self.recipients: list[Rcpt] = []
         self.body: Body | None = None
         self.verdicts: Verdicts | None = None
         parameters = NO_PARAMETERS if mail is None else mail.parameters
-        if parameters is NO_PARAMETERS:
-            self.utf8 = self.prdr = self.binary = False
-        else:
+        self.utf8: bool = False
+        self.prdr: bool = False
+        self.binary: bool = False
+        if parameters is not NO_PARAMETERS:
             self.utf8 = p.SMTPUTF8 in parameters
             self.prdr = p.PRDR in parameters
             self.binary = parameters.get(p.BODY) is BodyType.BINARYMIME
