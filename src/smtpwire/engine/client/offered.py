@@ -47,12 +47,12 @@ class ServerOffer:
     )
 
     def __init__(self, offer: Offer, registry: Registry, *, assumed: bool = False) -> None:
-        self.offer = offer
-        self.assumed = assumed
-        self.pipelining = "PIPELINING" in offer
-        self.mechanisms = offer.get(AUTH) or ()
-        self.limits = offer.get(LIMITS) or _UNLIMITED
-        self.limited = self.limits != _UNLIMITED
+        self.offer: Offer = offer
+        self.assumed: bool = assumed
+        self.pipelining: bool = "PIPELINING" in offer
+        self.mechanisms: tuple[str, ...] = offer.get(AUTH) or ()
+        self.limits: ServerLimits = offer.get(LIMITS) or _UNLIMITED
+        self.limited: bool = self.limits != _UNLIMITED
         self._registry = registry
         self._mail = offer.mail
         self._rcpt = offer.rcpt

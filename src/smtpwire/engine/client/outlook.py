@@ -50,13 +50,13 @@ class Outlook:
     )
 
     def __init__(self) -> None:
-        self.leads_to = STATE_GREETING
-        self.transactions = 0
-        self.parameters = NO_PARAMETERS
-        self.recipients = 0
+        self.leads_to: State = STATE_GREETING
+        self.transactions: int = 0
+        self.parameters: Parameters = NO_PARAMETERS
+        self.recipients: int = 0
         self.closed_by: Command | None = None
-        self.mails = 0
-        self.rcpts = 0
+        self.mails: int = 0
+        self.rcpts: int = 0
         self.domains: set[str] = set()
 
     def check(self, kind: Kind) -> State:

@@ -32,11 +32,11 @@ class Step:
     __slots__ = ("command", "kind", "octets", "started", "transaction")
 
     def __init__(self, command: Command, kind: Kind, octets: bytes, transaction: int = 0) -> None:
-        self.command = command
-        self.kind = kind
-        self.octets = octets
-        self.transaction = transaction
-        self.started = 0
+        self.command: Command = command
+        self.kind: Kind = kind
+        self.octets: bytes = octets
+        self.transaction: int = transaction
+        self.started: int = 0
 
     @property
     def shown(self) -> bytes:
@@ -88,11 +88,11 @@ class Pipeline:
         self.held: deque[Step] = deque()
         self.flight: deque[Step] = deque()
         self.out: list[bytes] = []
-        self.body_octets = 0
-        self.commands = 0
-        self.octets_sent = 0
-        self.progress = 0
-        self.writing = False
+        self.body_octets: int = 0
+        self.commands: int = 0
+        self.octets_sent: int = 0
+        self.progress: int = 0
+        self.writing: bool = False
 
     # What is called for each command has no keyword arguments: they cost half a call more.
 

@@ -45,16 +45,16 @@ class ReplyStream:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.parser = _new_parser(limits)
+        self.parser: ReplyParser = _new_parser(limits)
         self._trailing = bytearray()
         self._untraced = bytearray()
-        self.received = 0
-        self.start = 0
-        self.at = 0
-        self.octets_received = 0
-        self.replies = 0
-        self.eof = False
-        self.trails = False
+        self.received: int = 0
+        self.start: int = 0
+        self.at: int = 0
+        self.octets_received: int = 0
+        self.replies: int = 0
+        self.eof: bool = False
+        self.trails: bool = False
 
     def receive(self, data: bytes | bytearray | memoryview, traced: bool) -> None:
         """Take octets. LocalProtocolError where the backlog is full; nothing has changed then.

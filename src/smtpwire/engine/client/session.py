@@ -13,7 +13,7 @@ from smtpwire.engine.client.outlook import Outlook
 from smtpwire.engine.client.pipeline import Pipeline, Step
 from smtpwire.engine.client.replystream import EXCERPT, ReplyStream
 from smtpwire.engine.client.sasl import Exchange
-from smtpwire.engine.client.transaction import NO_TRANSACTION
+from smtpwire.engine.client.transaction import NO_TRANSACTION, Transaction
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import (
     Cause,
@@ -42,6 +42,7 @@ from smtpwire.engine.state import (
     STATE_HELLO,
     STATE_READY,
     STATE_TLS,
+    State,
 )
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
@@ -97,29 +98,29 @@ class Session:
     )
 
     def __init__(self, config: ClientConfig, tls: TlsInfo | None, peer: Peer) -> None:
-        self.config = config
-        self.peer = peer
+        self.config: ClientConfig = config
+        self.peer: Peer = peer
         self.tls = tls
-        self.guarded = tls is None and config.security in TLS_NEEDED
-        self.stream = ReplyStream(config.limits)
-        self.pipeline = Pipeline(config.limits, lmtp=config.lmtp)
-        self.outlook = Outlook()
-        self.state = STATE_GREETING
+        self.guarded: bool = tls is None and config.security in TLS_NEEDED
+        self.stream: ReplyStream = ReplyStream(config.limits)
+        self.pipeline: Pipeline = Pipeline(config.limits, lmtp=config.lmtp)
+        self.outlook: Outlook = Outlook()
+        self.state: State = STATE_GREETING
         self.events: deque[ClientEvent] = deque()
-        self.transaction = NO_TRANSACTION
+        self.transaction: Transaction = NO_TRANSACTION
         self.body: Body | None = None
         self.exchange: Exchange | None = None
         self.identity: Identity | None = None
         self.offer_before_tls: Offer | None = None
         self.refusal: Reply | None = None
         self.closed: Closed | None = None
-        self.errors = 0
-        self.messages = 0
-        self.authentications_failed = 0
+        self.errors: int = 0
+        self.messages: int = 0
+        self.authentications_failed: int = 0
         cached = config.cached_offer
         assumed = cached is not None and ("PIPECONNECT" in cached or "X_PIPE_CONNECT" in cached)
         offer = cached if cached is not None and assumed else NO_OFFER
-        self.offered = ServerOffer(offer, config.registry, assumed=assumed)
+        self.offered: ServerOffer = ServerOffer(offer, config.registry, assumed=assumed)
 
     # -- who must act
 

@@ -28,12 +28,12 @@ class Transaction:
 
     def __init__(self, mail: Mail | None, lmtp: bool = False) -> None:
         self._lmtp = lmtp
-        self.mail = mail
+        self.mail: Mail | None = mail
         parameters = NO_PARAMETERS if mail is None else mail.parameters
-        self.prdr = parameters is not NO_PARAMETERS and p.PRDR in parameters
+        self.prdr: bool = parameters is not NO_PARAMETERS and p.PRDR in parameters
         self.accepted: list[Rcpt] = []
         self.verdicts = 0 if lmtp else -1
-        self.failed = False
+        self.failed: bool = False
 
     @property
     def is_binary(self) -> bool:
