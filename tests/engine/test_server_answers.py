@@ -796,7 +796,7 @@ def test_a_suffix_that_is_part_of_the_text_is_added_all_the_same() -> None:
 
 @pytest.mark.parametrize("suffix", ["a\rb", "é", "\0"])
 def test_a_suffix_that_cannot_be_sent(suffix: str) -> None:
-    with pytest.raises(ValueError, match="reply text"):
+    with pytest.raises(ValueError, match=r"^reply_suffix .* cannot be sent: reply text"):
         ServerConnection(RELAY, reply_suffix=suffix)
 
 

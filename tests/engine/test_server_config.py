@@ -228,3 +228,10 @@ def test_no_line_is_longer_than_the_backlog() -> None:
         pass
     assert conn.data_to_send().startswith(b"500 ")
     assert conn.wants_data
+
+
+@pytest.mark.parametrize("kind", [ReplyKind.NOOP, ReplyKind.GREETING, ReplyKind.TIMEOUT])
+def test_a_reply_that_cannot_be_sent_is_named(kind: ReplyKind) -> None:
+    reply = Reply(DEFAULT_REPLIES[kind].code, "grüß")
+    with pytest.raises(ValueError, match=f"^the reply for {kind} cannot be sent: reply text"):
+        replace(RELAY, replies={kind: reply})

@@ -396,3 +396,7 @@ def _check_reply(kind: ReplyKind, reply: Reply) -> None:
         fits = reply.code >= 400 and reply.code != 421
     if not fits:
         raise ValueError(f"{reply.code} is no reply for {kind}")
+    try:
+        serialise(complete(reply), enhanced=True)
+    except ValueError as error:
+        raise ValueError(f"the reply for {kind} cannot be sent: {error}") from None

@@ -46,7 +46,10 @@ class Outbox:
 
     def __init__(self, config: ServerConfig, suffix: str) -> None:
         if suffix:
-            serialise(Reply(500, suffix), enhanced=False)  # raises where it cannot be sent
+            try:
+                serialise(Reply(500, suffix), enhanced=False)
+            except ValueError as error:
+                raise ValueError(f"reply_suffix {suffix!r} cannot be sent: {error}") from None
         self._octets = config.octets
         self._texts = config.texts
         self._enhanced = config.enhanced
