@@ -1,4 +1,4 @@
-"""The parts of README that are made from the code; run this file to bring them up to date."""
+"""The parts of the documents that are made from the code; run this file to bring them up to date."""
 
 import ast
 import inspect
@@ -7,19 +7,42 @@ import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from tests.interop import matrix
 
+from smtpwire import ServerConfig, ServerConnection
 from smtpwire.engine import limits, state
 from smtpwire.engine.commands import COMMANDS, CommandRow, extension_row
 from smtpwire.engine.replies import DEFAULT_REPLIES
 from smtpwire.engine.state import State
 from smtpwire.extensions import REGISTRY, Atrn, Burl, Etrn, XClient, XForward, table
+from smtpwire.sasl import FAMILIES, Family, binds
+from smtpwire.testing import SIMULATED_TLS, drain
 from smtpwire.wire.command import ExtensionCommand, ExtensionRequest
 from smtpwire.wire.reply import Reply
 
-README: Final = Path(__file__).parent.parent / "README.md"
+__all__ = [
+    "DOCUMENTS",
+    "EXAMPLE",
+    "GENERATED",
+    "README",
+    "ROOT",
+    "example",
+    "home",
+    "part",
+    "table_of",
+]
+
+ROOT: Final = Path(__file__).parent.parent
+README: Final = ROOT / "README.md"
+ROOMS: Final = ("src", "tests", "fuzz", "benchmarks")
+DOCUMENTS: Final = (
+    README,
+    ROOT / "CHANGELOG.md",
+    *(path for room in ROOMS for path in sorted(ROOT.glob(f"{room}/**/*.md"))),
+)
+"""Every document that has examples, links or parts made from the code."""
 
 
 def limits_table() -> str:
@@ -44,7 +67,7 @@ def states() -> str:
     return f"```mermaid\n{state.mermaid()}\n```"
 
 
-RESULTS: Final = README.parent / "benchmarks" / "results.json"
+RESULTS: Final = ROOT / "benchmarks" / "results.json"
 
 
 def benchmarks() -> str:
@@ -69,6 +92,81 @@ def benchmarks() -> str:
             f" {sign} {figure['goal']:g} | {met} |"
         )
     return "\n".join(rows)
+
+
+def speed() -> str:
+    """Three of the ratios, in a sentence."""
+    figures = {figure["name"]: figure for figure in json.loads(RESULTS.read_text())["figures"]}
+
+    def times(name: str) -> str:
+        return f"{figures[name]['median']:.2g} times"
+
+    return (
+        f"In memory the server engine takes {times('server-lockstep')} as many messages a second as"
+        f" aiosmtpd; the asyncio adapter takes {times('adapter-lockstep')} as many as aiosmtpd; and"
+        f" the client sends 25 MiB {times('send-base64')} as fast as smtplib."
+    )
+
+
+PORTS: Final = {"relay": "25", "submission": "587", "submissions": "465", "lmtp": "24, a socket"}
+
+
+def profiles() -> str:
+    """What each preset of a server offers, as it says it to EHLO."""
+    every, more = _said()
+    rows = ["| `ServerConfig` | port | offers in plaintext | under TLS |", "|---|---|---|---|"]
+    for name, words in more.items():
+        cells = " | ".join(", ".join(each) or "–" for each in words)
+        rows.append(f"| `{name}()` | {PORTS[name]} | {cells} |")
+    rows.append(f"| each | | {', '.join(every)} | the same |")
+    return "\n".join(rows)
+
+
+def offers() -> str:
+    """The same in a sentence."""
+    every, more = _said()
+    said = []
+    for name, (plain, tls) in more.items():
+        words = [*plain, *(f"{word} under TLS" for word in tls)]
+        said.append(f"`{name}()` (port {PORTS[name]}) {', '.join(words) or 'no more'}")
+    return f"Each server offers {', '.join(every)}; {'; '.join(said)}."
+
+
+Words: TypeAlias = list[str]
+
+
+def _said() -> tuple[Words, dict[str, tuple[Words, Words]]]:
+    """The keywords of all presets, and those beyond, by preset: in plaintext, and under TLS."""
+    said = {name: _offers(name) for name in PORTS}
+    every = [word for word in said["relay"][1] if all(word in tls for _, tls in said.values())]
+    return every, {
+        name: (_beyond(plain, every), _beyond(tls, every)) for name, (plain, tls) in said.items()
+    }
+
+
+def _beyond(words: Words, every: Words) -> Words:
+    return [word for word in words if word not in every]
+
+
+def _offers(preset: str) -> tuple[list[str], list[str]]:
+    """The keywords in plaintext (none where there is only TLS), and under TLS."""
+    make = getattr(ServerConfig, preset)
+    config: ServerConfig = make("mx.example.org")
+    plain = [] if config.require_tls else _ehlo(ServerConnection(config))
+    return plain, _ehlo(ServerConnection(config, tls=SIMULATED_TLS))
+
+
+def _ehlo(conn: ServerConnection) -> list[str]:
+    verb = b"LHLO" if conn.config.profile.value == "lmtp" else b"EHLO"
+    drain(conn)
+    conn.reply()
+    conn.data_to_send()
+    conn.receive_data(verb + b" client.example.com\r\n")
+    drain(conn)
+    conn.reply()
+    drain(conn)
+    lines = conn.data_to_send().decode().splitlines()[1:]
+    return [re.sub(r"^SIZE .*", "SIZE", line[4:]) for line in lines]
 
 
 QUESTIONS: Final[tuple[type[ExtensionRequest], ...]] = (Etrn, Atrn, Burl, XClient, XForward)
@@ -138,15 +236,46 @@ def commands() -> str:
     return "\n".join(lines)
 
 
+_WORDS: Final[Mapping[str, str]] = {
+    "cleartext": "hands over the secret: under verified TLS only",
+    "guessable": "a listener can guess the password offline",
+    "salted": "a server needs `scram_secret`",
+    "certified": "the client's certificate says who it is",
+    "anonymous": "says nothing of who it is",
+}
+"""What a field of a Family means to who chooses."""
+
+
+def mechanisms() -> str:
+    """Every mechanism, the strongest first, with what is known of it."""
+    rows = ["| mechanism | a client needs | |", "|---|---|---|"]
+    for name, family in FAMILIES.items():
+        rows.append(f"| {name} | `{family.credentials.__name__}` | {_known(name, family)} |")
+    return "\n".join(rows)
+
+
+def _known(name: str, family: Family) -> str:
+    words = ["bound to the TLS channel"] if binds(name) else []
+    words += [word for field, word in _WORDS.items() if getattr(family, field)]
+    return "; ".join(words)
+
+
 GENERATED: Final[Mapping[str, Callable[[], str]]] = {
     "benchmarks": benchmarks,
     "commands": commands,
     "extensions": lambda: table().strip(),
     "interop": matrix.table,
     "limits": limits_table,
+    "offers": offers,
+    "mechanisms": mechanisms,
+    "profiles": profiles,
     "questions": questions,
+    "speed": speed,
     "states": states,
 }
+
+EXAMPLE: Final = re.compile(r"<!-- example: (\w+) -->\n```python\n(.*?)```", re.DOTALL)
+"""An example: its name and its code."""
 
 
 def part(name: str) -> re.Pattern[str]:
@@ -154,23 +283,32 @@ def part(name: str) -> re.Pattern[str]:
     return re.compile(rf"(<!-- generated: {name} -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
+def home(mark: str) -> Path:
+    """The one document with this mark."""
+    (found,) = (path for path in DOCUMENTS if f"<!-- {mark} -->\n" in path.read_text())
+    return found
+
+
 def example(name: str) -> str:
     """The code of an example."""
-    found = re.search(
-        rf"<!-- example: {name} -->\n```python\n(.*?)```", README.read_text(), re.DOTALL
-    )
-    if found is None:
-        raise AssertionError(f"README has no example {name}")
-    return found[1]
+    examples: dict[str, str] = dict(EXAMPLE.findall(home(f"example: {name}").read_text()))
+    return examples[name]
+
+
+def table_of(name: str) -> list[list[str]]:
+    """The cells of a table, without its head, row by row."""
+    mark = f"table: {name}"
+    _, _, rest = home(mark).read_text().partition(f"<!-- {mark} -->\n")
+    lines = rest.partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def main() -> None:
-    text = README.read_text()
     for name, make in GENERATED.items():
+        document = home(f"generated: {name}")
         begin, end = f"<!-- generated: {name} -->\n", "<!-- end -->"
-        head, rest = text.split(begin)
-        text = f"{head}{begin}{make()}\n{end}{rest.partition(end)[2]}"
-    README.write_text(text)
+        head, rest = document.read_text().split(begin)
+        document.write_text(f"{head}{begin}{make()}\n{end}{rest.partition(end)[2]}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,29 @@ __all__ = ["README", "RULES", "Rule", "document", "named_by", "sections"]
 TESTS: Final = Path(__file__).parent
 README: Final = TESTS / "README.md"
 _DOCUMENT: Final = re.compile(r"RFC (\d+)|(LOGIN draft)|§([0-9A-Z]+(?:\.[0-9]+)*)")
-_HEAD: Final = """# From rule to test
+_HEAD: Final = """# Tests
+
+```sh
+python -m pytest tests/wire tests/engine -q                    # the fast loop: the rooms you are in
+python -m pytest -n auto --dist loadfile                       # all that needs no peers, on all cores
+python -m pytest --hypothesis-profile=thorough                 # four times as many examples
+python -m pytest -m interop                                    # real peers: see interop/README.md
+.ci/run                                                        # everything, from nothing, on Debian
+```
+
+| a test of | goes to |
+|---|---|
+| a protocol rule, in one dialogue | `cases/cases.json`: octets, decisions, what is expected; it runs in every split |
+| a parser, an engine, an extension, a mechanism | the folder of its room: `wire/`, `engine/`, `extensions/`, `sasl/` |
+| every adapter alike | `adapters/test_acceptance.py`; what one adapter alone has, `adapters/test_<adapter>.py` |
+| an operation | `test_operations*.py` |
+| a real program | [`interop/`](interop/README.md); what it once said, `transcripts/` and [`dialogues/`](dialogues/README.md) |
+| a whole program as users write it | [`examples/`](examples/README.md) |
+| what documents say | `test_readme.py`: every block of Python runs, every table is fresh |
+
+No test measures time. Servers are on loopback, at port 0. Every test can fail: see it do so once.
+
+## From rule to test
 
 What SMTP demands, in half a line each, and the tests that show it. Each of them names the section in its docstring or a comment, a case in `cases/cases.json`.
 `D-…` are cases: `python -m pytest tests/cases -k D-DOT-001` runs one. This page is made from `rules.txt` by `python -m tests.rules`.

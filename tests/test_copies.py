@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, Final, get_args
 
 import pytest
-from tests.readme_parts import README
+from tests.readme_parts import home
 
 import smtpwire
 from smtpwire.adapters.session import TlsConfig
@@ -136,7 +136,7 @@ def example(made: type[BaseException]) -> BaseException:
 
 def test_every_error_has_the_base_and_stands_in_readme() -> None:
     """A table there says what is raised, by whom, and what it means."""
-    section = README.read_text().partition("## Errors\n")[2].partition("\n## ")[0]
+    section = home("table: errors").read_text().partition("## Errors\n")[2].partition("\n## ")[0]
     documented = set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE))
     raised = [made for name, made in ERRORS.items() if not name.startswith(INSIDE)]
     assert [made for made in raised if not issubclass(made, SmtpwireError)] == []

@@ -1,8 +1,9 @@
-"""README tells the truth: its generated parts are fresh and its examples run."""
+"""The documents tell the truth: generated parts are fresh, examples run, links lead somewhere."""
 
 import asyncio
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,18 @@ from typing import Any, Final
 
 import pytest
 import trustme
-from tests.readme_parts import GENERATED, README, example, part
+from tests.readme_parts import (
+    DOCUMENTS,
+    EXAMPLE,
+    GENERATED,
+    README,
+    ROOT,
+    example,
+    home,
+    part,
+    table_of,
+)
+from tests.test_public_api import FLOORS
 
 import smtpwire
 from smtpwire import (
@@ -36,7 +48,7 @@ MESSAGE = b"Subject: hello\r\n\r\n.a line with a dot\r\n"
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_parts_are_fresh(name: str) -> None:
-    found = part(name).search(README.read_text())
+    found = part(name).search(home(f"generated: {name}").read_text())
     assert found is not None
     assert found[2] == GENERATED[name]() + "\n", "run: python -m tests.readme_parts"
 
@@ -73,9 +85,9 @@ def test_the_client_and_the_server_of_the_readme(capsys: pytest.CaptureFixture[s
 
     ((envelope, body),) = with_server(talk)
     assert envelope.reverse_path == Address.parse("alice@example.com")
-    assert len(envelope.recipients) == 2
+    assert envelope.forward_paths == (Address.parse("bob@example.org"),)
     assert body == MESSAGE
-    assert capsys.readouterr().out.count("250 2.0.0 Message accepted") == 2
+    assert capsys.readouterr().out == "Disposition.DONE 250 2.0.0 Message accepted\n"
 
 
 def test_the_server_of_the_readme_under_attack() -> None:
@@ -347,11 +359,23 @@ def test_the_server_with_an_adapter_and_its_client(programs: Programs) -> None:
     assert "Address(local_part='bob', domain='example.org'),) 21 octets" in output[0]
 
 
+def certify(programs: Programs) -> None:
+    """By the command that README gives, or where there is none, as it would."""
+    if shutil.which("openssl") is None:
+        authority = trustme.CA()
+        certificate = authority.issue_cert("localhost")
+        certificate.private_key_and_cert_chain_pem.write_to_path(programs.directory / "server.pem")
+        authority.cert_pem.write_to_path(programs.directory / "authority.pem")
+        return
+    commands = re.findall(r"`((?:openssl|cat) .*?)`", README.read_text())
+    assert len(commands) == 2
+    with programs.shell(" && ".join(commands)) as made:
+        output = made.communicate(timeout=60)[0]
+    assert made.returncode == 0, output
+
+
 def test_the_submission_server_and_its_client(programs: Programs) -> None:
-    authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
-    certificate.private_key_and_cert_chain_pem.write_to_path(programs.directory / "server.pem")
-    authority.cert_pem.write_to_path(programs.directory / "authority.pem")
+    certify(programs)
     programs.environment["SSL_CERT_FILE"] = str(programs.directory / "authority.pem")
     server = programs.start(example("submission"))
     with programs.serving(server, 8587) as output:
@@ -370,9 +394,10 @@ def test_the_first_server_and_client_are_short() -> None:
 
 def test_the_commands_of_the_readme(programs: Programs) -> None:
     (programs.directory / "message.eml").write_bytes(b"From: joe@example.com\n\nHello\n")
+    commands = ROOT / "src" / "smtpwire" / "command_line" / "README.md"
     demo, serve, send = (
         line.partition("#")[0]
-        for line in README.read_text().splitlines()
+        for line in commands.read_text().splitlines()
         if line.startswith("python -m")
     )
     with programs.shell(demo) as shown:
@@ -385,28 +410,107 @@ def test_the_commands_of_the_readme(programs: Programs) -> None:
     assert "| Hello" in output[0]
 
 
+SAID: Final = {
+    "own_mechanism": "ticket X-TICKET",
+    "own_operation": "staff 250 <alice@example.org> <bob@example.org>\n"
+    "friends 550 Mailing list expansion prohibited",
+    "private_extension": "light dark 250 2.0.0 It is dark\nMAIL in light\nDisposition.DONE",
+    "sink": "Hello bob@example.org {'carol@example.org': (550, b'5.1.1 No such user')}",
+    "splits": "{1}",
+    "wire": "250 Disposition.DONE ['SIZE', 'PIPELINING']\n"
+    "Rcpt(address=Address(local_part='bob', domain='example.org'), parameters=Parameters())\n"
+    '"joe smith"@example.org\n'
+    "b'..a line with a dot\\r\\n.\\r\\n'",
+}
+"""Examples that need nobody else, and what they print."""
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_an_example_prints(programs: Programs, name: str) -> None:
+    assert programs.run(example(name)) == SAID[name] + "\n"
+
+
 def test_every_example_is_run() -> None:
     """A block of code has a name, and a test runs what has that name; so in every document."""
-    named = re.compile(r"<!-- example: (\w+) -->\n```python\n")
-    root = README.parent
-    found: set[str] = set()
-    for document in (README, root / "CHANGELOG.md", *root.glob("src/**/*.md")):
+    found: list[str] = []
+    for document in DOCUMENTS:
         text = document.read_text()
-        names = named.findall(text)
+        names = [name for name, _ in EXAMPLE.findall(text)]
         assert text.count("```python") == len(names), document
-        found |= set(names)
-    assert found == {
+        found += names
+    assert len(set(found)) == len(found)
+    assert set(found) == {
         *("server", "client", "handler", "blocking", "stored", "submission", "login", "script"),
         *("smtplib_send", "smtplib_email", "smtplib_login", "smtplib_trace"),  # test_migration.py
         *("aiosmtplib_send", "aiosmtplib_login", "aiosmtpd_server", "aiosmtpd_login"),
         *("sink_refuses", "smtpd_server"),
+        *SAID,
     }
+
+
+# -- what the documents say of the house
+
+
+def test_readme_is_short_and_has_no_diagram() -> None:
+    text = README.read_text()
+    assert len(text.splitlines()) <= 160
+    assert "mermaid" not in text  # package indexes show it raw
+
+
+def test_every_room_has_a_document() -> None:
+    package = Path(smtpwire.__file__).parent
+    folders = [path.parent for path in package.glob("*/__init__.py")]
+    others = [
+        ROOT / name for name in ("tests", "tests/interop", "tests/examples", "fuzz", "benchmarks")
+    ]
+    for room in (package, *folders, *others):
+        assert (room / "README.md").is_file(), room
+
+
+def anchors(document: Path) -> set[str]:
+    """The headings of a document, as code hosts name them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith("https:"):
+            path, _, anchor = target.partition("#")
+            found = document.parent / path if path else document
+            assert found.exists(), target
+            assert not anchor or anchor in anchors(found), target
+
+
+def test_every_room_is_reached_from_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [README]
+    while waiting:
+        document = waiting.pop()
+        if document not in reached:
+            reached.add(document)
+            links = re.findall(r"\]\(([^)\s#]+\.md)", document.read_text())
+            waiting += [(document.parent / link).resolve() for link in links]
+    assert set(DOCUMENTS) - reached == {ROOT / "CHANGELOG.md"}
+
+
+def test_the_map_has_every_floor() -> None:
+    rooms = {
+        re.sub(r"\[?`(\w+)`.*", r"\1", room): int(floor) for floor, room, _ in table_of("floors")
+    }
+    assert rooms == FLOORS
+
+
+def test_the_table_of_needs_has_every_need() -> None:
+    assert [row[0].strip("`") for row in table_of("needs")] == [need.name for need in Need]
 
 
 def test_the_set_up_commands_are_those_of_pip() -> None:
     text = README.read_text()
     assert 'pip install -e ".[test]"' in text
-    assert (Path(README).parent / "pyproject.toml").exists()
+    assert (ROOT / "pyproject.toml").exists()
 
 
 def test_the_script_of_a_test() -> None:

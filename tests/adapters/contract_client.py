@@ -1,4 +1,4 @@
-"""A client written from README's contract of an adapter alone, in some sixty lines."""
+"""A client written from the engine's README alone, in some sixty lines."""
 
 import socket
 import ssl

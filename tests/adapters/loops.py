@@ -88,7 +88,7 @@ class Blocking:
 
 
 class Contract(Blocking):
-    """Its client is no adapter of ours: it keeps the contract of README, and no more."""
+    """Its client is no adapter of ours: it keeps the contract of the engine's README, and no more."""
 
     name = "contract"
 

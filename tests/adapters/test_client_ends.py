@@ -48,7 +48,7 @@ def async_loop(request: pytest.FixtureRequest) -> Loop:
 
 @pytest.fixture(params=CONTRACT)
 def any_loop(request: pytest.FixtureRequest) -> Loop:
-    """A client by README's contract alone as well."""
+    """A client by the contract alone as well."""
     return CONTRACT[request.param]
 
 

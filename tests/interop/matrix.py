@@ -1,4 +1,4 @@
-"""What was shown with which peer: collected by the tests, kept in matrix.json, told in README."""
+"""What was shown with which peer: collected by the tests, kept in matrix.json, told in README.md."""
 
 import json
 from collections.abc import Iterable, Mapping

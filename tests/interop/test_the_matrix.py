@@ -1,4 +1,4 @@
-"""The matrix in README is what the run of these tests shows."""
+"""The matrix in README.md beside it is what the run of these tests shows."""
 
 import os
 

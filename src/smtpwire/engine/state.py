@@ -128,7 +128,7 @@ for _state, _row in TRANSITIONS.items():
 
 
 def mermaid() -> str:
-    """The table as a Mermaid state diagram: README's is this text."""
+    """The table as a Mermaid state diagram: that of the engine's README is this text."""
     edges: dict[tuple[State, State], list[str]] = {}
     for state, row in TRANSITIONS.items():
         for command, target in row.items():

@@ -299,8 +299,8 @@ class ServerConnection:
         LMTP and PRDR take one reply a recipient, at once or one by one.
 
         Raises LocalProtocolError where nothing is pending, another question is, or the reply is
-        not legal for it (the table stands in README), TypeError for what is no Reply; nothing has
-        changed then.
+        not legal for it (the table stands in the engine's README.md), TypeError for what is no
+        Reply; nothing has changed then.
         """
         given: tuple[object, ...] = replies
         for reply in given:
