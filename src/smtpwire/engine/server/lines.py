@@ -16,6 +16,7 @@ from smtpwire.engine.server.foreign import foreign_word
 from smtpwire.engine.server.reader import Item, Reader
 from smtpwire.engine.server.session import (
     BAD_SEQUENCE,
+    FOLLOWING,
     Refused,
     Session,
     announced_body,
@@ -102,8 +103,13 @@ class CommandReader(Reader):
             command = plain_command(groups)
             rule = self._rules[type(command)]
             word = rule.word
-            if session.offering.required is not None or word not in session.state.commands:
-                session.check_place(word)
+            required = session.offering.required  # none of these commands is exempt from it
+            if required is not None or word not in session.state.commands:
+                # Not raised: CPython 3.11 would look up the line, for a sixth of the refusal.
+                kind = session.refusal_of_place(word) if required is None else required
+                reply = session.config.texts[kind]
+                session.refuse(groups[0], reply, follows=kind in FOLLOWING)
+                return None
             judge = rule.judge
             question = judge(session, command, groups[0])
         except Refused as refused:

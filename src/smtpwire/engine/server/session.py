@@ -208,9 +208,13 @@ class Session:
         if required is not None:
             raise Refused(required)
         if word not in self.state.commands:
-            # RFC 5321 §3.3, RFC 2033 §4.2: a body without a recipient has a reply of its own.
-            no_recipients = word == "DATA" and self.state is State.MAIL
-            raise Refused(ReplyKind.NO_RECIPIENTS if no_recipients else BAD_SEQUENCE)
+            raise Refused(self.refusal_of_place(word))
+
+    def refusal_of_place(self, word: str) -> ReplyKind:
+        """What a command is refused with that the table of states does not have here."""
+        # RFC 5321 §3.3, RFC 2033 §4.2: a body without a recipient has a reply of its own.
+        no_recipients = word == "DATA" and self.state is State.MAIL
+        return ReplyKind.NO_RECIPIENTS if no_recipients else BAD_SEQUENCE
 
     def check_junk(self) -> None:
         """The client may waste one more command that moves no mail."""
