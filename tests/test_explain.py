@@ -390,3 +390,33 @@ def test_no_dialogue_is_too_odd(items: list[Item]) -> None:
 def test_whatever_is_pasted(lines: list[str]) -> None:
     entries = follow(read_pasted("\n".join(lines)).items)
     judge(entries)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postfix-" * 20000,
+        "SMTP error from remote mail server after " * 3000,
+        "postfix/smtp[1]: said: 550 " + " " * 100_000 + "x",
+        "postfix/smtp[1]: x\n" + " a\n" * 300_000,
+        "354 x\n" * 60_000,
+    ],
+    ids=["postfix", "exim", "blanks", "folded", "354"],
+)
+def test_the_time_does_not_grow_with_the_square_of_a_paste(text: str) -> None:
+    read_pasted(text)
+
+
+def test_a_line_in_very_many_pieces() -> None:
+    items: list[Item] = [Octets("C", b"ab")] * 200_000
+    (entry,) = follow(items)
+    assert isinstance(entry.item, Octets)
+    assert len(entry.item.octets) == 400_000
+    (entry, other) = follow([*items, Line("C", b"c"), Octets("S", b"2")])
+    assert entry.item == Line("C", b"ab" * 200_000 + b"c")
+    assert other.item == Octets("S", b"2")
+
+
+@pytest.mark.parametrize("text", [r"'\ud800'", "''" + "-" * 20_000 + "1", "'" + "\0'"])
+def test_what_smtplib_never_shows(text: str) -> None:
+    assert read_pasted(f"send: {text}\nreply: b'550 no'").form == "smtplib, set_debuglevel"

@@ -80,13 +80,24 @@ def follow(items: Iterable[Item]) -> list[Entry]:
 def _joined(items: Iterable[Item]) -> list[Item]:
     """A line that came in pieces is one line."""
     joined: list[Item] = []
+    pieces: list[Octets] = []  # of a line that has not ended
     for item in items:
-        last = joined[-1] if joined else None
-        if isinstance(last, Octets) and isinstance(item, Line | Octets) and last.side == item.side:
-            joined[-1] = replace(item, octets=last.octets + item.octets)
-        else:
-            joined.append(item)
-    return joined
+        if pieces and isinstance(item, Line | Octets) and item.side == pieces[0].side:
+            if isinstance(item, Octets):
+                pieces.append(item)
+                continue
+            octets = b"".join(piece.octets for piece in pieces)
+            item = replace(item, octets=octets + item.octets)
+            pieces = []
+        joined += _whole(pieces)
+        pieces = [item] if isinstance(item, Octets) else []
+        joined += [] if pieces else [item]
+    return [*joined, *_whole(pieces)]
+
+
+def _whole(pieces: list[Octets]) -> list[Item]:
+    """Octets that no line end follows, as one item; nothing for none."""
+    return [replace(pieces[0], octets=b"".join(piece.octets for piece in pieces))] if pieces else []
 
 
 class _Follower:

@@ -121,16 +121,17 @@ _CHUNK: Final = re.compile(r"BDAT ([0-9]{1,12})\b")
 
 # -- Postfix's log, with debug_peer_list or -v, and what it says of a delivery
 
+# Each part has a bound, so that the time of a line does not grow with its square.
 _POSTFIX: Final = re.compile(
-    r"(?:.*\bpostfix(?:-[\w.-]+)?/(?:[\w.-]+/)*(?P<program>\w+)\[[0-9]+\]: )"
+    r"(?:.*\bpostfix(?:-[\w.-]{1,99})?/(?:[\w.-]{1,99}/){0,4}(?P<program>\w{1,99})\[[0-9]{1,9}\]: )"
     r"(?P<way>[<>]) \S+\[[^]]*\](?::[0-9]+)?: (?P<text>.*)"
 )
 _SAID: Final = re.compile(
-    r"\bsaid: (?P<reply>[2-5][0-5][0-9][ -].*?)\s*"
-    r"(?:\(in reply to (?P<command>[\w ]+?)(?: command)?\))?\)?\s*\Z"
+    r"\bsaid: (?P<reply>[2-5][0-5][0-9][ -].*?)"
+    r"(?:\(in reply to (?P<command>[\w ]{1,40}?)(?: command)?\))?\)?\Z"
 )
 _REJECT: Final = re.compile(
-    r".*\breject(?:_warning)?: (?P<command>[A-Z]+) from \S+: (?P<reply>[45][0-5][0-9] .*?)"
+    r".*\breject(?:_warning)?: (?P<command>[A-Z]+) from \S{1,999}: (?P<reply>[45][0-5][0-9] .*?)"
     r"(?:; from=.*)?"
 )
 
@@ -152,31 +153,32 @@ def _postfix(lines: list[str]) -> list[Item]:
 def _postfix_deliveries(lines: list[str]) -> list[Item]:
     items: list[Item] = []
     for line in _joined(lines):
-        found = _REJECT.fullmatch(line) or _SAID.search(line)
+        found = _REJECT.fullmatch(line) or _SAID.search(line.rstrip())
         if found is None:
             continue
         command = {"end of DATA": "."}.get(found["command"] or "", found["command"] or "")
         if command:
             items.append(_line("C", command))
-        items.append(_line("S", found["reply"]))
+        items.append(_line("S", found["reply"].rstrip()))
     return items
 
 
 def _joined(lines: list[str]) -> list[str]:
     """Bounces fold their lines."""
-    joined: list[str] = []
+    joined: list[list[str]] = []
     for line in lines:
         if joined and line.startswith((" ", "\t")) and line.strip():
-            joined[-1] += " " + line.strip()
+            joined[-1].append(line.strip())
         else:
-            joined.append(line)
-    return joined
+            joined.append([line])
+    return [" ".join(parts) for parts in joined]
 
 
 # -- Exim's main log
 
 _EXIM_LOG: Final = re.compile(
-    r".*\bSMTP error from remote mail server after (?P<command>.+?): (?:host \S+ \[[^]]*\]: )?"
+    r".*\bSMTP error from remote mail server after (?P<command>.{1,999}?): "
+    r"(?:host \S{1,255} \[[^]]{1,99}\]: )?"
     r"(?P<reply>[2-5][0-5][0-9][ -].*)"
 )
 
@@ -196,7 +198,7 @@ def _exim_log(lines: list[str]) -> list[Item]:
 
 def _terminal(lines: list[str]) -> list[Item]:
     items: list[Item] = []
-    body = False
+    body, ends = False, "." in lines
     for line in lines:
         if body:
             body = line != "."
@@ -204,7 +206,7 @@ def _terminal(lines: list[str]) -> list[Item]:
         elif _REPLY.fullmatch(line):
             if not (items and items[-1] == _line("S", line)):  # s_client shows STARTTLS's again
                 items.append(_line("S", line))
-            body = line.startswith("354") and any(line == "." for line in lines)
+            body = line.startswith("354") and ends
         elif _COMMAND.fullmatch(line):
             items.append(_line("C", line))
         elif line.startswith("Verify return code:") and not items:
@@ -248,9 +250,9 @@ def _smtplib(lines: list[str]) -> list[Item]:
             continue
         try:
             given = ast.literal_eval(found["text"])
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):  # too deep for the parser
             continue
-        octets = given if isinstance(given, bytes) else str(given).encode()
+        octets = given if isinstance(given, bytes) else str(given).encode("utf-8", "surrogatepass")
         side: Side = "C" if found["what"] == "send" else "S"
         items += [Line(side, each) for each in octets.removesuffix(b"\r\n").split(b"\r\n")]
     return items
