@@ -182,3 +182,18 @@ def test_progress_on_a_terminal(
     err = capsys.readouterr().err
     assert "checking 127.0.0.1" in err
     assert err.endswith("\r\x1b[K")
+
+
+def test_a_server_that_says_it_octet_by_octet(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "S| 2\n--wait 0.02\n" * 200
+    with suppress(ScriptDiffers), Script(text).listen() as server:
+        assert main(["check", f"127.0.0.1:{server.port}", "--timeout", "0.2"]) == 69
+        server._stop.set()
+    assert "says nothing" in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_stop_answering() -> None:
+    with Script("S: 250 ok\n" * 100).listen() as server:
+        line = check._Line(server.host, server.port, 5)
+        assert len(line.more_replies()) == 9
+        line.close()

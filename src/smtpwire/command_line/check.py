@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from threading import Event, Thread
+from time import monotonic
 from typing import Any, Final, Literal
 
 from smtpwire.command_line.advice import advice_on
@@ -31,6 +32,7 @@ __all__ = ["add_to", "run"]
 _READ: Final = 65536
 _LARGEST: Final = 1 << 20
 _SUBMISSION: Final = (465, 587)
+_FEW: Final = 9
 _QUIET: Final = 1.0
 """Seconds after which a server has nothing more to say to a probe."""
 
@@ -139,6 +141,7 @@ class _Line:
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self.sock = socket.create_connection((host, port), timeout)
+        self.timeout = timeout
         self._held = b""
         self._total = 0
         self.bare_lf = False
@@ -156,8 +159,9 @@ class _Line:
     def reply(self) -> Reply:
         """The next reply. Raises OSError where there is none."""
         lines: list[bytes] = []
+        end = monotonic() + self.timeout
         while True:
-            line = self._line()
+            line = self._line(end)
             lines.append(line)
             if line[3:4] != b"-":
                 break
@@ -166,8 +170,12 @@ class _Line:
             raise ConnectionAbortedError(f"this is no reply: {printable(lines[-1][:60])}")
         return reply
 
-    def _line(self) -> bytes:
+    def _line(self, end: float) -> bytes:
         while b"\n" not in self._held:
+            left = end - monotonic()
+            if left <= 0:  # octet by octet, too
+                raise TimeoutError(f"no reply in {self.timeout:g} s")
+            self.sock.settimeout(left)
             octets = self.sock.recv(_READ)
             if not octets:
                 raise ConnectionAbortedError("the server closed the connection")
@@ -181,12 +189,13 @@ class _Line:
         return line.removesuffix(b"\r")
 
     def more_replies(self) -> list[Reply]:
-        """What else comes within a second."""
-        found = []
-        self.sock.settimeout(_QUIET)
+        """What else comes, until it is quiet for a second; a few at most."""
+        found: list[Reply] = []
+        usual, self.timeout = self.timeout, _QUIET
         with suppress(OSError):
-            while True:
+            while len(found) < _FEW:
                 found.append(self.reply())
+        self.timeout = usual
         return found
 
     def start_tls(self, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
@@ -362,7 +371,6 @@ class _Check:
     def _probe_line_ends(self, line: _Line) -> None:
         """Two NOOPs with LF alone between them: who sees two takes LF for a line end."""
         for octets, what in ((b"NOOP\nNOOP\r\n", "LF"), (b"NOOP\rNOOP\r\n", "CR")):
-            line.sock.settimeout(self._timeout)
             line.sock.sendall(octets)
             first = line.reply()
             replies = [first, *line.more_replies()]
@@ -371,7 +379,6 @@ class _Check:
                     f"{what} alone ends a command: prone to SMTP smuggling, if it does so in"
                     " messages, too (RFC 5321 §2.3.8)"
                 )
-                line.sock.settimeout(self._timeout)
 
     # -- what it means
 
