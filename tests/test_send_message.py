@@ -403,3 +403,26 @@ def test_the_operation_in_the_package_s_docstring_runs() -> None:
         "staff": 502,
         "friends": 502,
     }
+
+
+# -- what would become another header, or another address
+
+
+def test_no_field_of_the_header_begins_another() -> None:
+    message = Message()
+    message["From"], message["To"] = "a@example.com", "b@example.org"
+    message["Subject"] = "Hello\nBcc: eve@example.net"
+    with pytest.raises(UnsendableError, match="a line end within a field of the header"):
+        Pair(*ALL).opened().send(message)
+    message.replace_header("Subject", "Hello")
+    message["X: y\r\nBcc"] = "eve@example.net"
+    with pytest.raises(UnsendableError, match=r"'X: y\\r\\nBcc' is no name of a field"):
+        Pair(*ALL).opened().send(message)
+
+
+def test_octets_that_are_no_text_are_nobody_s_address() -> None:
+    raw = b"From: a@example.com\nTo: b@example.org\nBcc: \xc3\xa9@example.org\n\nx\n"
+    for policy in (email.policy.compat32, SMTP):
+        pair = Pair(*ALL).opened()
+        with pytest.raises(UnsendableError, match="Bcc has "):
+            pair.send(email.message_from_bytes(raw, policy=policy))

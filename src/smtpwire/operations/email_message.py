@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast, final
 
@@ -60,8 +61,9 @@ def send_message(
 
     Raises as :func:`send_mail` does, and UnsendableError before anything is sent: for a message
     that names no sender or nobody to send to; one that needs SMTPUTF8 where the server has none; a
-    part that is binary; and for octets beyond ASCII that must not be encoded anew, since they are
-    signed (RFC 1847 §2.1), where the server has no 8BITMIME.
+    line end within a field of the header; a part that is binary; and for octets beyond ASCII that
+    must not be encoded anew, since they are signed (RFC 1847 §2.1), where the server has no
+    8BITMIME.
     """
     from email.message import Message
 
@@ -127,6 +129,8 @@ class _Header:
 
     def _addresses(self, name: str) -> Iterator[Address]:
         for spec in self._specs(name):
+            if "\ufffd" in spec:  # what email makes of octets without a charset
+                raise UnsendableError(f"{name} has {spec!r}: octets that are no text")
             try:
                 yield Address.parse(spec)
             except ValueError as error:
@@ -174,6 +178,18 @@ def _is_beyond_ascii(part: AnyMessage) -> bool:
     return isinstance(payload, str) and not payload.isascii()
 
 
+_FIELD_NAME: Final = re.compile(r"[!-9;-~]+")
+"""RFC 5322 §3.6.8."""
+
+
+def _check_names(message: AnyMessage) -> None:
+    """Raise UnsendableError for a name that would begin another field: email looks at none."""
+    for part in message.walk():
+        for name in part:
+            if not _FIELD_NAME.fullmatch(name):
+                raise UnsendableError(f"{name!r} is no name of a field (RFC 5322 §3.6.8)")
+
+
 def _octets(conn: ClientConnection, message: AnyMessage, utf8: bool) -> bytes:
     """The message as this server takes it."""
     if utf8 and SMTPUTF8 not in conn.extensions:
@@ -181,13 +197,18 @@ def _octets(conn: ClientConnection, message: AnyMessage, utf8: bool) -> bytes:
             "an address in the header is beyond ASCII, and the server does not offer SMTPUTF8",
             SMTPUTF8.keyword,
         )
+    _check_names(message)
     form, eight_bit = _form(message), EIGHTBITMIME in conn.extensions
     if form.binary:
         raise UnsendableError("a part has the encoding binary: give it base64", "BINARYMIME")
     if form.signed and form.beyond_ascii and not eight_bit:
         raise _not_in_seven_bits("what is signed must not be encoded anew (RFC 1847 §2.1)")
+    from email.errors import HeaderParseError
+
     try:
         return _flat(message, _policy(message, utf8, eight_bit))
+    except HeaderParseError as error:
+        raise UnsendableError("a line end within a field of the header (RFC 5322 §2.2)") from error
     except (LookupError, UnicodeError) as error:  # no charset, one that nobody knows, the wrong one
         raise _not_in_seven_bits(f"a part cannot be encoded anew: {error}") from error
 
