@@ -122,3 +122,17 @@ def test_another_text_is_refused_and_not_shown(text: str, error: str) -> None:
     with pytest.raises(ValueError, match=error) as caught:
         ScramSecret.from_text(text)
     assert "QSXC" not in str(caught.value)
+
+
+def test_what_is_wrong_is_told_at_the_door() -> None:
+    secret = PlainPassword("pencil")
+    for mechanism in ("SCRAM-SHA-256-PLUS", "PLAIN"):
+        with pytest.raises(ValueError, match=f"no such SCRAM mechanism: '{mechanism}'; pass one"):
+            verify(secret, "pencil", mechanism=mechanism)
+    wrong: Any = None
+    with pytest.raises(TypeError, match="username is None: pass a str"):
+        verify(secret, "pencil", username=wrong)
+    with pytest.raises(TypeError, match="mechanism is None: pass a str"):
+        verify(secret, "pencil", mechanism=wrong)
+    with pytest.raises(TypeError, match="preparation is None: pass a"):
+        verify(secret, "pencil", preparation=wrong)

@@ -54,6 +54,12 @@ def _check_text(name: str, text: str) -> None:
         raise ValueError(f"{name} is no Unicode text: there is a lone surrogate in it")
 
 
+def _check_mechanism(mechanism: str) -> None:
+    if checked("mechanism", mechanism, str) not in HASHES:
+        names = ", ".join(HASHES)
+        raise ValueError(f"no such SCRAM mechanism: {mechanism!r}; pass one of {names}")
+
+
 # --- RFC 5802 §3 ------------------------------------------------------------------------------
 
 
@@ -73,9 +79,7 @@ def derive_scram(
     """
     password = checked("password", password, str)
     preparation = checked("preparation", preparation, Preparation)
-    if mechanism not in HASHES:
-        names = ", ".join(HASHES)
-        raise ValueError(f"no such SCRAM mechanism: {mechanism!r}; pass one of {names}")
+    _check_mechanism(mechanism)
     if iterations < 4096:
         raise ValueError("SCRAM wants 4096 iterations or more (RFC 7677 §4)")
     if salt is None:
@@ -164,8 +168,12 @@ def verify(
     for those who do not exist, so that the time it takes tells nothing: for these it is of
     ``mechanism`` and ``iterations``, which should be those of the secrets that are stored.
     ``username``: a DigestMD5Secret cannot be verified without it. ``preparation``: the server's.
+    Raises ValueError for an unknown mechanism.
     """
     secret = checked("secret", secret, _SECRET)
+    username = checked("username", username, str)
+    preparation = checked("preparation", preparation, Preparation)
+    _check_mechanism(mechanism)
     prepared = prepared_password(checked("password", password, str), preparation)
     octets = stored_octets(prepared or "")
     stored = secret
