@@ -660,6 +660,7 @@ def test_helpers_are_the_user_s_own() -> None:
         (lambda self: None, r"Inbox.secret\(\) takes self, the session and the event"),
         (lambda self, a, b, c: None, r"Inbox.secret\(\) takes self, the session and the event"),
         (staticmethod(lambda session, question: None), r"Inbox.secret\(\) takes self"),
+        (lambda self, a, b, *, c: None, r"Inbox.secret\(\) takes self, the session and the event"),
     ],
 )
 def test_a_method_that_could_not_be_called_is_an_error(member: object, error: str) -> None:
@@ -667,6 +668,36 @@ def test_a_method_that_could_not_be_called_is_an_error(member: object, error: st
         type("Inbox", (Service,), {"secret": member})
     type("Inbox", (Service,), {"secret": lambda self, *args: None})
     type("Inbox", (Service,), {"secret": lambda self, session, question, extra=1: None})
+
+
+def test_the_methods_of_a_class_beside_service_are_looked_at_too() -> None:
+    class Names:
+        def rcpt(self, session: Session, command: Rcpt, /) -> Reply:
+            return Reply(550, "no")
+
+    inbox: Any = type("Inbox", (Names, Service), {})
+    assert inbox._methods[Rcpt] is Names.rcpt
+    with pytest.raises(TypeError, match=r"Names.rcpt\(\) would never be called: in Inbox's bases"):
+        type("Inbox", (Service, Names), {})
+    type("Inbox", (Service, Names), {"rcpt": lambda self, session, command: Names.rcpt})
+    wrong = type("Wrong", (), {"rcpt": lambda self, command: None})
+    with pytest.raises(TypeError, match=r"Wrong.rcpt\(\) takes self, the session and the event"):
+        type("Inbox", (wrong, Service), {})
+
+
+def test_a_class_that_wants_arguments_is_no_application() -> None:
+    class Inbox(Service):
+        def __init__(self, store: str, /, *, kind: str = "") -> None: ...
+
+    session_factory(Inbox("mail"), RELAY)
+    with pytest.raises(TypeError, match=r"Inbox\(\) wants arguments: pass an instance"):
+        session_factory(Inbox, RELAY)
+
+    class Named(Service):
+        def __init__(self, *, store: str) -> None: ...
+
+    with pytest.raises(TypeError, match=r"Named\(\) wants arguments: pass an instance"):
+        session_factory(Named, RELAY)
 
 
 def test_what_is_taken_as_an_application() -> None:

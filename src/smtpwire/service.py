@@ -176,6 +176,7 @@ class Service:
         super().__init_subclass__()
         for name, member in vars(cls).items():
             _check_member(cls.__name__, name, member)
+        _check_bases(cls)
         cls._methods = _methods_of(cls)
 
     def __call__(self, session: Session, /) -> Handler:
@@ -310,6 +311,10 @@ def session_factory(
     given: object = application
     if isinstance(given, type) and issubclass(given, Service):
         _check_service(given, config, awaits)
+        if _arguments(given)[0]:
+            raise TypeError(
+                f"{given.__name__}() wants arguments: pass an instance, which all share"
+            )
         made = given
         return lambda session: made()(session)
     if isinstance(given, Service):
@@ -408,18 +413,37 @@ def _check_member(service: str, name: str, member: object) -> None:
         raise TypeError(_meant(service, name, near))
 
 
+def _check_bases(cls: type[Service]) -> None:
+    """Raise TypeError for the methods of a class beside Service that could not be called."""
+    for name in _KNOWN:
+        owner, *others = [base for base in cls.__mro__ if name in vars(base)]
+        beside = [base for base in others if not issubclass(base, Service)]
+        if owner is Service and beside:
+            base = beside[0].__name__
+            raise TypeError(
+                f"{base}.{name}() would never be called: in {cls.__name__}'s bases put {base}"
+                " before Service"
+            )
+        if not issubclass(owner, Service):
+            _check_member(owner.__name__, name, vars(owner)[name])
+
+
 def _meant(service: str, name: str, known: str) -> str:
     return f"{service}.{name}() would never be called: did you mean {known!r}?"
 
 
 def _arguments(function: Callable[..., object]) -> tuple[int, float]:
-    """How many positional arguments it must have, and how many it may."""
+    """How many positional arguments it must have, and how many it may: none if not by position."""
     from inspect import Parameter, signature  # heavy, and for each class once
 
     try:
         given = list(signature(function).parameters.values())
     except (TypeError, ValueError):  # of some builtins
         return 0, inf
+    if any(
+        item.kind is Parameter.KEYWORD_ONLY and item.default is Parameter.empty for item in given
+    ):
+        return len(given), 0
     if any(item.kind is Parameter.VAR_POSITIONAL for item in given):
         return 0, inf
     positional = [
