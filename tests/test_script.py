@@ -674,3 +674,9 @@ def test_how_octets_arrive_does_not_matter() -> None:
     assert whole[1] == ""
     for chunks in every_split(SAID):
         assert played(chunks) == whole
+
+
+def test_values_are_a_mapping() -> None:
+    wrong: Any = [("name", "mx")]
+    with pytest.raises(TypeError, match="values is a list: pass a Mapping"):
+        Script("...", values=wrong)

@@ -4,8 +4,11 @@ import asyncio
 import builtins
 import os
 import smtplib
+import socket
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,6 +174,10 @@ def test_connections_that_stay_open_are_dropped() -> None:
         ({"tls": "yes"}, ValueError, "tls is 'yes'"),
         ({"login": ("joe",)}, TypeError, "pass user and password"),
         ({"login": ("joe", 1)}, TypeError, "pass user and password"),
+        ({"login": "ab"}, TypeError, "pass user and password"),
+        ({"login": 5}, TypeError, "pass user and password"),
+        ({"refuse": ["a@b.example"]}, TypeError, "refuse is a list: pass a Mapping"),
+        ({"verdicts": NO}, TypeError, "verdicts is a Reply: pass a Mapping"),
         ({"lmtp": True, "tls": "implicit"}, ValueError, "no LMTP with TLS from the first octet"),
         ({"refuse": {"a@b.example": 550}}, TypeError, "is an int: pass a Reply"),
         ({"refuse": {"a b": NO}}, ValueError, "address"),
@@ -180,6 +187,31 @@ def test_connections_that_stay_open_are_dropped() -> None:
 def test_what_is_refused(settings: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         sink(**settings)
+
+
+def test_started_and_stopped_out_of_turn() -> None:
+    mx = sink()
+    mx.stop()
+    with pytest.raises(RuntimeError, match="has not been started"):
+        _ = mx.port
+    with mx, pytest.raises(RuntimeError, match="listens already"):
+        mx.start()
+    mx.stop()
+    with mx, smtplib.SMTP(mx.host, mx.port) as client:
+        assert client.noop()[0] == 250
+
+
+def test_a_client_that_is_gone_at_once_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", faults.append)
+    with sink() as mx:
+        for _ in range(20):
+            sock = socket.create_connection((mx.host, mx.port))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+        with smtplib.SMTP(mx.host, mx.port) as client:
+            assert client.noop()[0] == 250
+    assert faults == []
 
 
 # -- certificates

@@ -12,7 +12,6 @@ from smtpwire.engine.events import (
     Envelope,
     Identity,
     MessageAborted,
-    Peer,
     ServerEvent,
 )
 from smtpwire.engine.server import ServerConnection
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from smtpwire.operations.serve import Handler, Session
     from smtpwire.testing.certificates import Certificate
+    from smtpwire.testing.listener import Listener
 
 __all__ = ["ReceivedMessage", "Sink", "sink"]
 
@@ -96,13 +96,21 @@ def sink(
     """
     if tls not in ("none", "starttls", "implicit"):
         raise ValueError(f'tls is {tls!r}: pass "none", "starttls" or "implicit"')
-    if login is not None and (len(login) != 2 or not all(isinstance(word, str) for word in login)):
+    if login is not None and not _is_login(login):
         raise TypeError('login: pass user and password, ("joe", "secret")')
     return Sink(
         _config(tls, login is not None, lmtp) if config is None else config,
         login,
         _by_address("refuse", refuse),
         _by_address("verdicts", verdicts),
+    )
+
+
+def _is_login(given: object) -> bool:
+    return (
+        isinstance(given, tuple | list)
+        and len(given) == 2
+        and all(isinstance(word, str) for word in given)
     )
 
 
@@ -132,7 +140,7 @@ _MECHANISMS: Final = ("SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN")
 
 def _by_address(name: str, replies: Mapping[str, Reply] | None) -> dict[str, Reply]:
     found = {}
-    for address, reply in (replies or {}).items():
+    for address, reply in checked(name, {} if replies is None else replies, Mapping).items():
         if not isinstance(reply, Reply):
             raise TypeError(f"{name}[{address!r}] is {type_of(reply)}: pass a Reply")
         found[str(Address.parse(address))] = reply
@@ -158,11 +166,15 @@ class Sink:
         self._login = login
         self._refuse = refuse
         self._verdicts = verdicts
+        self._listener: Listener | None = None
+        self._listening = False
         self._tls_wanted = config.starttls or config.profile.value == "submissions"
 
     @property
     def port(self) -> int:
-        """The port; it is known once the sink has been started."""
+        """The port. Raises RuntimeError before the sink has been started."""
+        if self._listener is None:
+            raise RuntimeError("the sink has not been started: use it in a with block")
         return self._listener.port
 
     @property
@@ -177,23 +189,28 @@ class Sink:
         self.messages.clear()
 
     def start(self) -> None:
-        """Listen. ``with`` and ``async with`` do it."""
+        """Listen. ``with`` and ``async with`` do it. Raises RuntimeError where it listens."""
         from smtpwire.testing.listener import Listener
 
+        if self._listening:
+            raise RuntimeError("the sink listens already: stop() it first")
         tls = self.certificate.server_context() if self._tls_wanted else None
         self._listener = Listener(partial(self._serve, tls))
+        self._listening = True
 
     def stop(self) -> None:
-        """Listen no more, and drop what connections there are."""
-        self._listener.close(wait=False)
+        """Listen no more, and drop what connections there are. Done twice it does no more."""
+        if self._listener is not None and self._listening:
+            self._listening = False
+            self._listener.close(wait=False)
 
     def _serve(self, tls: SSLContext | None, sock: socket) -> None:
         from smtpwire.adapters.blocking import ServerSession
+        from smtpwire.adapters.session import remote_peer
         from smtpwire.adapters.tls import TlsConfig
 
         layer = None if tls is None else TlsConfig(tls)
-        address, port = sock.getpeername()
-        ServerSession(sock, self._session, self.config, layer, Peer(address, port)).run()
+        ServerSession(sock, self._session, self.config, layer, remote_peer(sock)).run()
 
     def _session(self, session: Session) -> Handler:
         return _Handler(self, session.conn)

@@ -154,7 +154,7 @@ class Script:
     ) -> None:
         if plays not in ("server", "client"):
             raise ValueError(f'plays is {plays!r}: pass "server" or "client"')
-        for name, given in values.items():
+        for name, given in checked("values", values, Mapping).items():
             checked(f"values[{name!r}]", given, str)
         self.plays: Final[Role] = plays
         # What it is told comes line by line, and chunks are not made of lines.
