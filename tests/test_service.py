@@ -576,13 +576,16 @@ def test_what_is_no_answer_is_a_fault(colour: Colour, caplog: pytest.LogCaptureF
     session = Driven(colour(Wrong))
     session.say(HELLO)
     given: list[object] = []
-    for wrong, said in (("250 OK", "a str"), (True, "a bool"), ([250], "a tuple with an int")):
+    for wrong, said in (("250 OK", "a str"), (True, "a bool"), ([250], "a list")):
         given[:] = [wrong]
         caplog.clear()
         assert session.say(b"MAIL FROM:<a@b.example>\r\n") == [
             "451 4.3.0 Local error in processing"
         ]
-        assert f"TypeError: mail() is {said}: pass a tuple of Reply" in caplog.text
+        assert f"TypeError: mail() is {said}: pass a Reply or tuple of Reply" in caplog.text
+    given[:] = [[]]
+    assert session.say(b"MAIL FROM:<a@b.example>\r\n") == ["451 4.3.0 Local error in processing"]
+    assert "ValueError: mail() gives no reply: give None to accept" in caplog.text
     assert session.say(b"NONSENSE\r\n")[0].startswith("500 ")
     assert "invalid_command() gives a Reply: it is asked nothing" in caplog.text
 

@@ -89,7 +89,7 @@ Told: TypeAlias = Awaitable[None] | None
 _EVERY_FORM: Final = (ScramSecret, PlainPassword, DigestMD5Secret)
 _NO_MAIL: Final = Reply(554, "No mail is taken here", "5.3.2")  # RFC 3463 §3.4
 _LOGGED_IN: Final = Reply(235, "Authentication successful", "2.7.0")
-_SEVERAL: Final = tuple[Reply, ...]
+_REPLIES: Final = Reply | tuple[Reply, ...]
 
 
 @final
@@ -521,8 +521,10 @@ class _Attendant:
         elif isinstance(answer, Reply):
             conn.reply(*[answer] * (conn.replies_owed or 1), to=event)
         else:
-            replies = cast(tuple[Reply, ...], answer)
-            conn.reply(*checked(f"{_NAMES[type(event)]}()", replies, _SEVERAL), to=event)
+            replies = checked(f"{_NAMES[type(event)]}()", cast(tuple[Reply, ...], answer), _REPLIES)
+            if not replies:  # by which reply() would say the engine's own, a 250
+                raise ValueError(f"{_NAMES[type(event)]}() gives no reply: give None to accept")
+            conn.reply(*replies, to=event)
 
 
 # -- what a class has without its own method
