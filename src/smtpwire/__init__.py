@@ -1,8 +1,9 @@
 """smtpwire: SMTP, ESMTP and LMTP at the wire level, without I/O.
 
 ``ServerConnection`` and ``ClientConnection`` are the two engines: octets in, events and octets out.
-``smtpwire.operations`` are what clients do with one; ``smtpwire.adapters`` are the only code that
-does I/O; ``smtpwire.wire`` is useful alone. README tells how they fit together.
+``smtpwire.operations`` are what clients do with one; ``Service`` is a server's application as a
+class; ``smtpwire.adapters`` are the only code that does I/O; ``smtpwire.testing`` has a server and
+scripts for tests; ``smtpwire.wire`` is useful alone. README tells how they fit together.
 
 A name is loaded when it is first used, so that a server does not pay for the client, nor anybody
 for SASL who has no use for it. What type checkers see stands in ``__init__.pyi``.
