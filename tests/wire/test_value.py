@@ -176,3 +176,4 @@ def test_a_signature_says_the_types() -> None:
     found = inspect.signature(Point).parameters
     assert [found[name].annotation for name in ("x", "label", "tags")] == [int, str, list[str]]
     assert str(inspect.signature(Mail)).startswith("(address: 'Address | None', parameters: ")
+    assert vars(Mail)["__init__"].__module__ == "smtpwire.wire.command"

@@ -189,6 +189,7 @@ def _written(cls: type, fields: dict[str, _Field], checked: bool) -> Callable[..
     constructor.__qualname__ = f"{cls.__qualname__}.__init__"
     constructor.__annotations__ = {name: cls.__annotations__[name] for name in fields}
     constructor.__annotations__["return"] = "None"
+    constructor.__module__ = cls.__module__  # where the names of its types are found
     result: Callable[..., None] = constructor
     return result
 
