@@ -83,6 +83,7 @@ _OPTIONS: Final = get_type_hints(SendOptions)
 _OPTIONAL: Final = frozenset(
     {name for name, kind in _OPTIONS.items() if NoneType in get_args(kind)}
 )
+_SEQUENCES: Final = (list, tuple)  # a union would be made anew for each message
 _EIGHT_BIT: Final = (BODY_EIGHTBITMIME, BODY_BINARYMIME)
 MESSAGE_OPTIONS: Final = frozenset(get_type_hints(MessageOptions))
 """The names of what may be said of any message."""
@@ -217,7 +218,7 @@ def rcpts_of(recipients: Iterable[Recipient]) -> tuple[Rcpt, ...]:
     """Fresh objects: replies are matched by identity, and a caller may give one twice."""
     given: object = recipients
     # A list is what most give: an abstract class is asked about the rest only.
-    if not isinstance(given, list | tuple) and (
+    if not isinstance(given, _SEQUENCES) and (
         isinstance(given, str | bytes) or not isinstance(given, Iterable)
     ):
         raise TypeError(f"recipients is {type_of(given)}: pass a list of addresses, also for one")

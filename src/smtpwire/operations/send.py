@@ -48,7 +48,7 @@ from smtpwire.operations.operation import (
 )
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
-from smtpwire.wire.command import Bdat, Data, Rcpt
+from smtpwire.wire.command import Bdat, Data, Mail, Rcpt
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.octets import octets_of
 from smtpwire.wire.reply import Reply
@@ -60,6 +60,11 @@ __all__ = ["MessageRefused", "RecipientResult", "SendResult", "check_open", "sen
 
 PIECE: Final = 64 * 1024
 _OPEN: Final = (STATE_MAIL, STATE_RCPT, STATE_CHUNKS)
+_NO_MORE: Final = (Need, Closed)
+"""Nothing more will be told; a union of them would be made anew at each look."""
+_REFUSED: Final = 400
+_LEAD_ON: Final = (Rcpt, Mail, Data, Bdat)
+"""Where these are not refused, a reply to a later command is owed."""
 
 
 @final
@@ -225,6 +230,7 @@ class _Transaction:
         self._rcpts = rcpts
         self._data = Data(planned.chunking)
         self._left_out: dict[int, tuple[str, Exception]] = {}
+        self._may_be_over = True  # False while all that has come are replies that lead on
         self._answers: dict[int, Reply | None] = {}
         self._verdicts: dict[int | None, tuple[str, Reply | None]] = {}
 
@@ -267,6 +273,7 @@ class _Transaction:
                 self._left_out[id(rcpt)] = "RCPT", error
         if len(self._left_out) < len(self._rcpts):
             conn.send(self._data)
+            self._may_be_over = False
 
     def _body_is_open(self) -> Operation[bool]:
         """Take events until the body is open; False where the transaction is over.
@@ -276,14 +283,16 @@ class _Transaction:
         conn = self._conn
         while True:
             item = conn.next_event()
-            if item is NEED_WRITE or (item is NEED_DATA and conn.busy):
+            if isinstance(item, ReplyReceived):
+                self._note_reply(item)
+            elif item is NEED_WRITE or (item is NEED_DATA and (not self._may_be_over or conn.busy)):
                 yield item
             elif item is NEED_BODY:
                 return True
-            elif isinstance(item, Need | Closed):
+            elif isinstance(item, _NO_MORE):
                 return False
             else:
-                self._note(item)
+                self._note_end(item)
 
     def _send_content(self) -> Operation[None]:
         """All of it, or as much as the server would have."""
@@ -317,15 +326,22 @@ class _Transaction:
         self._conn.send_body(octets)
         return (yield from self._body_is_open())
 
-    def _note(self, event: ClientEvent) -> None:
+    # Once a reply: a class pattern of three parts costs 1,200 instructions more.
+    def _note_reply(self, event: ReplyReceived) -> None:
+        command, reply = event.command, event.reply
+        if reply.code >= _REFUSED or not isinstance(command, _LEAD_ON):
+            self._may_be_over = True
+        if isinstance(command, EndOfData):
+            self._judge(END_OF_DATA, reply, event.recipient)
+        elif not isinstance(command, Bdat):
+            self._answers[id(command)] = reply
+        elif not reply.is_positive:
+            self._judge("BDAT", reply, None)
+
+    def _note_end(self, event: ClientEvent) -> None:
+        """Any other event: of a command that has no reply, or of the connection."""
+        self._may_be_over = True
         match event:
-            case ReplyReceived(command, reply, recipient):
-                if isinstance(command, EndOfData):
-                    self._judge(END_OF_DATA, reply, recipient)
-                elif not isinstance(command, Bdat):
-                    self._answers[id(command)] = reply
-                elif not reply.is_positive:
-                    self._judge("BDAT", reply, None)
             case Unanswered(EndOfData(), cause, reply, recipient):
                 left = cause is not Cause.NOT_SENT
                 self._judge(END_OF_DATA if left else "DATA", reply, recipient)
@@ -367,7 +383,8 @@ class _Transaction:
         """The first refusal in a recipient's way, or the verdict on the message."""
         for command, verb in ((self._mail, "MAIL"), (rcpt, "RCPT")):
             reply = self._answers.get(id(command))
-            if reply is None or not reply.is_positive:
+            # Not is_positive: twice a recipient, and 1.4 % of a message to a hundred.
+            if reply is None or reply.code // 100 != 2:
                 return verb, reply
         own = self._verdicts.get(id(rcpt))
         overall = self._verdicts.get(None)
