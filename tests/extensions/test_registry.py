@@ -23,6 +23,7 @@ from smtpwire.extensions import (
     no_parameter,
     parameters,
 )
+from smtpwire.extensions.registry import Offered
 from smtpwire.wire.command import CommandError, ExtensionCommand, Verb
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.octets import parse_number
@@ -135,3 +136,10 @@ def test_a_check_sees_the_offer_and_all_parameters() -> None:
     mine = Extension("MINE", "-", "-", flag, no_parameter, check=not_both)
     assert code("MAIL FROM:<> SIZE=1", mine(True), SIZE(None)) == 504
     assert code("MAIL FROM:<>", mine(True), SIZE(None)) == 250
+
+
+def test_an_extension_read_is_one_made_by_its_constructor() -> None:
+    assert SIZE.read("9") == Offered(SIZE, "9", 9)
+    assert hash(SIZE.read("9")) == hash(Offered(SIZE, "9", 9))
+    with pytest.raises(TypeError, match=r"Offered\.parameters"):
+        PIPELINING.read(9)  # type: ignore[arg-type]  # what a caller may do all the same

@@ -181,3 +181,13 @@ def test_no_octets_raise(texts: list[bytes]) -> None:
     response = parse(octets)
     again = parse_ehlo(format_ehlo(response))
     assert (again.domain, again.keywords) == (response.domain, response.keywords)
+
+
+@pytest.mark.parametrize(
+    "line", ["size 9", "AUTH=LOGIN  PLAIN", "X-a\tb \t c ", " DSN ", "é", "A é"]
+)
+def test_a_keyword_read_is_one_made_by_its_constructor(line: str) -> None:
+    for item in parse_ehlo(Reply(250, f"mx.example\n{line}")).keywords:
+        keyword, parameters = item.keyword.lower(), item.parameters
+        made = EhloKeyword(keyword, parameters, line)
+        assert (made, made.raw, made.line) == (item, item.raw, item.line)

@@ -96,6 +96,23 @@ class Offered:
         return f"{keyword} {self.parameters}" if self.parameters else keyword
 
 
+def _proven_offered(extension: AnyExtension, parameters: str, parsed: object) -> Offered:
+    """Make an Offered of what needs no check: an EHLO reply has one for each extension."""
+    offered = _new(Offered)
+    _set_extension(offered, extension)
+    _set_parameters(offered, parameters)
+    _set_parsed(offered, parsed)
+    return offered
+
+
+# The slots' own setters, as a frozen class leaves no others.
+_new: Final = object.__new__
+_Setter: TypeAlias = Callable[[Offered, object], None]
+_set_extension: Final[_Setter] = Offered.__dict__["extension"].__set__
+_set_parameters: Final[_Setter] = Offered.__dict__["parameters"].__set__
+_set_parsed: Final[_Setter] = Offered.__dict__["parsed"].__set__
+
+
 def flag(parameters: str) -> bool:
     """The grammar of keywords without parameters; what a peer puts there is ignored (R105)."""
     return True
@@ -136,7 +153,8 @@ class Extension(AnyExtension, Generic[P]):
     default: str = ""
 
     def read(self, parameters: str) -> Offered:
-        return Offered(self, parameters, self.parse(parameters))
+        make = _proven_offered if type(parameters) is str else Offered
+        return make(self, parameters, self.parse(parameters))
 
     def __call__(self, value: P) -> Offered:
         """The extension offered with this parameter; TypeError for what it does not take."""

@@ -47,6 +47,7 @@ __all__ = ["authenticate", "command", "open_session", "quit", "reset", "verify"]
 
 _ANOTHER_MAY_DO: Final = (AuthenticationOutcome.MECHANISM_REFUSED, AuthenticationOutcome.OBJECTED)
 _POLICY: Final = ChoicePolicy | None
+_CREDENTIALS: Final = Credentials | None
 _NO_EHLO: Final = (500, 502)  # RFC 5321 §4.1.4: try HELO
 
 
@@ -64,7 +65,7 @@ def open_session(
     what is missing is done. Raises SessionError; LocalProtocolError where a transaction is open;
     TypeError for credentials that are none.
     """
-    credentials = checked("credentials", credentials, Credentials | None)
+    credentials = checked("credentials", credentials, _CREDENTIALS)
     policy = checked("policy", policy, _POLICY)
     return alone(conn, _open_session(conn, credentials, policy))
 

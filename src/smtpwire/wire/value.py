@@ -201,7 +201,8 @@ def _strict(
 
     @wraps(written)
     def construct(self: object, /, *arguments: object, **given: object) -> None:
-        known_names(cls.__qualname__, given, fields)
+        if given:
+            known_names(cls.__qualname__, given, fields)
         written(self, *arguments, **given)
 
     return construct

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final
 
 from smtpwire.engine.client.commands import (
     check_open,
@@ -55,6 +55,7 @@ __all__ = ["ClientConnection", "Trace"]
 
 C = TypeVar("C", bound=Command)
 Trace: TypeAlias = Callable[[Direction, bytes], None]
+_NOBODY: Final = Peer()
 
 
 @final
@@ -81,11 +82,13 @@ class ClientConnection:
         peer: Peer | None = None,
     ) -> None:
         config = ClientConfig() if config is None else checked("config", config, ClientConfig)
-        checked("tls", tls, TlsInfo | None)
-        checked("peer", peer, Peer | None)
+        if tls is not None:  # a union is made for the words of the error alone
+            checked("tls", tls, TlsInfo | None)
+        if peer is not None:
+            checked("peer", peer, Peer | None)
         self.trace: Trace | None = None
         """Called with the direction and the octets, secrets redacted, after they took effect."""
-        self._session = Session(config, tls, Peer() if peer is None else peer)
+        self._session = Session(config, tls, _NOBODY if peer is None else peer)
         self._turn = [None]  # taken by the operation that runs: list.pop() is atomic
         self._given_up = False  # the last one never came to its end
 
