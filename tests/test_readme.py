@@ -359,6 +359,25 @@ def test_the_server_with_an_adapter_and_its_client(programs: Programs) -> None:
     assert "Address(local_part='bob', domain='example.org'),) 21 octets" in output[0]
 
 
+@pytest.mark.parametrize(
+    ("recipient", "outcome"),
+    [
+        ("bob@example.org", "DONE"),
+        ("carol@example.org", "PERMANENT"),
+        ("bob@example.net", "PERMANENT"),
+        ("Postmaster", "DONE"),
+        ("postmaster@example.net", "PERMANENT"),
+    ],
+)
+def test_the_relay_that_knows_its_recipients(
+    programs: Programs, recipient: str, outcome: str
+) -> None:
+    client = example("blocking").replace("bob@example.org", recipient)
+    with programs.serving(programs.start(example("recipients")), 8025) as output:
+        assert programs.run(client) == f"Disposition.{outcome}\n"
+    assert ("octets" in output[0]) == (outcome == "DONE")
+
+
 def certify(programs: Programs) -> None:
     """By the command that README gives, or where there is none, as it would."""
     if shutil.which("openssl") is None:
@@ -441,6 +460,7 @@ def test_every_example_is_run() -> None:
     assert len(set(found)) == len(found)
     assert set(found) == {
         *("server", "client", "handler", "blocking", "stored", "submission", "login", "script"),
+        "recipients",
         *("smtplib_send", "smtplib_email", "smtplib_login", "smtplib_trace"),  # test_migration.py
         *("aiosmtplib_send", "aiosmtplib_login", "aiosmtpd_server", "aiosmtpd_login"),
         *("sink_refuses", "smtpd_server"),

@@ -192,10 +192,18 @@ class Service:
         """EHLO, HELO, LHLO."""
 
     def mail(self, session: Session, command: Mail, /) -> Answer:
-        """MAIL: whether mail of this sender is taken."""
+        """MAIL: whether mail of this sender is taken.
+
+        ``command.address`` is an Address, or None for the null reverse-path ``<>`` of a bounce.
+        """
 
     def rcpt(self, session: Session, command: Rcpt, /) -> Answer:
-        """RCPT: whether mail for this recipient is taken."""
+        """RCPT: whether mail for this recipient is taken.
+
+        ``command.address`` is an Address. None asks the default, by ``ServerConfig.local_domains``;
+        a 250 takes the recipient whatever its domain, so give none unless mail for it is yours.
+        Postmaster has to be taken (RFC 5321 §4.5.1): ``command.address.is_postmaster``.
+        """
 
     def data(self, session: Session, command: Data, /) -> Answer:
         """DATA, or the first BDAT: 354 lets the message come, 4yz and 5yz do not."""
@@ -204,6 +212,7 @@ class Service:
         """The message is complete: 2yz takes responsibility for it (RFC 5321 §6.1).
 
         One Reply is for all recipients; in LMTP and PRDR several are one for each, in order.
+        ``message`` is a ``smtpwire.service.Message``.
         """
 
     def starttls(self, session: Session, command: StartTls, /) -> Answer:
