@@ -148,28 +148,15 @@ class CommandReader(Reader):
         try:
             if received.waiting and ends_group(session, line) and not may_go_on(session, line):
                 return None
-            command = parsed(session, line)
-            if isinstance(command, CommandError):
-                return refuse_command(session, line, command)
+            command = parse_command(line, plan.grammar, utf8=session.transaction.utf8)
             if session.refusal is not None and not isinstance(command, Quit | Bdat):
                 raise Refused(session.refusal_of_service(), follows=True)
+        except CommandError as error:
+            return refuse_command(session, line, error)
         except Refused as refused:
             refused.take_effect(session, line)
             return None
         return self._judge(session, line, command)
-
-
-def parsed(session: Session, line: bytes) -> Command | CommandError:
-    """The command that a line is, or why it is none.
-
-    Caught here, since CPython 3.11 looks up the line of each function that a raise passes, from
-    the function's start: in the long ``_read_line()`` that is 3 % of a refusal.
-    """
-    grammar = session.offering.plan.grammar
-    try:
-        return parse_command(line, grammar, utf8=session.transaction.utf8)
-    except CommandError as error:
-        return error
 
 
 # -- a line's place in its group (RFC 2920 §3.1)
