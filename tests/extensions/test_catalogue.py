@@ -1,8 +1,10 @@
 """Every extension, and the table of them."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -94,6 +96,19 @@ def test_the_table_has_a_row_an_extension() -> None:
         " MAIL `RET`, MAIL `ENVID`, RCPT `NOTIFY`, RCPT `ORCPT` |\n"
     )
     assert table().count("\n") == len(ENTRIES) + 2
+
+
+def test_the_engine_names_no_verb_of_an_extension_for_its_own_sake() -> None:
+    """ETRN is its file and a row of the catalogue; what stands above may have words about it."""
+    package = Path(extensions.__file__).parents[1]
+    below = ("wire", "sasl", "extensions", "engine", "operations")
+    named = {
+        path.relative_to(package).as_posix()
+        for floor in below
+        for path in (package / floor).rglob("*.py")
+        if re.search(r"\betrn\b", path.read_text("utf-8"), re.IGNORECASE)
+    }
+    assert named == {"extensions/etrn.py", "extensions/catalogue.py", "extensions/__init__.py"}
 
 
 def test_importing_loads_no_dates_and_no_sockets() -> None:
