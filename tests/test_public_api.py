@@ -1,7 +1,7 @@
 """The flat API: what type checkers see is what there is, and nothing of it does I/O."""
 
 import ast
-import importlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +74,20 @@ def test_the_stub_names_the_same() -> None:
         elif isinstance(node, ast.Assign):
             listed = ast.literal_eval(node.value)
     assert imported == set(listed) == set(NAMES)
+
+
+def test_a_package_loaded_anew_gives_the_same_names() -> None:
+    """pytest loads its fixtures, and the package with them, before it measures coverage."""
+    spec = importlib.util.spec_from_file_location("smtpwire", smtpwire.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    anew = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(anew)
+    assert anew is not smtpwire
+    assert dir(anew) == smtpwire.__all__
+    assert all(getattr(anew, name) == getattr(smtpwire, name) for name in anew.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Servr'"):
+        _ = anew.Servr
 
 
 def test_the_version_is_the_distribution_s() -> None:
