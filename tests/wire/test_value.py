@@ -177,3 +177,16 @@ def test_a_signature_says_the_types() -> None:
     assert [found[name].annotation for name in ("x", "label", "tags")] == [int, str, list[str]]
     assert str(inspect.signature(Mail)).startswith("(address: 'Address | None', parameters: ")
     assert vars(Mail)["__init__"].__module__ == "smtpwire.wire.command"
+
+
+def test_a_signature_can_be_asked_before_the_first_value_is_made() -> None:
+    """inspect binds the constructor to the class itself, from Python 3.13 on."""
+
+    @value
+    class Fresh:
+        number: int
+        word: str = "x"
+
+    bound = vars(Fresh)["__init__"].__get__(Fresh, type(Fresh))
+    assert list(inspect.signature(bound).parameters) == ["number", "word"]
+    assert list(inspect.signature(Fresh).parameters) == ["number", "word"]

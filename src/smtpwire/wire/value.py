@@ -149,9 +149,10 @@ class _Constructor:
         self._checked = checked
 
     def __get__(self, item: object, cls: type) -> object:
-        made: Any = cls
-        written = _written(cls, self._fields, self._checked)
-        made.__init__ = _strict(cls, written, self._fields) if self._checked else written
+        # inspect.signature() binds it to the class itself, from Python 3.13 on.
+        made: Any = item if isinstance(item, type) else cls
+        written = _written(made, self._fields, self._checked)
+        made.__init__ = _strict(made, written, self._fields) if self._checked else written
         return made.__init__ if item is None else made.__init__.__get__(item, cls)
 
 
