@@ -1,6 +1,7 @@
 """Peers from transcripts: what they say, what they expect, and how a difference is shown."""
 
 import asyncio
+import re
 import smtplib
 import socket
 from typing import Any, Final
@@ -40,7 +41,7 @@ from smtpwire.operations import (
     verify,
 )
 from smtpwire.testing import Script, ScriptDiffers, every_split, sink
-from smtpwire.testing.script import Player, Send, Step, _Ordinary
+from smtpwire.testing.script import Player, Send, Step, _Ordinary, _pattern
 from smtpwire.transcript import Line
 
 PLAIN: Final = ClientConfig("client.example")
@@ -128,6 +129,18 @@ def test_d_tls_010_starttls_answered_454() -> None:
         against(
             "S: 220 mx\nC: EHLO ...\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now", TLS
         )
+
+
+def test_a_verb_is_the_same_in_either_case() -> None:
+    """RFC 5321 §2.4. smtplib writes ``mail from:`` from Python 3.13 on."""
+    for text, line in (
+        ("RCPT TO:<{who}>", b"rcpt to:<a@B.example>"),
+        ("MAIL FROM:<a@B.example>", b"Mail From:<a@B.example>"),
+        ("EHLO {name}", b"ehlo x"),
+    ):
+        assert re.fullmatch(_pattern(text, {}), line)
+    assert not re.fullmatch(_pattern("MAIL FROM:<a@B.example>", {}), b"mail from:<a@b.example>")
+    assert not re.fullmatch(_pattern("EHLO Name", {}), b"EHLO name")
 
 
 def test_2x0_junk() -> None:

@@ -541,10 +541,10 @@ def _literal(token: str) -> bytes:
 
 
 def _pattern(text: str, values: dict[str, bytes]) -> bytes:
-    """What a line must be, as a pattern; the first word in either case."""
+    """What a line must be, as a pattern; its verb in either case (RFC 5321 §2.4)."""
     parts: list[bytes] = []
     named: set[str] = set()
-    first = True
+    first, end = True, ":" if text.upper().startswith(("MAIL FROM:", "RCPT TO:")) else " "
     for token in _TOKEN.findall(text):
         if token == "...":  # noqa: S105 - a token of the text
             parts.append(b".*")
@@ -560,7 +560,7 @@ def _pattern(text: str, values: dict[str, bytes]) -> bytes:
         else:
             literal = re.escape(_literal(token))
             parts.append(b"(?i:%s)" % literal if first else literal)
-        first = first and token != " "  # noqa: S105 - a token of the text
+        first = first and token != end
     return b"".join(parts)
 
 
