@@ -9,6 +9,7 @@ import asyncio
 import signal
 import sqlite3
 import ssl
+from contextlib import closing
 from datetime import UTC, datetime
 from secrets import token_bytes, token_hex
 
@@ -85,13 +86,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("rest", nargs="+")
     parser.add_argument("--port", type=int, default=587)
     given = parser.parse_args(arguments)
-    if given.command == "serve":
-        asyncio.run(serve(given.database, given.rest[0], given.port))
-        return
-    name, password, address = given.rest
-    with given.database as database:
+    with closing(given.database) as database:
+        if given.command == "serve":
+            asyncio.run(serve(database, given.rest[0], given.port))
+            return
+        name, password, address = given.rest
         row = (name, derive_scram(password).to_text(), address)
-        database.execute("INSERT OR REPLACE INTO user VALUES (?, ?, ?)", row)
+        with database:
+            database.execute("INSERT OR REPLACE INTO user VALUES (?, ?, ?)", row)
 
 
 if __name__ == "__main__":

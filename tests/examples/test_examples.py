@@ -13,7 +13,7 @@ import sys
 import time
 import tokenize
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Final
@@ -167,7 +167,7 @@ def test_the_submission_service(tmp_path: Path, mail_tls: tuple[Path, ssl.SSLCon
             other.starttls(context=context)
             other.login("alice", "wonderland")
             assert other.send_message(note("dave@example.net")) == {}
-    with sqlite3.connect(database) as stored:
+    with closing(sqlite3.connect(database)) as stored:
         rows = stored.execute("SELECT sender, content FROM queue").fetchall()
         recipients = stored.execute("SELECT address FROM recipient").fetchall()
     assert [sender for sender, _ in rows] == ["alice@example.org"] * 2
