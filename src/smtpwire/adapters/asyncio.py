@@ -254,7 +254,7 @@ class ServerProtocol(asyncio.Protocol):
             (transport.resume_reading if wanted else transport.pause_reading)()
 
     def _end(self, linger: float) -> None:
-        """Close; half where the peer may still talk, lest a reset overtake the last reply."""
+        """Close; half where the peer may still talk, so that no reset overtakes the last reply."""
         transport = self._transport
         self._step = NEED_CLOSE
         if self._lost:

@@ -76,7 +76,7 @@ class Dialled:
     """What ``connect()`` was given, checked: what to dial, and how to speak there.
 
     Raises TypeError for what is of a wrong type, unless exactly one of ``host``, ``path`` and
-    ``sock`` is given, ValueError for a port and a time-out that are none, and as
+    ``sock`` is given, ValueError for a wrong port and time-out, and as
     :func:`tls_config`.
     """
 

@@ -137,7 +137,7 @@ class Peer:
         check_port("Peer.destination_port", self.destination_port)
 
     def behind(self, header: ProxyHeader) -> Peer:
-        """Whom the proxy at this address speaks for; itself, by LOCAL and UNKNOWN."""
+        """The peer that the proxy at this address names; the proxy itself for LOCAL and UNKNOWN."""
         if header.source is None:
             return replace(self, proxy=header)
         address, port = header.source

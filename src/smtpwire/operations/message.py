@@ -151,7 +151,7 @@ def plan(
     content: Content,
     options: SendOptions,
 ) -> Plan:
-    """Plan it, or raise UnsendableError; ValueError and TypeError for addresses that are none."""
+    """Plan it, or raise UnsendableError; ValueError and TypeError for a wrong address."""
     offer = conn.extensions
     mail = _mail(sender)
     rcpts = rcpts_of(recipients)

@@ -159,7 +159,7 @@ def send_mail(
         BINARYMIME.
     options: see :class:`SendOptions`.
 
-    Raises TypeError for content and options that are none, and LocalProtocolError where no session
+    Raises TypeError for wrong content and options, and LocalProtocolError where no session
     is open between transactions: nothing has been sent then. Raises UnsendableError before the
     message is begun, naming the extension the server lacks; and in the middle where content turns
     out to be other than was claimed: the connection is then aborted, and nothing has been

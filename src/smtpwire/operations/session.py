@@ -63,7 +63,7 @@ def open_session(
     ``credentials`` are asked for. Of the mechanisms offered the strongest usable one is taken;
     ``policy`` names exceptions. A session that stands between transactions is gone on with: only
     what is missing is done. Raises SessionError; LocalProtocolError where a transaction is open;
-    TypeError for credentials that are none.
+    TypeError for a value that is not credentials.
     """
     credentials = checked("credentials", credentials, _CREDENTIALS)
     policy = checked("policy", policy, _POLICY)
@@ -93,7 +93,7 @@ def authenticate(
 
     A server gives a few tries on one connection (RFC 4954 §9: at least three), then ends it.
     Raises LoginFailed, and ConnectionLost; LocalProtocolError where no session is open, a
-    transaction is, or somebody is logged in; TypeError for credentials that are none.
+    transaction is, or somebody is logged in; TypeError for a value that is not credentials.
     """
     credentials = checked("credentials", credentials, Credentials)
     policy = checked("policy", policy, _POLICY)
