@@ -4,11 +4,13 @@ import copy
 import inspect
 import pickle
 from functools import cached_property
-from typing import Generic, TypeVar, final
+from typing import Any, Generic, TypeVar, final, get_type_hints
 from unittest.mock import ANY
 
 import pytest
 
+from smtpwire import Limits
+from smtpwire.wire.address import Address
 from smtpwire.wire.command import Mail
 from smtpwire.wire.value import field, replace, value
 
@@ -177,6 +179,19 @@ def test_a_signature_says_the_types() -> None:
     assert [found[name].annotation for name in ("x", "label", "tags")] == [int, str, list[str]]
     assert str(inspect.signature(Mail)).startswith("(address: 'Address | None', parameters: ")
     assert vars(Mail)["__init__"].__module__ == "smtpwire.wire.command"
+
+
+def test_the_types_of_a_constructor_are_found() -> None:
+    """Their names are looked up where the class stands."""
+    assert get_type_hints(Mail.__init__)["address"] == Address | None
+    assert get_type_hints(Limits.__init__)["output"] is int, "a checked one, which is wrapped"
+
+
+def test_a_value_of_a_module_that_is_not_loaded() -> None:
+    names: dict[str, Any] = {"__name__": "nowhere"}
+    source = "from smtpwire.wire.value import value\n@value\nclass Lost:\n    x: int = 3\n"
+    exec(source, names)
+    assert names["Lost"]().x == 3
 
 
 def test_a_signature_can_be_asked_before_the_first_value_is_made() -> None:

@@ -7,6 +7,7 @@ for every command, and ``dataclasses`` alone costs more to import than the whole
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection
 from functools import wraps
 from operator import attrgetter
@@ -184,9 +185,13 @@ def _written(cls: type, fields: dict[str, _Field], checked: bool) -> Callable[..
         body.append("    self.__post_init__()")
     if keywords:
         arguments += ["*", *keywords]
-    source = [f"def __init__({', '.join(arguments)}):", *(body or ["    pass"])]
-    exec("\n".join(source), known)  # noqa: S102 - only names of fields stand in it
-    constructor: Any = known["__init__"]
+    source = [f"def make({', '.join(known)}):", f" def __init__({', '.join(arguments)}):"]
+    source += [*(body or ["    pass"]), " return __init__"]
+    # Its globals are the module's: there typing.get_type_hints() looks the names of its types up.
+    home = sys.modules.get(cls.__module__, sys.modules[__name__])
+    made: dict[str, Any] = {}
+    exec("\n".join(source), vars(home), made)  # noqa: S102 - only names of fields stand in it
+    constructor = made["make"](**known)
     constructor.__qualname__ = f"{cls.__qualname__}.__init__"
     constructor.__annotations__ = {name: cls.__annotations__[name] for name in fields}
     constructor.__annotations__["return"] = "None"
