@@ -4,9 +4,15 @@ import ast
 import importlib.util
 import subprocess
 import sys
+from datetime import datetime
+from email.message import Message
+from logging import Logger
 from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Final, get_type_hints
 
 import pytest
+from tests.public import LIST, listing, members, public_modules
 
 import smtpwire
 
@@ -25,6 +31,17 @@ FORBIDDEN = {
 ENGINE = ("wire", "extensions", "sasl", "engine", "operations", "service", "transcript", "testing")
 
 
+LOADED_WHERE_USED: Final = {
+    "ClientConnection": smtpwire.ClientConnection,
+    "ClientEvent": smtpwire.ClientEvent,
+    "Logger": Logger,
+    "Message": Message,
+    "ProxyHeader": smtpwire.ProxyHeader,
+    "ServerConnection": smtpwire.ServerConnection,
+    "ServerEvent": smtpwire.ServerEvent,
+    "datetime": datetime,
+}
+"""What is imported for type checkers alone, since most programs do without it."""
 SOCKETS = {f"smtpwire.testing.{name}" for name in ("listener", "loopback", "pytest_plugin")}
 """What of it opens sockets, and is loaded only where one is opened."""
 
@@ -62,6 +79,32 @@ def test_what_a_module_names_is_there(name: str) -> None:
     named: list[str] = getattr(module, "__all__", [])
     assert len(set(named)) == len(named)
     assert [each for each in named if not hasattr(module, each)] == []
+
+
+def test_the_list_of_public_names_is_fresh() -> None:
+    assert LIST.read_text() == listing(), "run: python -m tests.public"
+
+
+@pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
+def test_a_public_module_lists_its_names(module: ModuleType) -> None:
+    """What loads names when they are used lists them all the same, and knows no others."""
+    assert set(dir(module)) >= set(vars(module)["__all__"])
+    with pytest.raises(AttributeError, match="'nothing'"):
+        getattr(module, "nothing")  # noqa: B009 - what is tested
+
+
+def test_adapters_are_listed_without_trio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert dir(smtpwire.adapters) == ["asyncio", "blocking", "tls"]
+
+
+@pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
+def test_every_public_name_has_its_types_at_hand(module: ModuleType) -> None:
+    """typing.get_type_hints() finds them, but for what is loaded where it is used."""
+    for name, found in members(module):
+        for each in (found, getattr(found, "__init__", None)):
+            if isinstance(each, type | FunctionType):
+                assert isinstance(get_type_hints(each, localns=LOADED_WHERE_USED), dict), name
 
 
 def test_the_stub_names_the_same() -> None:

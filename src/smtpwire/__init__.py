@@ -1,12 +1,31 @@
 """smtpwire: SMTP, ESMTP and LMTP at the wire level, without I/O.
 
-``ServerConnection`` and ``ClientConnection`` are the two engines: octets in, events and octets out.
-``smtpwire.operations`` are what clients do with one; ``Service`` is a server's application as a
-class; ``smtpwire.adapters`` are the only code that does I/O; ``smtpwire.testing`` has a server and
-scripts for tests; ``smtpwire.wire`` is useful alone. README tells how they fit together.
+- Engines, octets in, events and octets out: ``ServerConnection`` with a ``ServerConfig``,
+  ``ClientConnection`` with a ``ClientConfig``. ``next_event()`` gives an event or a ``Need``.
+- A server's application as a class with a method for each question: ``Service``, in
+  ``smtpwire.service``. With sockets: ``start_server()`` of ``smtpwire.adapters.asyncio``,
+  ``.blocking`` and ``.trio``.
+- A client: ``connect()`` of the same modules; what it does is in ``smtpwire.operations``.
+- Commands, which clients send and which servers are asked: ``Hello``, ``Mail``, ``Rcpt``, ``Data``,
+  ``Bdat``, ``Auth``, ``StartTls``, ``Vrfy`` …; their values: ``Address``, ``Parameters``,
+  ``Envelope``. Answers: ``Reply``.
+- Events: the classes in ``ServerEvent`` and ``ClientEvent``; a ``Request`` is one that is owed an
+  answer. Mistakes of yours raise ``LocalProtocolError``; all errors are a ``SmtpwireError``.
+- Bounds and times: ``Limits``, ``Timeouts``. What a reply means: ``classify``, ``describe``.
+- Logins: ``Password``, ``BearerToken``, ``ScramSecret`` …, and ``smtpwire.sasl``.
+- Extensions: ``smtpwire.extensions``; parameters of MAIL and RCPT: ``smtpwire.parameters``.
+- For tests: ``smtpwire.testing``. Dialogues as text: ``smtpwire.transcript``. Parsers, useful
+  alone: ``smtpwire.wire``.
+
+``help(smtpwire.Service)`` tells of one name, and ``python -m smtpwire`` of the command line. Each
+room has a README beside its code, which tells how its parts fit together.
 
 A name is loaded when it is first used, so that a server does not pay for the client, nor anybody
 for SASL who has no use for it. What type checkers see stands in ``__init__.pyi``.
+
+.. include:: README.md
+.. include:: engine/README.md
+.. include:: command_line/README.md
 """
 
 from __future__ import annotations
@@ -64,9 +83,15 @@ _HOMES: Final = {
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 _MODULES: Final = {
+    "adapters": "smtpwire.adapters",
     "extensions": "smtpwire.extensions",
     "operations": "smtpwire.operations",
     "parameters": "smtpwire.extensions.parameters",
+    "sasl": "smtpwire.sasl",
+    "service": "smtpwire.service",
+    "testing": "smtpwire.testing",
+    "transcript": "smtpwire.transcript",
+    "wire": "smtpwire.wire",
 }
 
 __all__ = sorted((*_HOME_OF, *_MODULES, "__version__"))

@@ -1,6 +1,15 @@
 from typing import Final
 
-from smtpwire import extensions, operations
+from smtpwire import (
+    adapters,
+    extensions,
+    operations,
+    sasl,
+    service,
+    testing,
+    transcript,
+    wire,
+)
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError, SessionLimitError, UnwritableError
@@ -218,6 +227,7 @@ __all__ = [
     "XClient",
     "XForward",
     "__version__",
+    "adapters",
     "classify",
     "derive_digest_md5",
     "derive_scram",
@@ -227,7 +237,12 @@ __all__ = [
     "parameters",
     "received_header",
     "replace",
+    "sasl",
+    "service",
+    "testing",
     "tls_server_end_point",
+    "transcript",
+    "wire",
     "with_protocol",
 ]
 

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from threading import Event, Thread
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
 from smtpwire.adapters.client import AsyncClient, Dialled
@@ -335,7 +335,7 @@ class Client:
 
     def send_message(
         self,
-        message: Message[Any, Any],
+        message: Message,
         sender: Sender = None,
         recipients: Iterable[Recipient] | None = None,
         **options: Unpack[MessageOptions],

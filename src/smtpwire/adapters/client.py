@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from socket import socket
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
 from smtpwire.adapters.session import checked_port
@@ -224,7 +224,7 @@ class AsyncClient:
 
     async def send_message(
         self,
-        message: Message[Any, Any],
+        message: Message,
         sender: Sender = None,
         recipients: Iterable[Recipient] | None = None,
         **options: Unpack[MessageOptions],

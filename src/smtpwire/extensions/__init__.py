@@ -2,6 +2,8 @@
 
 ``offer[extensions.SIZE]`` is what was offered; ``mail.parameters[parameters.SIZE]`` is what the
 command said. ``REGISTRY`` has them all; ``REGISTRY + (MINE,)`` adds a private one.
+
+.. include:: README.md
 """
 
 from __future__ import annotations

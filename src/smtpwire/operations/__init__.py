@@ -19,6 +19,8 @@ gives it the connection for as long as it runs, and every client's ``run()`` dri
 
 For one command there is ``command()``. What follows an event that nobody waits for is lost to the
 operation, not to the engine: replies are matched to commands by the engine itself.
+
+.. include:: README.md
 """
 
 from __future__ import annotations

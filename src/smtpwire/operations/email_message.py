@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from email.message import Message
     from email.policy import Policy
 
-    AnyMessage = Message[Any, Any]
-
 __all__ = ["send_message"]
 
 _RECIPIENTS: Final = ("To", "Cc", "Bcc")
@@ -42,7 +40,7 @@ _ADDRESSES: Final = ("From", "Sender", "Reply-To", "To", "Cc")
 
 def send_message(
     conn: ClientConnection,
-    message: AnyMessage,
+    message: Message,
     sender: Sender = None,
     recipients: Iterable[Recipient] | None = None,
     **options: Unpack[MessageOptions],
@@ -76,7 +74,7 @@ def send_message(
 
 def _send_message(
     conn: ClientConnection,
-    message: AnyMessage,
+    message: Message,
     sender: Sender,
     recipients: Iterable[Recipient] | None,
     options: SendOptions,
@@ -101,7 +99,7 @@ def _asks_for_utf8(sender: Sender) -> bool:
 class _Header:
     """The addresses of a message's header."""
 
-    def __init__(self, message: AnyMessage, *, resent: bool) -> None:
+    def __init__(self, message: Message, *, resent: bool) -> None:
         self._message = message
         blocks = len(message.get_all("Resent-Date", ())) if resent else 0
         if blocks > 1:
@@ -161,7 +159,7 @@ class _Form:
     signed: bool
 
 
-def _form(message: AnyMessage) -> _Form:
+def _form(message: Message) -> _Form:
     parts = list(message.walk())
     encodings = {
         str(part.get("Content-Transfer-Encoding", "7bit")).strip().lower() for part in parts
@@ -173,7 +171,7 @@ def _form(message: AnyMessage) -> _Form:
     )
 
 
-def _is_beyond_ascii(part: AnyMessage) -> bool:
+def _is_beyond_ascii(part: Message) -> bool:
     payload = part.get_payload()
     return isinstance(payload, str) and not payload.isascii()
 
@@ -182,7 +180,7 @@ _FIELD_NAME: Final = re.compile(r"[!-9;-~]+")
 """RFC 5322 §3.6.8."""
 
 
-def _check_names(message: AnyMessage) -> None:
+def _check_names(message: Message) -> None:
     """Raise UnsendableError for a name that would begin another field: email looks at none."""
     for part in message.walk():
         for name in part:
@@ -190,7 +188,7 @@ def _check_names(message: AnyMessage) -> None:
                 raise UnsendableError(f"{name!r} is no name of a field (RFC 5322 §3.6.8)")
 
 
-def _octets(conn: ClientConnection, message: AnyMessage, utf8: bool) -> bytes:
+def _octets(conn: ClientConnection, message: Message, utf8: bool) -> bytes:
     """The message as this server takes it."""
     if utf8 and SMTPUTF8 not in conn.extensions:
         raise UnsendableError(
@@ -219,7 +217,7 @@ def _not_in_seven_bits(why: str) -> UnsendableError:
     )
 
 
-def _policy(message: AnyMessage, utf8: bool, eight_bit: bool) -> Policy[Any]:
+def _policy(message: Message, utf8: bool, eight_bit: bool) -> Policy[Any]:
     from email.policy import EmailPolicy
 
     policy: Policy[Any] = message.policy
@@ -234,7 +232,7 @@ def _policy(message: AnyMessage, utf8: bool, eight_bit: bool) -> Policy[Any]:
     return policy
 
 
-def _flat(message: AnyMessage, policy: Policy[Any]) -> bytes:
+def _flat(message: Message, policy: Policy[Any]) -> bytes:
     from copy import copy
     from email.generator import BytesGenerator
     from io import BytesIO

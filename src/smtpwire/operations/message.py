@@ -64,7 +64,7 @@ class MessageOptions(TypedDict, total=False):
     comes out as UnsendableError. Without it domains are handed through as they are."""
 
 
-class SendOptions(MessageOptions, total=False):
+class SendOptions(MessageOptions, TypedDict, total=False):
     """What may be said of a message besides its envelope and content.
 
     What is said must hold: content with more octets than ``size``, or beyond ASCII where ``body``

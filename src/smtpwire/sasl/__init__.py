@@ -2,6 +2,8 @@
 
 A server takes `server_mechanism`, a client `choose_mechanism` and `client_mechanism`. Loading
 this package loads no hash and no Unicode table: they come with the first use.
+
+.. include:: README.md
 """
 
 from __future__ import annotations
@@ -144,5 +146,6 @@ def __getattr__(name: str) -> object:
         from smtpwire.sasl import derive
 
         made: object = getattr(derive, name)
+        globals()[name] = made
         return made
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

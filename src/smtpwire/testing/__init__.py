@@ -8,6 +8,8 @@ With sockets, at loopback: ``Script.listen()`` and ``Script.connect()``, and :fu
 that collects what it is sent. :func:`certificate` makes a certificate for the test.
 
 A name is loaded when it is first used; sockets and TLS when one is first opened.
+
+.. include:: README.md
 """
 
 from __future__ import annotations
