@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 try:
+    from benchmarks.build import this_build
     from benchmarks.figures import FIGURES, Figure
     from benchmarks.harness import FULL, QUICK, Effort, MissingToolError
     from benchmarks.report import HEADING, Result, line, write_json
@@ -44,15 +45,19 @@ def _result(figure: Figure, effort: Effort) -> Result:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, and say whether everything could run."""
     options = _arguments(arguments)
+    build = this_build()
+    print(build)
+    if build.remark:
+        print(build.remark)
     print(HEADING)
     results = []
     for figure in FIGURES:
         if not options.only or {figure.name, str(figure.number)} & set(options.only):
             result = _result(figure, QUICK if options.quick else FULL)
-            print(line(result), flush=True)
+            print(line(result, build), flush=True)
             results.append(result)
     if options.json:
-        write_json(options.json, results, options.quick)
+        write_json(options.json, results, build, quick=options.quick)
     return 1 if any(result.error for result in results) else 0
 
 

@@ -52,6 +52,8 @@ class Effort:
     """A body for which 25 MiB is asked."""
     slow_body_octets: int
     """A body that a peer needs seconds for."""
+    messages: int
+    """Messages over one connection of a client's, where a hundred are meant."""
 
 
 FULL = Effort(
@@ -60,6 +62,7 @@ FULL = Effort(
     loopback_seconds=0.4,
     body_octets=25 * MIB,
     slow_body_octets=8 * MIB,
+    messages=100,
 )
 QUICK = Effort(
     rounds=7,
@@ -67,6 +70,7 @@ QUICK = Effort(
     loopback_seconds=0.06,
     body_octets=4 * MIB,
     slow_body_octets=1 * MIB,
+    messages=10,
 )
 
 

@@ -11,11 +11,12 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from shutil import which
+from tempfile import TemporaryDirectory
 
+from benchmarks.build import this_build
 from benchmarks.contents import MESSAGE, stuffed
 from benchmarks.dialogue import BODY, DATA, EHLO, MAIL, RCPT, RECIPIENT, SENDER
 from benchmarks.harness import MissingToolError, Work
@@ -230,33 +231,42 @@ DIALOGUES: dict[str, Callable[[], Work]] = {
 _COLLECTED = re.compile(r"Collected : ([0-9]+)")
 
 
-def _instructions(name: str, times: int) -> int:
-    """What a process executes that plays the dialogue so many times."""
-    if which("valgrind") is None:
-        raise MissingToolError("valgrind is not installed: apt-get install valgrind")
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable]
+_CALLGRIND = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+
+
+def _play(name: str, times: int, cache: str, *tool: str) -> str:
+    """Play the dialogue so many times in a process; what the tool says of it."""
+    environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": cache}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
-        [*command, "-m", "benchmarks.instructions", "--play", name, str(times)],
-        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+        [*tool, sys.executable, "-m", "benchmarks.instructions", "--play", name, str(times)],
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    found = _COLLECTED.search(done.stderr)
-    if done.returncode or found is None:
+    if done.returncode:
         raise RuntimeError(done.stderr)
+    return done.stderr
+
+
+def _instructions(name: str, times: int, cache: str) -> int:
+    """What a process executes that plays the dialogue so many times."""
+    said = _play(name, times, cache, *_CALLGRIND)
+    found = _COLLECTED.search(said)
+    if found is None:
+        raise RuntimeError(said)
     return int(found[1])
 
 
 def count(name: str) -> int:
     """The instructions that one more of this dialogue costs."""
-    return (_instructions(name, _MANY) - _instructions(name, _FEW)) // (_MANY - _FEW)
-
-
-def _interpreter() -> str:
-    """Which Python this is: builds differ in what they were optimised for."""
-    flags = sysconfig.get_config_var("OPT")
-    return f"{sys.implementation.name} {sys.version.split()[0]} ({sys.executable}), built {flags}"
+    if which("valgrind") is None:
+        raise MissingToolError("valgrind is not installed: apt-get install valgrind")
+    with TemporaryDirectory() as cache:
+        _play(name, 1, cache)  # writes the byte code: neither run that is counted compiles
+        few, many = (_instructions(name, times, cache) for times in (_FEW, _MANY))
+    return (many - few) // (_MANY - _FEW)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -272,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         DIALOGUES[name]()(int(times))
         return 0
     earlier = json.loads(options.against.read_text("utf-8")) if options.against else {}
-    print(_interpreter())
+    print(this_build())
     counts = {}
     for name in options.only:
         counts[name] = count(name)

@@ -6,10 +6,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import chain, cycle
 from pathlib import Path
+from queue import SimpleQueue
 from select import select
 from time import monotonic, sleep
 
@@ -18,7 +20,7 @@ from benchmarks.dialogue import RECIPIENT, SENDER
 from benchmarks.harness import MissingToolError, Work
 from benchmarks.peers import aiosmtpd_server
 
-__all__ = ["postfix_sink", "server", "smtp_source"]
+__all__ = ["distant_sink", "postfix_sink", "server", "smtp_source"]
 
 _ROOT = Path(__file__).parent.parent
 _HOST = "127.0.0.1"
@@ -67,50 +69,70 @@ def _serve_asyncio(make: Callable[[asyncio.AbstractEventLoop], asyncio.Protocol]
     os._exit(0)  # connections may still be open, and nobody is interested in them
 
 
-def _answer(connection: socket.socket) -> None:
-    """Answer one client that may pipeline, reading no more than the ends of its lines."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.sendall(b"220 mx.example.org ESMTP\r\n")
-    connection.recv(65536)
-    connection.sendall(b"250-mx.example.org\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
-    in_body = False
-    tail = b""
-    while data := connection.recv(65536):
-        if in_body:
-            tail = (tail + data)[-5:]
-            if tail == b"\r\n.\r\n":
-                in_body = False
-                connection.sendall(b"250 2.0.0 OK\r\n")
-        elif data[-6:].upper() == b"DATA\r\n":
-            in_body = True
-            tail = b""
-            connection.sendall(b"250 2.0.0 OK\r\n" * (data.count(b"\n") - 1) + b"354 go on\r\n")
-        elif data[:4].upper() == b"QUIT":
-            connection.sendall(b"221 2.0.0 Bye\r\n")
+def _uvloop() -> asyncio.AbstractEventLoop:
+    import uvloop  # not on every platform
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def _serve_uvloop(make: Callable[[asyncio.AbstractEventLoop], asyncio.Protocol]) -> None:
+    with asyncio.Runner(loop_factory=_uvloop) as runner:
+        runner.run(_serve(make))
+        os._exit(0)
+
+
+# -- the relay: a distance between two ends
+
+_ONE_WAY = 0.002
+"""Seconds that the relay holds everything back, in each direction."""
+
+_Pieces = SimpleQueue[tuple[float, bytes]]
+
+
+def _deliver(pieces: _Pieces, target: socket.socket) -> None:
+    """Hand on what came, each piece when it is due; at the end, the end."""
+    while True:
+        due, data = pieces.get()
+        sleep(max(0.0, due - monotonic()))
+        if not data:
+            target.shutdown(socket.SHUT_WR)
             return
-        else:
-            connection.sendall(b"250 2.0.0 OK\r\n" * data.count(b"\n"))
+        target.sendall(data)
 
 
-def _answering() -> None:
-    """Serve until standard input ends, a process for each connection."""
+def _delay(source: socket.socket, target: socket.socket) -> None:
+    """Read what comes from one end for the other."""
+    target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    pieces: _Pieces = SimpleQueue()
+    threading.Thread(target=_deliver, args=(pieces, target), daemon=True).start()
+    while data := source.recv(65536):
+        pieces.put((monotonic() + _ONE_WAY, data))
+    pieces.put((monotonic() + _ONE_WAY, b""))
+
+
+def _relay(port: str) -> None:
+    """Hand on connections to the port until standard input ends."""
     with socket.create_server((_HOST, 0)) as listener:
         print(listener.getsockname()[1], flush=True)
         while sys.stdin not in select([listener, sys.stdin], [], [])[0]:
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                _answer(connection)
-                os._exit(0)
-            connection.close()
+            near, _ = listener.accept()
+            far = socket.create_connection((_HOST, int(port)))
+            for ends in ((near, far), (far, near)):
+                threading.Thread(target=_delay, args=ends, daemon=True).start()
+    os._exit(0)
 
 
-_SERVERS: dict[str, Callable[[], None]] = {
+# -- the processes
+
+_SERVERS: dict[str, Callable[..., None]] = {
     "smtpwire, async handler": lambda: _serve_asyncio(ours.protocol_with_async_handler),
     "smtpwire, plain handler": lambda: _serve_asyncio(ours.protocol_with_plain_handler),
+    "smtpwire, uvloop": lambda: _serve_uvloop(ours.protocol_with_plain_handler),
     "smtpwire, Service": lambda: _serve_asyncio(ours.protocol_with_service),
     "aiosmtpd": lambda: _serve_asyncio(aiosmtpd_server.make_protocol),
     "nothing parsed": lambda: _serve_asyncio(_nothing_parsed),
-    "answering": _answering,
+    "relay": _relay,
 }
 
 
@@ -127,10 +149,10 @@ def _stopped_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 @contextmanager
-def server(name: str) -> Iterator[int]:
+def server(name: str, *arguments: str) -> Iterator[int]:
     """Run one of the servers of this module in a process; its port."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.loopback", name],
+        [sys.executable, "-m", "benchmarks.loopback", name, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=_ROOT,
@@ -174,6 +196,13 @@ def postfix_sink() -> Iterator[int]:
         yield port
 
 
+@contextmanager
+def distant_sink() -> Iterator[int]:
+    """Run smtp-sink with a round trip of 4 ms before it; the port to be dialled."""
+    with postfix_sink() as sink, server("relay", str(sink)) as port:
+        yield port
+
+
 def smtp_source(port: int, octets: int) -> Work:
     """Send messages with Postfix's smtp-source over ten connections, which it keeps."""
     command = [
@@ -196,4 +225,4 @@ def smtp_source(port: int, octets: int) -> Work:
 
 
 if __name__ == "__main__":
-    _SERVERS[sys.argv[1]]()
+    _SERVERS[sys.argv[1]](*sys.argv[2:])

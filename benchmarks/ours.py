@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain, cycle, repeat
 from typing import Final
 
@@ -10,6 +9,7 @@ from benchmarks.contents import CHUNK, chunked, content, stuffed
 from benchmarks.dialogue import BODY, DATA, EHLO, MAIL, RCPT, RECIPIENT, SENDER, Step
 from benchmarks.harness import Work
 from benchmarks.peers.scramp_server import ACCOUNT
+from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters.asyncio import ServerProtocol
 from smtpwire.adapters.blocking import connect
 from smtpwire.adapters.session import Session
@@ -26,6 +26,7 @@ from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.violation import ProtocolViolation
+from smtpwire.operations import SendResult
 from smtpwire.sasl import (
     Ask,
     Challenge,
@@ -42,13 +43,15 @@ from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace
 
 __all__ = [
+    "asyncio_connections",
+    "blocking_connections",
     "client_messages",
-    "client_on_loopback",
     "commands_in_one_chunk",
+    "connections",
     "continuation_lines",
     "decoding",
     "dropping_chunks",
-    "dropping_data",
+    "idle_connections",
     "idle_server",
     "octets_while_a_reply_is_owed",
     "one_octet_deliveries",
@@ -59,6 +62,7 @@ __all__ = [
     "receive_and_drop",
     "receive_and_keep",
     "recipients",
+    "recipients_of_messages",
     "scram_exchanges",
     "send_iterable",
     "server_connections",
@@ -184,14 +188,10 @@ def idle_server() -> object:
     return conn
 
 
-def dropping_data(body: bytes) -> Work:
-    """Receive messages by DATA in deliveries of 64 KiB, and drop their content as it comes."""
-    writes = [MAIL + RCPT + DATA, *chunked(stuffed(body))]
-    return _messages(_UNLIMITED, writes, keep=False)
-
-
 def dropping_chunks(body: bytes, *, check: bool) -> Work:
-    """The same by BDAT, in chunks as large as this package's client sends them.
+    """Receive messages by BDAT in deliveries of 64 KiB, and drop their content as it comes.
+
+    The chunks are as large as this package's client sends them.
 
     ``check``: bare CR and LF are looked for, as by default.
     """
@@ -223,6 +223,38 @@ def commands_in_one_chunk(count: int) -> Work:
 def recipients(count: int) -> Work:
     """Receive one message for so many recipients, its envelope in one write."""
     return _received([*chunked(MAIL + RCPT * count + DATA), BODY])
+
+
+def recipients_of_messages(count: int) -> Work:
+    """Receive so many messages over one connection, each for a hundred recipients."""
+    envelope = chunked(MAIL + RCPT * 100 + DATA)
+    return _received([*envelope, BODY] * count)
+
+
+def connections(count: int) -> Work:
+    """Make so many connections at a time, and receive one message over each, all in step."""
+    writes = [MAIL + RCPT + DATA, BODY]
+
+    def work(repetitions: int) -> None:
+        for _ in range(repetitions):
+            servers = [_Server() for _ in range(count)]
+            for data in writes:
+                for server in servers:
+                    replies = server.receive(data)
+        _accepted(replies)
+
+    return work
+
+
+def idle_connections(count: int) -> Work:
+    """Make so many connections and keep them, each behind its EHLO."""
+
+    def work(repetitions: int) -> None:
+        for _ in range(repetitions):
+            kept = [idle_server() for _ in range(count)]
+            kept.clear()
+
+    return work
 
 
 def octets_while_a_reply_is_owed(count: int) -> Work:
@@ -284,6 +316,7 @@ def receive_and_keep(octets: int) -> bytes:
 
 # --- the client ---------------------------------------------------------------------------
 
+_LOOPBACK: Final = "127.0.0.1"
 _SENDER: Final = Address.parse(SENDER)
 _RECIPIENT: Final = Address.parse(RECIPIENT)
 
@@ -379,19 +412,34 @@ def continuation_lines(count: int) -> Work:
     return work
 
 
-@contextmanager
-def client_on_loopback(port: int, message: bytes) -> Iterator[Work]:
-    """Send the message over one real connection."""
-    with connect("127.0.0.1", port, _CLIENT) as client:
-        client.open_session()
+def blocking_connections(port: int, message: bytes, messages: int) -> Work:
+    """Make a connection on loopback and send the messages over it, one after another."""
 
-        def work(count: int) -> None:
-            for _ in range(count):
-                result = client.send_mail(SENDER, [RECIPIENT], message)
-            if result.refused:
-                raise RuntimeError(f"refused: {result}")
+    def work(count: int) -> None:
+        for _ in range(count):
+            with connect(_LOOPBACK, port, _CLIENT) as client:
+                client.open_session()
+                for _ in range(messages):
+                    _all_taken(client.send_mail(SENDER, [RECIPIENT], message))
 
-        yield work
+    return work
+
+
+def asyncio_connections(loop: asyncio.AbstractEventLoop, port: int, message: bytes) -> Work:
+    """Make a connection on loopback for each message."""
+
+    async def connections(count: int) -> None:
+        for _ in range(count):
+            async with await asyncio_adapter.connect(_LOOPBACK, port, _CLIENT) as client:
+                await client.open_session()
+                _all_taken(await client.send_mail(SENDER, [RECIPIENT], message))
+
+    return lambda count: loop.run_until_complete(connections(count))
+
+
+def _all_taken(result: SendResult) -> None:
+    if result.refused:
+        raise RuntimeError(f"refused: {result}")
 
 
 # --- the asyncio adapter ------------------------------------------------------------------

@@ -3,12 +3,13 @@
 import json
 import platform
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shutil import which
 
+from benchmarks.build import Build
 from benchmarks.figures import Figure
 from benchmarks.harness import Measured
 
@@ -16,7 +17,7 @@ __all__ = ["HEADING", "Result", "line", "write_json"]
 
 _PACKAGES = ("smtpwire", "aiosmtpd", "aiosmtplib", "h11", "scramp", "twisted")
 
-_ROW = "{:>2} {:<21}{:<41}{:<25}{:>9}{:>9}{:>9}{:>7}  {}"
+_ROW = "{:>2} {:<26}{:<54}{:<25}{:>9}{:>9}{:>9}{:>7}  {}"
 
 HEADING = _ROW.format("#", "name", "figure", "against", "median", "min", "max", "goal", "met")
 
@@ -32,12 +33,11 @@ class Result:
     error: str = ""
     """Why the figure could not run."""
 
-    @property
-    def verdict(self) -> str:
+    def verdict(self, build: Build) -> str:
         """The last column."""
         if self.measured is None:
             return f"COULD NOT RUN: {self.error}" if self.error else f"skipped: {self.missing}"
-        return "yes" if self.figure.met(self.measured.median) else "NO"
+        return "yes" if self.figure.met(self.measured.median, build) else "NO"
 
 
 def _number(value: float, unit: str) -> str:
@@ -45,7 +45,7 @@ def _number(value: float, unit: str) -> str:
     return f"{value:.{digits}f}{unit}"
 
 
-def line(result: Result) -> str:
+def line(result: Result, build: Build) -> str:
     """The figure's row."""
     figure, measured = result.figure, result.measured
     cells = ["-"] * 3
@@ -59,8 +59,8 @@ def line(result: Result) -> str:
         figure.description,
         figure.peer,
         *cells,
-        f"{figure.better.value} {figure.goal:g}",
-        result.verdict + remark,
+        f"{figure.better.value} {figure.goal_of(build):g}",
+        result.verdict(build) + remark,
     )
 
 
@@ -78,10 +78,7 @@ def _postfix_version() -> str | None:
 
 
 def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "postfix": _postfix_version(),
-    }
+    found: dict[str, str | None] = {"postfix": _postfix_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
@@ -90,7 +87,7 @@ def _versions() -> dict[str, str | None]:
     return found
 
 
-def _as_json(result: Result) -> dict[str, object]:
+def _as_json(result: Result, build: Build) -> dict[str, object]:
     figure, measured = result.figure, result.measured
     row: dict[str, object] = {
         "number": figure.number,
@@ -98,7 +95,7 @@ def _as_json(result: Result) -> dict[str, object]:
         "figure": figure.description,
         "against": figure.peer,
         "better": figure.better.name.lower(),
-        "goal": figure.goal,
+        "goal": figure.goal_of(build),
         "unit": figure.unit.strip(),
         "missing": result.missing or None,
         "error": result.error or None,
@@ -108,7 +105,7 @@ def _as_json(result: Result) -> dict[str, object]:
             "median": measured.median,
             "min": min(measured.rounds),
             "max": max(measured.rounds),
-            "met": figure.met(measured.median),
+            "met": figure.met(measured.median, build),
             "rounds": measured.rounds,
             "ours_seconds": measured.ours_seconds,
             "peer_seconds": measured.peer_seconds,
@@ -117,13 +114,14 @@ def _as_json(result: Result) -> dict[str, object]:
     return row
 
 
-def write_json(path: Path, results: list[Result], quick: bool) -> None:
+def write_json(path: Path, results: list[Result], build: Build, *, quick: bool) -> None:
     """Write everything the table shows, every round of it, the date and the versions."""
     document = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": platform.platform(),
+        "build": asdict(build),
         "quick": quick,
         "versions": _versions(),
-        "figures": [_as_json(result) for result in results],
+        "figures": [_as_json(result, build) for result in results],
     }
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 import ssl
 import subprocess
@@ -18,7 +19,8 @@ import trustme
 import uvloop
 
 from benchmarks import ours
-from benchmarks.dialogue import EHLO
+from benchmarks.dialogue import EHLO, LOCKSTEP
+from benchmarks.harness import MissingToolError, Work
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
 from smtpwire.adapters import trio as trio_adapter
@@ -27,12 +29,20 @@ from smtpwire.engine.limits import Limits
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.wire.value import replace
 
-__all__ = ["ADAPTERS", "Served", "idle_memory", "longest_wait", "served"]
+__all__ = [
+    "ADAPTERS",
+    "Served",
+    "beside_idle",
+    "idle_memory",
+    "lockstep",
+    "longest_wait",
+    "served",
+]
 
 _ROOT = Path(__file__).parent.parent
 _HOST = "127.0.0.1"
 _CONFIG = replace(
-    ServerConfig.relay("mx.example.org", local_domains=["d.example"]),
+    ServerConfig.relay("mx.example.org", local_domains=["d.example", "example.org"]),
     limits=Limits(message=0, recipients=10**6, junk=10**9),
 )
 
@@ -148,6 +158,47 @@ def idle_memory(adapter: str, *, tls: bool, count: int = 300) -> float:
         for sock in warm + idle:
             sock.close()
     return used / count
+
+
+def _open_files_for(count: int) -> None:
+    """Let this process and those it starts have so many sockets and some files."""
+    wanted = count + 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise MissingToolError(f"needs a limit of {wanted} open files: ulimit -Hn")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextmanager
+def beside_idle(adapter: str, count: int) -> Iterator[tuple[Served, float]]:
+    """Run an adapter's server with so many idle sessions; what one of them needs, in octets."""
+    _open_files_for(count)
+    with served(adapter) as server:
+        kept = [server.connect() for _ in range(20)]
+        before = server.memory
+        kept += [server.connect() for _ in range(count)]
+        try:
+            yield server, (server.memory - before) / count
+        finally:
+            for sock in kept:
+                sock.close()
+
+
+def lockstep(server: Served) -> Work:
+    """Send messages over one connection, a reply awaited after every command."""
+    sock = server.connect()
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            for step in LOCKSTEP:
+                sock.sendall(step.data)
+                reply = sock.recv(1000)
+        if not reply.startswith(b"250"):
+            raise RuntimeError(f"refused: {reply!r}")
+
+    return work
 
 
 def _flood(port: int, stop: threading.Event) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tests.interop import matrix
 
@@ -67,36 +67,74 @@ def states() -> str:
     return f"```mermaid\n{state.mermaid()}\n```"
 
 
-RESULTS: Final = ROOT / "benchmarks" / "results.json"
+RESULTS: Final = {
+    "pure": ROOT / "benchmarks" / "results.json",
+    "compiled": ROOT / "benchmarks" / "results-compiled.json",
+    "not optimised": ROOT / "benchmarks" / "results-unoptimised.json",
+}
+"""Where the last full run of each build is kept; the first two are of the reference."""
+
+
+def runs() -> dict[str, dict[str, Any]]:
+    """The runs that are kept, by the name of the build."""
+    return {name: json.loads(path.read_text()) for name, path in RESULTS.items() if path.exists()}
 
 
 def benchmarks() -> str:
-    """The ratios of the last full run that was kept."""
-    run = json.loads(RESULTS.read_text())
-    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
-    rows = [
-        f"Of {run['date'][:10]}: {versions}.",
-        "",
-        "| # | figure | against | median (least–most) | goal | met |",
-        "|---|---|---|---|---|---|",
-    ]
-    for figure in run["figures"]:
-        sign = "≥" if figure["better"] == "more" else "≤"
-        measured, met = "not run", figure["missing"] or "–"
-        if "median" in figure:
-            numbers = (f"{figure[name]:.3g}" for name in ("median", "min", "max"))
-            measured = "{} ({}–{})".format(*numbers) + figure["unit"].replace("×", "")
-            met = "yes" if figure["met"] else "**no**"
+    """The figures of the last full run of each build, side by side."""
+    kept = runs()
+    rows = []
+    for name, run in kept.items():
+        versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+        build = run["build"]
         rows.append(
-            f"| {figure['number']} | {figure['figure']} | {figure['against']} | {measured} |"
-            f" {sign} {figure['goal']:g} | {met} |"
+            f"- {name}: {build['python']}, built with {build['flags']}; {run['date'][:10]};"
+            f" {versions}."
         )
+    heads = "".join(
+        f" goal | {name} |" if has_goals(run) else f" {name} |" for name, run in kept.items()
+    )
+    columns = heads.count("|")
+    rows += ["", f"| # | figure | against |{heads}", "|" + "---|" * (3 + columns)]
+    figures = {
+        name: {figure["name"]: figure for figure in run["figures"]} for name, run in kept.items()
+    }
+    for name, figure in next(iter(figures.values())).items():
+        cells = [str(figure["number"]), figure["figure"], figure["against"]]
+        for build, run in kept.items():
+            cells += figure_cells(figures[build].get(name), goals=has_goals(run))
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def has_goals(run: Mapping[str, Any]) -> bool:
+    """Whether the goals hold for a run: it was on an optimised build."""
+    optimised: bool = run["build"]["optimised"]
+    return optimised
+
+
+def figure_cells(figure: Mapping[str, Any] | None, *, goals: bool) -> list[str]:
+    """The goal where one holds, and the figure: in bold where it does not reach it."""
+    if figure is None:
+        return ["–"] * (1 + goals)
+    measured = "not run"
+    if "median" in figure:
+        numbers = (f"{figure[name]:.3g}" for name in ("median", "min", "max"))
+        unit = figure["unit"].replace("×", "")
+        measured = "{} ({}–{})".format(*numbers) + (f" {unit}" if unit else "")
+    if not goals:
+        return [measured]
+    sign = "≥" if figure["better"] == "more" else "≤"
+    return [
+        f"{sign} {figure['goal']:g}",
+        f"**{measured}**" if figure.get("met") is False else measured,
+    ]
 
 
 def speed() -> str:
     """Three of the ratios, in a sentence."""
-    figures = {figure["name"]: figure for figure in json.loads(RESULTS.read_text())["figures"]}
+    run = next(iter(runs().values()))
+    figures = {figure["name"]: figure for figure in run["figures"]}
 
     def times(name: str) -> str:
         return f"{figures[name]['median']:.2g} times"

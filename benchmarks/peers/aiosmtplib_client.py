@@ -1,4 +1,4 @@
-"""aiosmtplib's client on a transport that swallows what it is given; no timer."""
+"""aiosmtplib's client, on a transport that swallows what it is given or on loopback."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from aiosmtplib.protocol import SMTPProtocol
 from benchmarks.dialogue import RECIPIENT, SENDER
 from benchmarks.harness import Work
 
-__all__ = ["in_memory"]
+__all__ = ["connections", "in_memory"]
 
 _EHLO = b"250-mx.example.org\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
 _MESSAGE = (b"250 OK\r\n", b"250 OK\r\n", b"354 go on\r\n", b"250 OK\r\n")
@@ -56,3 +56,17 @@ def in_memory(loop: asyncio.AbstractEventLoop, message: bytes) -> Work:
         loop.run_until_complete(send(count))
 
     return work
+
+
+def connections(loop: asyncio.AbstractEventLoop, port: int, message: bytes) -> Work:
+    """Makes a connection on loopback for each message."""
+
+    async def made(count: int) -> None:
+        for _ in range(count):
+            client = aiosmtplib.SMTP(
+                hostname="127.0.0.1", port=port, local_hostname="client.example.com"
+            )
+            async with client:
+                await client.sendmail(SENDER, [RECIPIENT], message)
+
+    return lambda count: loop.run_until_complete(made(count))

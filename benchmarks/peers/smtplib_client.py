@@ -2,14 +2,13 @@
 
 import smtplib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain, cycle
 from typing import Any
 
 from benchmarks.dialogue import RECIPIENT, SENDER
 from benchmarks.harness import Work
 
-__all__ = ["in_memory", "on_loopback"]
+__all__ = ["connections", "in_memory"]
 
 _EHLO = (b"250-mx.example.org\r\n", b"250-PIPELINING\r\n", b"250 8BITMIME\r\n")
 _MESSAGE = (b"250 OK\r\n", b"250 OK\r\n", b"354 go on\r\n", b"250 OK\r\n")
@@ -45,14 +44,13 @@ def in_memory(message: bytes) -> Work:
     return work
 
 
-@contextmanager
-def on_loopback(port: int, message: bytes) -> Iterator[Work]:
-    """Sends the message over one real connection."""
-    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example.com") as client:
-        client.ehlo()
+def connections(port: int, message: bytes, messages: int) -> Work:
+    """Makes a connection on loopback and sends the messages over it, one after another."""
 
-        def work(count: int) -> None:
-            for _ in range(count):
-                client.sendmail(SENDER, [RECIPIENT], message)
+    def work(count: int) -> None:
+        for _ in range(count):
+            with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example.com") as client:
+                for _ in range(messages):
+                    client.sendmail(SENDER, [RECIPIENT], message)
 
-        yield work
+    return work
