@@ -14,6 +14,7 @@ from tests.interop import matrix
 from smtpwire import ServerConfig, ServerConnection
 from smtpwire.engine import limits, state
 from smtpwire.engine.commands import COMMANDS, CommandRow, extension_row
+from smtpwire.engine.events import CommandQuestion
 from smtpwire.engine.replies import DEFAULT_REPLIES
 from smtpwire.engine.state import State
 from smtpwire.extensions import REGISTRY, Atrn, Burl, Etrn, XClient, XForward, table
@@ -230,22 +231,23 @@ def questions() -> str:
     """Which question a command becomes, and what may answer it."""
     own: dict[str, type[ExtensionRequest]] = {vars(each)["verb"]: each for each in QUESTIONS}
     lines = ["| question | of | legal | default |", "|---|---|---|---|"]
-    told: dict[tuple[str, ...], CommandRow] = {}
-    commands: dict[tuple[str, ...], list[str]] = {}
+    told: dict[tuple[str, str], CommandRow] = {}
+    commands: dict[tuple[str, str], list[str]] = {}
     for row in rows():
         asks = row.asks or ((own[row.word],) if row.word in own else ())
         if not asks and row.word not in COMMANDS:
             asks = (ExtensionCommand,)
-        names = tuple(f"`{question.__name__}`" for question in asks)
+        names = ", ".join(f"`{question.__name__}`" for question in asks)
         if len(asks) > 1 and row.verb in ("BDAT", "BURL"):
             continue  # the end of the data has its own row
+        key = names, row.word if CommandQuestion in asks else ""  # each has its own answers
         if names:
-            told.setdefault(names, row)
-            commands.setdefault(names, []).append(row.word)
-    for names, row in told.items():
-        legal = f"{row.positive or '2yz'}, 4yz, 5yz"
-        of = ", ".join(dict.fromkeys(commands[names]))
-        lines.append(f"| {', '.join(names)} | {of} | {legal} | {shown(default_of(row))} |")
+            told.setdefault(key, row)
+            commands.setdefault(key, []).append(row.word)
+    for key, row in told.items():
+        legal = f"{row.positive or '2yz'}, {'4yz, 5yz' if row.refusable else '421'}"
+        of = ", ".join(dict.fromkeys(commands[key]))
+        lines.append(f"| {key[0]} | {of} | {legal} | {shown(default_of(row))} |")
     return "\n".join(lines)
 
 

@@ -128,6 +128,7 @@ BY_OTHERS = {
     # what the engine tells
     *("AnonymousLogin", "Authenticated", "AuthenticationEnded", "AuthenticationFailed"),
     *("AuthorizationRequest", "BodyChunk", "Closed", "Connected", "EndOfMessage", "EndOfData"),
+    "CommandQuestion",
     *("ExtensionsChanged", "ExternalLogin", "Greeting", "Identity", "InvalidCommand"),
     *("MessageAborted", "PasswordLogin", "ProtocolViolation", "ProxyHeader", "ProxyRefused"),
     *("ReplyReceived", "SecretRequest", "ServiceClosing", "Stats", "Timeout", "TokenLogin"),

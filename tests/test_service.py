@@ -18,6 +18,7 @@ from smtpwire.engine.events import (
     Authenticated,
     BodyChunk,
     Closed,
+    CommandQuestion,
     Connected,
     EndOfMessage,
     Envelope,
@@ -50,8 +51,11 @@ from smtpwire.wire.command import (
     ExtensionCommand,
     ExtensionRequest,
     Hello,
+    Help,
     Mail,
+    Quit,
     Rcpt,
+    Rset,
     Vrfy,
 )
 from smtpwire.wire.reply import Reply
@@ -542,6 +546,87 @@ def test_a_login_of_one_s_own_goes_before_the_secret() -> None:
     assert told == ["plain"]
 
 
+# -- HELP, NOOP, QUIT and RSET
+
+
+class Polite(Service):
+    """Has words of its own for HELP and QUIT, and counts RSETs."""
+
+    def __init__(self) -> None:
+        self.resets = 0
+
+    def help(self, session: Session, command: Help, /) -> Reply | None:
+        return Reply(504, f"No help with {command.topic}", "5.5.4") if command.topic else None
+
+    def quit(self, session: Session, command: Quit, /) -> Reply:
+        return Reply(221, "Come again", "2.0.0")
+
+    def rset(self, session: Session, command: Rset, /) -> None:
+        self.resets += 1
+
+
+@both_colours
+def test_a_service_answers_where_its_configuration_asks(colour: Colour) -> None:
+    service = colour(Polite)()
+    assert isinstance(service, Polite)
+    session = Driven(service, replace(RELAY, asks=frozenset({"HELP", "NOOP", "QUIT", "RSET"})))
+    session.say(HELLO)
+    assert session.say(b"HELP\r\nHELP tar\r\nNOOP\r\nRSET\r\nQUIT\r\n") == [
+        "214 2.0.0 See RFC 5321",
+        "504 5.5.4 No help with tar",
+        "250 2.0.0 OK",
+        "250 2.0.0 OK",
+        "221 2.0.0 Come again",
+    ]
+    assert session.need is Need.CLOSE
+    assert service.resets == 1
+
+
+@both_colours
+def test_where_nothing_is_asked_they_are_news(
+    colour: Colour, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = colour(Polite)()
+    assert isinstance(service, Polite)
+    session = Driven(service)
+    session.say(HELLO)
+    assert session.say(b"RSET\r\nHELP\r\n") == ["250 2.0.0 OK", "214 2.0.0 See RFC 5321"]
+    assert service.resets == 1
+    assert caplog.text == ""
+    assert session.say(b"QUIT\r\n") == ["221 2.0.0 Goodbye"]
+    assert (
+        "TypeError: quit() gives a Reply: it is asked nothing unless ServerConfig.asks has 'QUIT'"
+        in caplog.text
+    )
+
+
+@both_colours
+def test_a_fault_in_these_is_logged_and_answered_by_the_engine(
+    colour: Colour, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty(Service):
+        def rset(self, session: Session, command: Rset, /) -> Reply:
+            return Reply(450, "Not now")
+
+        def help(self, session: Session, command: Help, /) -> Any:
+            return "RTFM"
+
+        def quit(self, session: Session, command: Quit, /) -> Reply:
+            raise OSError("no words")
+
+    config = replace(RELAY, asks=frozenset({"HELP", "QUIT", "RSET"}))
+    session = Driven(colour(Faulty), config)
+    session.say(HELLO)
+    assert session.say(b"RSET\r\nHELP\r\nQUIT\r\n") == [
+        "250 2.0.0 OK",
+        "214 2.0.0 See RFC 5321",
+        "221 2.0.0 Goodbye",
+    ]
+    assert "RSET cannot be refused: 250 answers it" in caplog.text
+    assert "help() is a str: pass a Reply or tuple of Reply" in caplog.text
+    assert "no words" in caplog.text
+
+
 # -- faults
 
 
@@ -748,7 +833,8 @@ def test_an_adapter_without_await_takes_no_asynchronous_service() -> None:
 
 
 def test_every_event_has_a_method_that_takes_it() -> None:
-    events = set(get_args(ServerEvent)) - {ExtensionRequest, EndOfMessage}  # a base; a Message
+    # A base of those below; what message() gets as a Message; HELP and its like as they are.
+    events = set(get_args(ServerEvent)) - {ExtensionRequest, EndOfMessage, CommandQuestion}
     verbs = {Atrn, Burl, Etrn, XClient, XForward, ExtensionCommand}
     assert all(issubclass(verb, ExtensionRequest) for verb in verbs)
     methods = [

@@ -132,7 +132,13 @@ _CONFIGS: Final = (
         xforward=frozenset({_ADDRESS}),
         xclient_login=True,
     ),
-    replace(_SUBMISSION, offer=(*_OFFER, BURL), require_auth=False, mechanisms=("PLAIN",)),
+    replace(
+        _SUBMISSION,
+        offer=(*_OFFER, BURL),
+        require_auth=False,
+        mechanisms=("PLAIN",),
+        asks=frozenset({"HELP", "NOOP", "QUIT", "RSET"}),
+    ),
 )
 _UNDER_TLS: Final = b"EHLO under.tls.example\r\nQUIT\r\n"
 _WORDS: Final = ("default", "default", "positive", "450", "550", "421", "default", "wrong")
@@ -397,7 +403,8 @@ class Session:
 
 
 _AFTER_TLS: Final = frozenset(
-    {"Quit", "Closed", "Hello", "InvalidCommand", "MessageAborted", "ProtocolViolation"}
+    {"CommandQuestion", "Quit", "Closed", "Hello", "InvalidCommand"}
+    | {"MessageAborted", "ProtocolViolation"}
 )
 
 

@@ -41,8 +41,8 @@ _HOMES: Final = {
     "engine.errors": "LocalProtocolError SessionLimitError UnwritableError",
     "engine.events": """
         Aborted Authenticated AuthenticationEnded AuthenticationFailed AuthenticationOutcome
-        BodyChunk Cause ClientEvent CloseReason Closed Connected EndOfData EndOfMessage
-        Envelope ExtensionsChanged Greeting Identity InvalidCommand MessageAborted Peer
+        BodyChunk Cause ClientEvent CloseReason Closed CommandQuestion Connected EndOfData
+        EndOfMessage Envelope ExtensionsChanged Greeting Identity InvalidCommand MessageAborted Peer
         ReplyReceived ServerEvent ServiceClosing Unanswered
     """,
     "engine.limits": "Limits",

@@ -16,6 +16,7 @@ from smtpwire.engine.events import (
     AuthenticationFailed,
     BodyChunk,
     Closed,
+    CommandQuestion,
     Connected,
     EndOfMessage,
     Envelope,
@@ -284,16 +285,16 @@ class Service:
         """The peer attacks, or breaks the stream."""
 
     def rset(self, session: Session, command: Rset, /) -> Answer:
-        """RSET; it has been answered."""
+        """RSET. Where ``ServerConfig.asks`` has it a Reply answers it: 250; else it is news."""
 
     def noop(self, session: Session, command: Noop, /) -> Answer:
-        """NOOP; it has been answered."""
+        """NOOP, as RSET; 4yz and 5yz refuse it."""
 
     def help(self, session: Session, command: Help, /) -> Answer:
-        """HELP; it has been answered."""
+        """HELP, as RSET: 2yz is help with ``command.topic``, 4yz and 5yz that there is none."""
 
     def quit(self, session: Session, command: Quit, /) -> Answer:
-        """QUIT; it has been answered."""
+        """QUIT, as RSET: 221 ends the session."""
 
     def closed(self, session: Session, news: Closed, /) -> Told:
         """The end, once, whatever the cause."""
@@ -397,6 +398,7 @@ _NAMES: Final[Mapping[type[ServerEvent], str]] = {
     Closed: "closed",
 }
 _KNOWN: Final = frozenset(_NAMES.values())
+_MAY_BE_ASKED: Final = (Help, Noop, Quit, Rset)
 _PREFIXES: Final = ("handle_", "on_", "smtp_")
 
 
@@ -526,14 +528,28 @@ class _Attendant:
         elif isinstance(event, SecretRequest) and isinstance(answer, StoredSecret):
             conn.supply(answer, to=event)
         elif not isinstance(event, Request):
-            raise TypeError(f"{_NAMES[type(event)]}() gives {type_of(answer)}: it is asked nothing")
+            raise TypeError(_asked_nothing(event, answer))
         elif isinstance(answer, Reply):
             conn.reply(*[answer] * (conn.replies_owed or 1), to=event)
         else:
-            replies = checked(f"{_NAMES[type(event)]}()", cast(tuple[Reply, ...], answer), _REPLIES)
+            name = _method_of(event)
+            replies = checked(name, cast(tuple[Reply, ...], answer), _REPLIES)
             if not replies:  # by which reply() would say the engine's own, a 250
-                raise ValueError(f"{_NAMES[type(event)]}() gives no reply: give None to accept")
+                raise ValueError(f"{name} gives no reply: give None to accept")
             conn.reply(*replies, to=event)
+
+
+def _method_of(event: ServerEvent) -> str:
+    """The method that an event is for, as an error names it."""
+    meant = event.command if isinstance(event, CommandQuestion) else event
+    return f"{_NAMES[type(meant)]}()"
+
+
+def _asked_nothing(event: ServerEvent, answer: object) -> str:
+    text = f"{_method_of(event)} gives {type_of(answer)}: it is asked nothing"
+    if isinstance(event, _MAY_BE_ASKED):
+        text += f" unless ServerConfig.asks has {event.verb!r}"
+    return text
 
 
 # -- what a class has without its own method
@@ -575,6 +591,13 @@ def _verdict(
     return _LOGGED_IN if right else None
 
 
+def _command_asked(service: Service, session: Session, question: CommandQuestion) -> object:
+    """HELP, NOOP, QUIT and RSET by the method that is told of them, too."""
+    command = question.command
+    method = service._methods.get(type(command))
+    return None if method is None else method(service, session, command)
+
+
 def _no_mail(service: Service, session: Session, command: Data) -> Reply:
     return _NO_MAIL
 
@@ -588,6 +611,8 @@ def _methods_of(cls: type[Service]) -> dict[type[ServerEvent], Callable[..., obj
     }
     if SecretRequest in own:
         own.setdefault(PasswordLogin, _verified)
+    if any(kind in own for kind in _MAY_BE_ASKED):
+        own[CommandQuestion] = _command_asked
     if not (EndOfMessage in own or BodyChunk in own):
         own.setdefault(Data, _no_mail)
     return own

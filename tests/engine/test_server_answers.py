@@ -24,6 +24,7 @@ from smtpwire.engine.events import (
     Aborted,
     Closed,
     CloseReason,
+    CommandQuestion,
     Connected,
     EndOfMessage,
     MessageAborted,
@@ -77,6 +78,7 @@ FULL: Final = replace(
     cleartext_without_tls=True,
     xclient=frozenset({TRUSTED.address}),
     xforward=frozenset({TRUSTED.address}),
+    asks=frozenset({"HELP"}),
 )
 SUBMISSION: Final = replace(
     ServerConfig.submission("mx.example"), require_auth=False, offer=(*RELAY.offer, BURL(("imap",)))
@@ -126,6 +128,7 @@ TO_ASK: Final[dict[type[Request], bytes]] = {
     StartTls: b"STARTTLS\r\n",
     Vrfy: b"VRFY c\r\n",
     Expn: b"EXPN c\r\n",
+    CommandQuestion: b"HELP MAIL\r\n",
     Etrn: b"ETRN c.example\r\n",
     Atrn: PLAIN + b"ATRN c.example\r\n",
     XClient: b"XCLIENT NAME=c.example\r\n",
@@ -147,6 +150,7 @@ LEGAL: Final[dict[type[Request], frozenset[int]]] = {
     StartTls: frozenset({220}) | (REFUSALS - {450}),
     Vrfy: ALL_2YZ | REFUSALS,
     Expn: ALL_2YZ | REFUSALS,
+    CommandQuestion: ALL_2YZ | REFUSALS,
     Etrn: ALL_2YZ | REFUSALS,
     Atrn: ALL_2YZ | REFUSALS,
     Burl: ALL_2YZ | REFUSALS,
@@ -169,6 +173,7 @@ DEFAULTS: Final[dict[type[Request], bytes]] = {
     EndOfMessage: b"250 2.0.0 Message accepted\r\n",
     StartTls: b"220 2.0.0 Ready to start TLS\r\n",
     Vrfy: b"252 2.5.0 Cannot verify, will take the message\r\n",
+    CommandQuestion: b"214 2.0.0 See RFC 5321\r\n",
     Expn: b"550 5.7.2 Mailing list expansion prohibited\r\n",
     Etrn: b"458 4.7.0 Unable to queue messages\r\n",
     Atrn: b"550 5.7.1 Not permitted\r\n",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final, final
 
-from smtpwire.engine.events import Connected, EndOfMessage
+from smtpwire.engine.events import CommandQuestion, Connected, EndOfMessage
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.state import TRANSITIONS, State
 from smtpwire.engine.timeouts import Timeouts
@@ -54,8 +54,9 @@ class CommandRow:
     is a piece of the body, and behind it come further pieces only. ``replies``: the usual ones.
     ``positive``: the one code that says yes; 0: any 2yz. ``secret``: its argument is never shown.
 
-    Server. ``asks``: the questions it becomes. ``default``: the answer where the application has
-    none. ``before_tls``, ``before_auth``: it may come where the service requires TLS or AUTH first.
+    Server. ``asks``: the questions it becomes, or may become. ``default``: the answer where the
+    application has none. ``refusable``: the application may refuse it. ``before_tls``,
+    ``before_auth``: it may come where the service requires TLS or AUTH first.
     ``begins``: what a client sends in the hope of it cannot be taken where it is refused.
 
     Client. ``joins``: it may be written behind grouped commands that have no reply yet. ``behind``:
@@ -82,6 +83,7 @@ class CommandRow:
         "joins",
         "part",
         "positive",
+        "refusable",
         "replies",
         "seconds",
         "secret",
@@ -99,6 +101,7 @@ class CommandRow:
         positive: int = 0,
         asks: tuple[type[Request], ...] = (),
         default: ReplyKind | Reply | None = None,
+        refusable: bool = True,
         timeout: TimeoutName = "command",
         grouped: bool = False,
         part: bool = False,
@@ -119,6 +122,7 @@ class CommandRow:
         self.positive: int = positive
         self.asks: tuple[type[Request], ...] = asks
         self.default: ReplyKind | Reply | None = default
+        self.refusable: bool = refusable
         self.timeout = timeout
         self.seconds: Callable[[Timeouts], float] = attrgetter(timeout)
         """The time-out of these :class:`Timeouts`, in seconds."""
@@ -172,6 +176,7 @@ GIVEN: Final = (
     "joins",
     "part",
     "positive",
+    "refusable",
     "replies",
     "secret",
     "states",
@@ -338,7 +343,10 @@ COMMANDS: Final[Mapping[str, CommandRow]] = _table(
         CommandRow(
             "RSET",
             COMMAND_REPLIES["RSET"],
+            positive=250,
+            asks=(CommandQuestion,),
             default=ReplyKind.RESET,
+            refusable=False,  # RFC 5321 §4.1.1.5
             grouped=True,
             behind=_BODIES,
             before_auth=True,
@@ -346,18 +354,24 @@ COMMANDS: Final[Mapping[str, CommandRow]] = _table(
         CommandRow(
             "NOOP",
             COMMAND_REPLIES["NOOP"],
+            positive=250,
+            asks=(CommandQuestion,),
             default=ReplyKind.NOOP,
             before_tls=True,
             before_auth=True,
         ),
-        CommandRow("HELP", COMMAND_REPLIES["HELP"], default=ReplyKind.HELP),
+        CommandRow(
+            "HELP", COMMAND_REPLIES["HELP"], asks=(CommandQuestion,), default=ReplyKind.HELP
+        ),
         CommandRow("VRFY", COMMAND_REPLIES["VRFY"], asks=(Vrfy,), default=ReplyKind.CANNOT_VERIFY),
         CommandRow("EXPN", COMMAND_REPLIES["EXPN"], asks=(Expn,), default=ReplyKind.CANNOT_EXPAND),
         CommandRow(
             "QUIT",
             COMMAND_REPLIES["QUIT"],
             positive=221,
+            asks=(CommandQuestion,),
             default=ReplyKind.GOODBYE,
+            refusable=False,  # RFC 5321 §4.1.1.10
             timeout="quit",
             behind=_BODIES,
             blocking=True,

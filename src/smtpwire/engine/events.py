@@ -52,6 +52,7 @@ __all__ = [
     "ClientEvent",
     "CloseReason",
     "Closed",
+    "CommandQuestion",
     "Connected",
     "EndOfData",
     "EndOfMessage",
@@ -209,6 +210,18 @@ class Connected(Request):
 
 @final
 @value
+class CommandQuestion(Request):
+    """HELP, NOOP, QUIT or RSET, where ``ServerConfig.asks`` has it: what is to be said?
+
+    RSET has taken effect when it is asked, and its answer is 2yz; that of QUIT is 221, and ends
+    the session. Any of them may be answered 421, which ends it too.
+    """
+
+    command: Help | Noop | Quit | Rset
+
+
+@final
+@value
 class BodyChunk:
     """Octets of the message's content, dot-stuffing and framing removed."""
 
@@ -306,6 +319,7 @@ ServerRequest = (
     | Vrfy
     | Expn
     | ExtensionRequest
+    | CommandQuestion
     | PasswordLogin
     | TokenLogin
     | ExternalLogin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Final, Self, Unpack, final
+from typing import Final, Literal, Self, Unpack, final
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.limits import Limits
@@ -91,6 +91,8 @@ class ServerConfig:
     preparation: how names and passwords are spelled before they are compared (SASLprep).
     policies: what to do about violations, where other than ``DEFAULT_POLICIES``.
     replies: engine-made replies, where other than ``DEFAULT_REPLIES``.
+    asks: which of HELP, NOOP, QUIT and RSET the application answers: each of their commands is a
+        ``CommandQuestion`` then; else the engine answers it and tells.
     pipeconnect: clients that may talk before the greeting (Exim's PIPECONNECT).
     proxy: proxies: they must send a PROXY header first, and nobody else may connect. The adapters
         read the header; ``Peer`` then has the client's address.
@@ -134,6 +136,7 @@ class ServerConfig:
     preparation: Preparation = Preparation.RAW
     policies: Mapping[ViolationKind, Policy] = field(default_factory=dict)
     replies: Mapping[ReplyKind, Reply] = field(default_factory=dict)
+    asks: frozenset[Literal["HELP", "NOOP", "QUIT", "RSET"]] = frozenset()
     pipeconnect: frozenset[str] = frozenset()
     proxy: frozenset[str] = frozenset()
     xclient: frozenset[str] = frozenset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.policy import Policy
@@ -44,6 +44,7 @@ class ServerSettings(TypedDict, total=False):
     preparation: Preparation
     policies: Mapping[ViolationKind, Policy]
     replies: Mapping[ReplyKind, Reply]
+    asks: frozenset[Literal["HELP", "NOOP", "QUIT", "RSET"]]
     pipeconnect: frozenset[str]
     proxy: frozenset[str]
     xclient: frozenset[str]

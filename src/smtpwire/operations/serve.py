@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import BodyChunk, Peer, ServerEvent, ServerRequest
+from smtpwire.engine.events import BodyChunk, CommandQuestion, Peer, ServerEvent, ServerRequest
 from smtpwire.engine.need import NEED_CLOSE, NEED_REPLY, NEED_WRITE, Need
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server import ServerConnection
@@ -187,6 +187,9 @@ class _Trouble:
         self._answer(question)
 
     def _answer(self, item: ServerRequest | None) -> None:
+        if isinstance(item, CommandQuestion):  # the engine needs nobody's words for these
+            self._conn.reply()
+            return
         reply = self._config.texts[ReplyKind.TROUBLE]
         if isinstance(item, StartTls):
             reply = _TLS_TROUBLE

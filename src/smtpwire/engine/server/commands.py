@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import CloseReason, Connected, ServerRequest
+from smtpwire.engine.events import CloseReason, CommandQuestion, Connected, ServerRequest
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server.answers import answer_extension, default_kind
 from smtpwire.engine.server.reader import GREETING, HANDSHAKE
@@ -211,43 +211,79 @@ def check_parameters(session: Session, parameters: Parameters) -> None:
         raise Refused(Reply(error.code, error.reason, error.enhanced))
 
 
-def rset(session: Session, command: Rset, line: bytes) -> None:
+def rset(session: Session, command: Rset, line: bytes) -> CommandQuestion | None:
     """RSET (RFC 5321 §4.1.1.5)."""
     session.check_junk()
     session.tally.forget_refusals()
-    session.outbox.say(default_kind("RSET"))
+    asks = "RSET" in session.config.asks
+    if not asks:
+        session.outbox.say(default_kind("RSET"))
     session.enter("RSET")
     session.forget_transaction()
+    if asks:
+        return CommandQuestion(command)
     session.tell(command)
+    return None
 
 
-# -- what the engine answers at once
+# -- what the engine answers at once, unless the service asks
 
 
-def noop(session: Session, command: Noop, line: bytes) -> None:
+def noop(session: Session, command: Noop, line: bytes) -> CommandQuestion | None:
     """NOOP (RFC 5321 §4.1.1.9)."""
-    answer_at_once(session, command)
+    return answer_at_once(session, command)
 
 
-def help_(session: Session, command: Help, line: bytes) -> None:
+def help_(session: Session, command: Help, line: bytes) -> CommandQuestion | None:
     """HELP (RFC 5321 §4.1.1.8)."""
-    answer_at_once(session, command)
+    return answer_at_once(session, command)
 
 
-def answer_at_once(session: Session, command: Noop | Help) -> None:
+def answer_at_once(session: Session, command: Noop | Help) -> CommandQuestion | None:
     """What needs no decision of the application's."""
     session.check_junk()
+    if command.verb in session.config.asks:
+        return CommandQuestion(command)
     session.outbox.say(default_kind(command.verb))
     session.outbox.hurry()
     session.tell(command)
+    return None
 
 
-def quit_(session: Session, command: Quit, line: bytes) -> None:
+def quit_(session: Session, command: Quit, line: bytes) -> CommandQuestion | None:
     """QUIT, which is taken anywhere (RFC 5321 §4.1.1.10)."""
+    if "QUIT" in session.config.asks:
+        return CommandQuestion(command)
     session.outbox.say(GOODBYE)
     session.tell(command)
+    part(session, session.outbox.text(GOODBYE))
+    return None
+
+
+def part(session: Session, reply: Reply) -> None:
+    """QUIT is answered."""
     reason = CloseReason.QUIT if session.refusal is None else CloseReason.REFUSED
-    session.close(reason, session.outbox.text(GOODBYE))
+    session.close(reason, reply)
+
+
+def answer_command(session: Session, question: CommandQuestion, replies: Replies) -> None:
+    """The application's words; those of QUIT end the session."""
+    row = COMMANDS[question.command.verb]
+    outbox = session.outbox
+    reply = octets = None
+    if replies:
+        reply, octets = session.accept(replies, row.positive)
+        if not (reply.is_positive or row.refusable or reply.code == 421):
+            raise LocalProtocolError(f"{row.word} cannot be refused: {row.positive} answers it")
+    if not row.grouped:
+        outbox.hurry()
+    if row.word == "QUIT" and (reply is None or reply.is_positive):
+        outbox.put(outbox.octets_of(GOODBYE) if octets is None else octets)
+        part(session, reply or outbox.text(GOODBYE))
+    elif reply is None or octets is None:
+        session.answer_by_default(default_kind(row.word))
+    else:
+        session.answer(reply, octets)
 
 
 # -- VRFY, EXPN, and verbs of extensions

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, final
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
     CloseReason,
+    CommandQuestion,
     Connected,
     EndOfMessage,
     Envelope,
@@ -110,6 +111,7 @@ ANSWERS: Final[Mapping[type[Request], Answer]] = {
     Expn: answer_query,
     Atrn: commands.answer_atrn,
     XClient: commands.answer_xclient,
+    CommandQuestion: commands.answer_command,
     PasswordLogin: sasl.answer_login,
     TokenLogin: sasl.answer_login,
     ExternalLogin: sasl.answer_login,
