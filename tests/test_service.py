@@ -6,6 +6,7 @@ a coroutine that suspends.
 
 import inspect
 import logging
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -36,14 +37,23 @@ from smtpwire.extensions import MT_PRIORITY, PRDR, Atrn, Burl, Etrn, XClient, XF
 from smtpwire.operations import Handler, Session, serve
 from smtpwire.sasl import (
     AnonymousLogin,
+    Ask,
+    ClientMechanismConfig,
     DigestMD5Secret,
+    Failed,
+    Password,
     PasswordLogin,
     PlainPassword,
+    SaslError,
     SecretRequest,
+    ServerStep,
     StoredSecret,
+    Succeeded,
+    client_mechanism,
     derive_digest_md5,
     derive_scram,
 )
+from smtpwire.sasl.mechanism import ServerExchange
 from smtpwire.service import Application, Message, Service, session_factory
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import (
@@ -458,8 +468,6 @@ class Users(Service):
 
 
 def plain(user: str, password: str) -> bytes:
-    from base64 import b64encode
-
     return b"AUTH PLAIN " + b64encode(f"\0{user}\0{password}".encode()) + b"\r\n"
 
 
@@ -544,6 +552,92 @@ def test_a_login_of_one_s_own_goes_before_the_secret() -> None:
     assert session.say(plain("plain", "secret"))[0].startswith("535 ")
     assert session.say(plain("plain", "other")) == ["235 2.7.0 Yes"]
     assert told == ["plain"]
+
+
+class Badge(StoredSecret):
+    """A stored form of one's own."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+
+
+class BadgeServer(ServerExchange):
+    """A mechanism of one's own, which knows nothing but what is looked up."""
+
+    def step(self, response: bytes) -> ServerStep:
+        return Ask(SecretRequest(self.name, response.decode(), "", (Badge,)))
+
+    def supply(self, secret: StoredSecret | None) -> ServerStep:
+        if isinstance(secret, Badge):
+            return Succeeded(secret.owner)
+        return Failed("no such badge", text="Ask at the desk for a badge")
+
+
+@both_colours
+def test_a_mechanism_of_one_s_own_waits_for_the_store(colour: Colour) -> None:
+    class Badges(Service):
+        def secret(self, session: Session, question: SecretRequest, /) -> StoredSecret | None:
+            return Badge("alice") if question.authcid == "0042" else None
+
+    config = replace(
+        RELAY,
+        mechanisms=("X-BADGE",),
+        custom_mechanisms={"X-BADGE": lambda config: BadgeServer("X-BADGE", config)},
+    )
+    session = Driven(colour(Badges), config)
+    session.say(HELLO)
+    assert session.say(b"AUTH X-BADGE NDM=\r\n") == ["535 5.7.8 Ask at the desk for a badge"]
+    assert session.say(b"AUTH X-BADGE MDA0Mg==\r\n")[0].startswith("235 ")
+    assert session.conn.identity is not None
+    assert session.conn.identity.authcid == "alice"
+
+
+CLIENTS = {
+    "plain": ("PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"),
+    "scram": ("PLAIN", "LOGIN", "SCRAM-SHA-256"),
+    "digest": ("PLAIN", "LOGIN", "DIGEST-MD5"),
+}
+"""What each stored form serves."""
+
+
+@both_colours
+@pytest.mark.parametrize("mechanism", CLIENTS["plain"])
+@pytest.mark.parametrize("user", SECRETS)
+def test_secret_alone_serves_every_mechanism_that_the_form_allows(
+    colour: Colour, user: str, mechanism: str
+) -> None:
+    """By the clients that stand in ``sasl``; what it does not allow is as a wrong password."""
+    config = replace(LOGIN, mechanisms=CLIENTS["plain"], scram_secret=bytes(16))
+    for password in ("wrong", "secret"):
+        session = Driven(colour(Users), config)
+        session.say(HELLO)
+        reply = logged_in(session, mechanism, Password(user, password))
+        allowed = password == "secret" and mechanism in CLIENTS[user]
+        assert reply == (
+            "235 2.7.0 Authentication succeeded"
+            if allowed and mechanism not in ("PLAIN", "LOGIN")
+            else "235 2.7.0 Authentication successful"
+            if allowed
+            else "535 5.7.8 Authentication credentials invalid"
+        )
+        assert (session.conn.identity is not None) == allowed
+
+
+def logged_in(session: Driven, name: str, credentials: Password) -> str:
+    """The server's last reply to a client's exchange."""
+    settings = ClientMechanismConfig(host="mx.example.org")
+    mechanism = client_mechanism(name, credentials, settings)
+    initial = mechanism.initial()
+    given = b"" if initial is None else b" " + b64encode(initial)
+    (reply,) = session.say(b"AUTH " + name.encode() + given + b"\r\n")
+    while reply.startswith("334 "):
+        try:
+            response = mechanism.step(b64decode(reply[4:]))
+        except SaslError:  # the server could not prove that it knows the password
+            return session.say(b"*\r\n")[0]
+        assert isinstance(response, bytes)
+        (reply,) = session.say(b64encode(response) + b"\r\n")
+    return reply
 
 
 # -- HELP, NOOP, QUIT and RSET

@@ -632,6 +632,8 @@ class Broken(PlainServer):
                 return "go on"  # type: ignore[return-value]  # that is the bug
             case "no octets":
                 return Challenge("go on")  # type: ignore[arg-type]  # that is the bug
+            case "no question":
+                return Ask("who are you")  # type: ignore[arg-type]  # that is the bug
             case "supply":
                 return Ask(SecretRequest("X-BROKEN", "user", "", (PlainPassword,)))
             case "answer":
@@ -659,6 +661,7 @@ def unable(config: ServerMechanismConfig) -> Broken:
         ("start", KeyError),
         ("no step", TypeError),
         ("no octets", TypeError),
+        ("no question", TypeError),
         ("step", ValueError),
         ("answer", ValueError),
         ("supply", ValueError),

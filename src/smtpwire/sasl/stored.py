@@ -33,7 +33,11 @@ _TEXT_FORM: Final = (
 
 
 class StoredSecret:
-    """The common base of the stored forms; `SecretRequest.accepts` lists subclasses of it."""
+    """The common base of the stored forms; `SecretRequest.accepts` lists subclasses of it.
+
+    A mechanism of yours may have a form of your own. Let its ``repr()`` show no secret: logs have
+    it where a client has chosen a mechanism that cannot use it.
+    """
 
     __slots__ = ()
 

@@ -26,6 +26,7 @@ from smtpwire.sasl import (
     AuthorizationRequest,
     Challenge,
     Failed,
+    Question,
     SecretRequest,
     ServerMechanism,
     ServerMechanismConfig,
@@ -293,6 +294,8 @@ def checked_step(step: ServerStep) -> ServerStep:
         raise TypeError("a step is a Challenge, Ask, Succeeded or Failed")
     if isinstance(step, Challenge) and not isinstance(step.data, bytes):
         raise TypeError("a Challenge has bytes")
+    if isinstance(step, Ask) and not isinstance(step.question, Question):
+        raise TypeError("an Ask has a question of smtpwire.sasl")
     return step
 
 
