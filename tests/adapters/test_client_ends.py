@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -869,6 +870,69 @@ def test_where_the_connection_comes_from(loop: Loop) -> None:
 
     loop.run(scenario)
     assert seen == ["127.0.0.2"]
+
+
+def calls_itself(loop: Loop, listener: socket.socket, **dialled: Any) -> bytes:
+    """The name in EHLO of a client that was given none, to a server at this listening socket."""
+    said: list[bytes] = []
+
+    def serve() -> None:
+        with listener.accept()[0] as accepted:
+            accepted.sendall(b"220 mx.example.org\r\n")
+            said.append(accepted.recv(1000))
+            accepted.sendall(b"250 mx.example.org\r\n")
+            accepted.recv(1000)  # QUIT
+            accepted.sendall(b"221 Bye\r\n")
+
+    async def scenario() -> None:
+        async with await loop.connect(**dialled) as client:
+            await client.open_session()
+
+    server = threading.Thread(target=serve)
+    with listener:
+        server.start()
+        loop.run(scenario)
+        server.join()
+    return said[0].removeprefix(b"EHLO ").rstrip()
+
+
+@pytest.mark.parametrize(
+    ("host", "source", "name"),
+    [
+        ("127.0.0.1", "", b"[127.0.0.1]"),
+        ("127.0.0.1", "127.0.0.2", b"[127.0.0.2]"),
+        ("::1", "", b"[IPv6:::1]"),
+    ],
+)
+def test_who_is_given_no_name_says_its_socket_s_own_address(
+    loop: Loop, host: str, source: str, name: bytes
+) -> None:
+    """RFC 5321 §4.1.4."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, 0), family=family)
+    port = listener.getsockname()[1]
+    assert calls_itself(loop, listener, host=host, port=port, local_addr=source) == name
+
+
+def test_a_socket_that_was_handed_in_names_the_client_too(loop: Loop) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    sock = socket.create_connection(listener.getsockname(), source_address=("127.0.0.3", 0))
+    assert calls_itself(loop, listener, sock=sock) == b"[127.0.0.3]"
+
+
+def test_a_unix_socket_does_not_leave_this_host(loop: Loop, tmp_path: Path) -> None:
+    listener = socket.socket(socket.AF_UNIX)
+    path = str(tmp_path / "smtp")
+    listener.bind(path)
+    listener.listen()
+    assert calls_itself(loop, listener, path=path) == b"[127.0.0.1]"
+
+
+def test_a_name_that_was_given_stays(loop: Loop) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    named = calls_itself(loop, listener, host="127.0.0.1", port=port, config=NOBODY)
+    assert named == b"client.example.com"
 
 
 def test_nobody_listens(loop: Loop) -> None:

@@ -7,7 +7,7 @@ from socket import socket
 import pytest
 
 from smtpwire.adapters.client import Dialled
-from smtpwire.adapters.session import Deadline, peer_of
+from smtpwire.adapters.session import Deadline, own_name, peer_of
 from smtpwire.adapters.tls import TlsConfig, check_service, client_tls
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
@@ -96,6 +96,37 @@ def test_what_is_dialled_is_known_unless_named_otherwise() -> None:
     named = ClientConfig(host="mail.example.org", port=587)
     assert dialled("192.0.2.1", 2525, named) == named
     assert dialled(path="/run/lmtp.sock") == ClientConfig()
+
+
+class Own:
+    """A socket with this address of its own."""
+
+    def __init__(self, address: object) -> None:
+        self.address = address
+
+    def getpeername(self) -> object:
+        raise NotImplementedError
+
+    def getsockname(self) -> object:
+        if isinstance(self.address, OSError):
+            raise self.address
+        return self.address
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        (("203.0.113.9", 50000), "[203.0.113.9]"),
+        (("2001:db8::9", 50000, 0, 0), "[IPv6:2001:db8::9]"),
+        (("::ffff:203.0.113.9", 50000, 0, 0), "[203.0.113.9]"),
+        (("fe80::1%eth0", 50000, 0, 2), "[IPv6:fe80::1]"),
+        ("", "[127.0.0.1]"),
+        (OSError(), "[127.0.0.1]"),
+    ],
+)
+def test_what_a_client_calls_itself(address: object, name: str) -> None:
+    """RFC 5321 §4.1.3."""
+    assert own_name(Own(address)) == name
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536, 65561, "25", None])

@@ -9,8 +9,8 @@ from tests.extensions.reading import read
 
 from smtpwire.engine.events import Peer
 from smtpwire.extensions import XCLIENT, XFORWARD, XClient, XForward
-from smtpwire.wire.address import Address
-from smtpwire.wire.ip import canonical_ip, one_spelling
+from smtpwire.wire.address import Address, parse_domain
+from smtpwire.wire.ip import address_literal, canonical_ip, one_spelling
 
 SPELLINGS = [
     ("192.0.2.5", "192.0.2.5"),
@@ -78,3 +78,23 @@ def test_xclient_and_xforward_name_one_address_in_one_way(text: str, canonical: 
 def test_the_ip_address_of_an_address_literal(domain: str, ip: str | None) -> None:
     assert Address("a", domain).ip == ip
     assert Address("Postmaster", "").ip is None
+
+
+@pytest.mark.parametrize(
+    ("address", "literal"),
+    [
+        ("192.0.2.1", "[192.0.2.1]"),
+        ("2001:DB8::0:1", "[IPv6:2001:db8::1]"),
+        ("::ffff:192.0.2.1", "[192.0.2.1]"),
+        ("fe80::1%eth0", "[IPv6:fe80::1]"),
+    ],
+)
+def test_an_address_as_ehlo_says_it(address: str, literal: str) -> None:
+    """RFC 5321 §4.1.3."""
+    assert address_literal(address) == literal
+    assert parse_domain(literal.encode()) == literal
+
+
+def test_what_is_no_address_has_no_literal() -> None:
+    with pytest.raises(ValueError, match=r"example\.org"):
+        address_literal("example.org")

@@ -22,7 +22,6 @@ from smtpwire.adapters.session import (
     SessionFactory,
     logger,
     peer_of,
-    remote_peer,
 )
 from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client_config import ClientConfig
@@ -505,7 +504,7 @@ async def connect(
             sock = await _dial(host, port, local_addr, path)
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
-    return await Client(_Transport(sock), loop.time, dialled, remote_peer(sock)).begin()
+    return await Client(_Transport(sock), loop.time, dialled, sock).begin()
 
 
 async def _dial(host: str, port: int, local_addr: str, path: str) -> socket:

@@ -16,7 +16,7 @@ from smtpwire import operations
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.listening import GRACE, Listening, Service
 from smtpwire.adapters.serving import StreamSession, now
-from smtpwire.adapters.session import SessionFactory, first_step, logger, remote_peer
+from smtpwire.adapters.session import SessionFactory, first_step, logger
 from smtpwire.adapters.stream import Interrupted
 from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client import ClientConnection
@@ -398,8 +398,7 @@ def connect(
     dialled = Dialled(host, port, config, tls, server_name, timeout, local_addr, path, sock)
     if sock is None:
         sock = _dial(host, port, timeout, local_addr, path)
-    peer = remote_peer(sock)
-    return Client(now(AsyncClient(_Transport(sock), monotonic, dialled, peer).begin()))
+    return Client(now(AsyncClient(_Transport(sock), monotonic, dialled, sock).begin()))
 
 
 def _dial(host: str, port: int, timeout: float, local_addr: str, path: str) -> socket.socket:

@@ -8,13 +8,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
-from smtpwire.adapters.session import checked_port
+from smtpwire.adapters.session import Connected, checked_port, own_name, remote_peer
 from smtpwire.adapters.stream import AsyncStream, Transport, why
 from smtpwire.adapters.tls import Tls, TlsConfig, client_tls, tls_config
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
@@ -128,16 +127,19 @@ class AsyncClient:
     conn: ClientConnection
 
     def __init__(
-        self, transport: Transport, clock: Callable[[], float], dialled: Dialled, peer: Peer
+        self, transport: Transport, clock: Callable[[], float], dialled: Dialled, sock: Connected
     ) -> None:
         self._stream = AsyncStream(transport, clock, dialled.config.timeouts.handshake)
-        self._dialled, self._peer = dialled, peer
+        self._dialled, self._peer = dialled, remote_peer(sock)
+        self._own_name = own_name(sock)
         self._turn = Turn()
         self._closing = False  # by another task or thread than that of the operation
 
     async def begin(self) -> Self:
         """TLS from the first octet where it is so configured. Raises TlsFailed."""
         config, info = self._dialled.config, None
+        if not config.hello_name:
+            config = replace(config, hello_name=self._own_name)
         try:
             if config.security is Security.IMPLICIT:
                 info = await self._stream.shake_hands(self._dialled.tls, self._dialled.server_name)

@@ -14,8 +14,10 @@ from smtpwire.engine.events import Peer
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.timeouts import Timeout
 from smtpwire.operations.serve import Handler, Session, SessionFactory
+from smtpwire.wire.ip import address_literal
 
 __all__ = [
+    "Connected",
     "Deadline",
     "Handler",
     "Session",
@@ -27,6 +29,7 @@ __all__ = [
     "first_step",
     "given_up",
     "logger",
+    "own_name",
     "peer_of",
     "remote_peer",
 ]
@@ -129,16 +132,31 @@ def peer_of(address: object) -> Peer:
     return Peer()
 
 
-class _Connected(Protocol):
+class Connected(Protocol):
+    """A connected socket, of any loop."""
+
     def getpeername(self) -> Any: ...
+    def getsockname(self) -> Any: ...
 
 
-def remote_peer(sock: _Connected) -> Peer:
+def remote_peer(sock: Connected) -> Peer:
     """Who is at the other end of a connected socket."""
     try:
         return peer_of(sock.getpeername())
     except OSError:
         return Peer()  # it has gone already, which the first read will tell
+
+
+def own_name(sock: Connected) -> str:
+    """What a client calls itself that was given no name: the literal of its socket's own address.
+
+    That of loopback at a UNIX socket, which does not leave this host.
+    """
+    try:
+        address = peer_of(sock.getsockname()).address
+    except OSError:
+        address = ""  # it has gone already, which the first read will tell
+    return address_literal(address or "127.0.0.1")
 
 
 def checked_port(port: int, least: int = 1) -> int:

@@ -14,7 +14,7 @@ import trio
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.listening import GRACE, Listening, Service
 from smtpwire.adapters.serving import StreamSession
-from smtpwire.adapters.session import SessionFactory, attended, first_step, logger, remote_peer
+from smtpwire.adapters.session import SessionFactory, attended, first_step, logger
 from smtpwire.adapters.stream import Interrupted
 from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client_config import ClientConfig
@@ -335,8 +335,7 @@ async def connect(
             raise TimeoutError(f"not connected in {timeout} s") from error
         except OSError as error:
             raise _the_last(error) from None
-    peer = remote_peer(stream.socket)
-    return await Client(_Transport(stream), trio.current_time, dialled, peer).begin()
+    return await Client(_Transport(stream), trio.current_time, dialled, stream.socket).begin()
 
 
 def _the_last(error: BaseException) -> BaseException:

@@ -203,8 +203,9 @@ def _tls(authorities: str | None, security: Security) -> TlsConfig | None:
 
 
 def _own_name() -> str:
+    """This host's, where that can stand in EHLO; else ``connect()`` finds one."""
     name = gethostname()
-    return name if parse_domain(name.encode("ascii", "replace")) else "[127.0.0.1]"
+    return name if parse_domain(name.encode("ascii", "replace")) else ""
 
 
 # -- the message

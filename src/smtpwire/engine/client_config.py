@@ -27,7 +27,9 @@ class ClientConfig:
 
     Make variants with ``smtpwire.replace``.
 
-    hello_name: a domain or address literal, said in EHLO (RFC 5321 §4.1.4).
+    hello_name: a domain or address literal, said in EHLO (RFC 5321 §4.1.4). Where none is given
+        ``connect()`` of an adapter fills in the literal of the socket's own address; an engine by
+        itself knows no address, and says that of loopback.
     host, port: what is dialled: SASL names it, and verified TLS compares with it. ``connect()`` of
         an adapter fills them in.
     security: a :class:`Security`: no TLS, TLS if it is offered, STARTTLS or nothing, TLS from the
@@ -46,7 +48,7 @@ class ClientConfig:
     controls, a port beyond 65535, a chunk of no octets.
     """
 
-    hello_name: str = "[127.0.0.1]"
+    hello_name: str = ""
     host: str = ""
     port: int = 0
     security: Security = Security.NONE
@@ -68,7 +70,8 @@ class ClientConfig:
     """Let MAIL REQUIRETLS go over TLS that does not prove the server (RFC 8689 §4.2.1 forbids)."""
 
     def __post_init__(self) -> None:
-        bytes(Hello(self.hello_name))  # raises where that is no name
+        if self.hello_name:
+            bytes(Hello(self.hello_name))  # raises where that is no name
         if " " in self.host or CONTROLS.search(self.host):
             raise ValueError(f"ClientConfig.host is {self.host!r}: pass a host's name or address")
         check_port("ClientConfig.port", self.port)

@@ -48,6 +48,7 @@ __all__ = ["authenticate", "command", "open_session", "quit", "reset", "verify"]
 _ANOTHER_MAY_DO: Final = (AuthenticationOutcome.MECHANISM_REFUSED, AuthenticationOutcome.OBJECTED)
 _POLICY: Final = ChoicePolicy | None
 _CREDENTIALS: Final = Credentials | None
+_LOOPBACK: Final = "[127.0.0.1]"
 _NO_EHLO: Final = (500, 502)  # RFC 5321 §4.1.4: try HELO
 
 
@@ -128,7 +129,7 @@ def _greeting(conn: ClientConnection) -> Operation[None]:
 
 def _hello(conn: ClientConnection, *, may_fall_back: bool) -> Operation[None]:
     lmtp = conn.config.lmtp
-    name = conn.config.hello_name
+    name = conn.config.hello_name or _LOOPBACK
     reply = yield from ask(conn, Hello(name, "LHLO" if lmtp else "EHLO"), Stage.HELLO)
     if reply.code in _NO_EHLO and may_fall_back and not lmtp and conn.tls is None:
         reply = yield from ask(conn, Hello(name, "HELO"), Stage.HELLO)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["canonical_ip", "one_spelling"]
+__all__ = ["address_literal", "canonical_ip", "one_spelling"]
 
 
 def canonical_ip(address: str | bytes) -> str:
@@ -20,6 +20,16 @@ def canonical_ip(address: str | bytes) -> str:
     found = ipaddress.ip_address(address)
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return str(mapped or found)
+
+
+def address_literal(address: str) -> str:
+    """The literal of an IP address, as EHLO says it (RFC 5321 §4.1.3): ``[IPv6:2001:db8::1]``.
+
+    Without a zone, which means something on this host only. Raises ValueError where it is no
+    address.
+    """
+    found, _, _ = canonical_ip(address).partition("%")
+    return f"[IPv6:{found}]" if ":" in found else f"[{found}]"
 
 
 def one_spelling(text: str) -> str:
