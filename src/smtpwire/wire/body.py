@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from io import IncrementalNewlineDecoder
 from typing import Final, Literal
 
 from smtpwire.wire.error import SmtpwireError
+from smtpwire.wire.scan import END_OF_DATA, is_canonical, line_dots
 
 __all__ = [
     "BareLineEnding",
@@ -46,15 +46,12 @@ class LineEndings(Enum):
 REJECT: Final = LineEndings.REJECT
 NORMALISE: Final = LineEndings.NORMALISE
 
-END_OF_DATA: Final = b"\r\n.\r\n"
 # The proper prefixes of END_OF_DATA, the longest first. The last octets of a chunk which may yet
 # become the end of data are held back.
 PREFIXES: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 
 # Used as a filter in front of the exact searches, because it is the cheapest of them.
 LINE_DOT: Final = re.compile(rb"\n\.")
-# What IncrementalNewlineDecoder.newlines says where there is no bare CR or LF.
-ONLY_CRLF: Final = (None, "\r\n")
 BLOCK: Final = 128 * 1024
 SAMPLE: Final = 512
 # Slow; used only to find the place of what is known to be there.
@@ -76,14 +73,6 @@ class BareLineEnding(SmtpwireError, ValueError):
         super().__init__(f"bare {name} at offset {offset} of the content")
         self.offset = offset
         self.octet = octet
-
-
-def is_canonical(octets: bytes) -> bool:
-    """Whether every CR and LF is part of a CRLF. A CR at the end is not."""
-    # The newline decoder notes which line ends it has seen; four times faster than counting.
-    seen = IncrementalNewlineDecoder(None, False)
-    seen.decode(octets.decode("latin-1"), True)
-    return seen.newlines in ONLY_CRLF
 
 
 def first_bare(octets: bytes) -> int:
@@ -186,14 +175,7 @@ class DotDecoder:
         if self.finished:
             raise ValueError("the end of data has already come")
         octets = self._held + data
-        dot = LINE_DOT.search(octets) if b"." in octets else None
-        end = -1
-        if dot is not None:
-            # Backwards is much faster where there is none, and most often there is none, or else
-            # the first dot after LF is already the one.
-            end = octets.rfind(END_OF_DATA)
-            if end >= 0 and end + 1 != dot.start():
-                end = octets.find(END_OF_DATA)
+        stuffed, end = line_dots(octets)
         if end < 0:
             keep = len(octets) - held_back(octets)
             self._held = octets[keep:]
@@ -203,7 +185,7 @@ class DotDecoder:
             self.finished = True
         if self._discarding or not keep:
             return b""
-        return self._content(octets[:keep], dot is not None and dot.end() <= keep)
+        return self._content(octets[:keep], stuffed)
 
     def discard(self) -> None:
         """Hand out and check no more content; go on to the true end of data."""
@@ -366,29 +348,33 @@ class LineEndingGuard:
 
 
 class LineEndingCheck:
-    """Watches content which is passed on octet by octet, as by BDAT, for bare CR and LF."""
+    """Watches content which is passed on octet by octet, as by BDAT, for bare CR and LF.
 
-    __slots__ = ("_seen",)
+    Attributes:
+        canonical: every CR and LF so far was part of a CRLF.
+    """
+
+    __slots__ = ("_after_cr", "canonical")
 
     def __init__(self) -> None:
-        self._seen = IncrementalNewlineDecoder(None, False)
+        self._after_cr = False
+        self.canonical: bool = True
 
     def update(self, chunk: bytes | bytearray | memoryview, *, last: bool = False) -> None:
         """Look at the next chunk. Only ``last`` decides about a CR at its end."""
-        self._seen.decode(str(chunk, "latin-1"), last)
+        if not self.canonical:
+            return
+        content = b"\r" + chunk if self._after_cr else bytes(chunk)
+        self._after_cr = not last and content.endswith(b"\r")
+        self.canonical = is_canonical(content[:-1] if self._after_cr else content)
 
     def find(self, chunk: bytes, *, last: bool = False) -> int | None:
         """The same, and where the first bare CR or LF stands in the chunk; -1: right before it.
 
-        Useful up to the first one. Of several None is given for all but the first that is found.
+        Useful up to the first one, after which None is given.
         """
-        _, pending = self._seen.getstate()
+        was_canonical, after_cr = self.canonical, self._after_cr
         self.update(chunk, last=last)
-        if self.canonical:
+        if self.canonical or not was_canonical:
             return None
-        return first_bare(b"\r" + chunk) - 1 if pending & 1 else first_bare(chunk)
-
-    @property
-    def canonical(self) -> bool:
-        """Whether every CR and LF so far was part of a CRLF."""
-        return self._seen.newlines in ONLY_CRLF
+        return first_bare(b"\r" + chunk) - 1 if after_cr else first_bare(chunk)
