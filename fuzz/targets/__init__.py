@@ -18,6 +18,7 @@ TARGETS: Final = (
     "addresses",
     "parameters",
     "body",
+    "scan",
     "sasl_server",
     "sasl_client",
     "proxy",

@@ -15,7 +15,12 @@ from enum import Enum
 from typing import Final, Literal
 
 from smtpwire.wire.error import SmtpwireError
-from smtpwire.wire.scan import END_OF_DATA, is_canonical, line_dots
+from smtpwire.wire.scan import END_OF_DATA
+
+try:  # in C, where it was built
+    from smtpwire.wire._scan import is_canonical, line_dots
+except ImportError:
+    from smtpwire.wire.scan import is_canonical, line_dots
 
 __all__ = [
     "BareLineEnding",
