@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, get_args, get_type_hints
+from unittest.mock import Mock
 
 import pytest
 
@@ -865,6 +866,87 @@ def test_the_methods_of_a_class_beside_service_are_looked_at_too() -> None:
     wrong = type("Wrong", (), {"rcpt": lambda self, command: None})
     with pytest.raises(TypeError, match=r"Wrong.rcpt\(\) takes self, the session and the event"):
         type("Inbox", (wrong, Service), {})
+
+
+def test_methods_may_be_set_on_an_instance() -> None:
+    """As a test does, to have its way."""
+
+    class Inbox(Service):
+        def message(self, session: Session, message: Message, /) -> Reply:
+            raise NotImplementedError
+
+    inbox: Any = Inbox()
+    refused = Mock(return_value=Reply(550, "Not today", "5.7.1"))
+    inbox.rcpt = lambda session, command: refused(command.address.local_part)
+    inbox.message = lambda session, message: Reply(250, message.content.decode().strip())
+    inbox.help = lambda session, command: Reply(211, "Ask me")
+    inbox.label = "whatever"
+    session = Driven(inbox, replace(RELAY, asks=frozenset({"HELP"})))
+    session.say(HELLO)
+    assert session.say(MAIL)[-1] == "550 5.7.1 Not today"
+    refused.assert_called_once_with("c")
+    refused.return_value = None
+    session.say(b"RSET\r\n" + MAIL + b"DATA\r\nx\r\n.\r\n")
+    assert session.written.endswith(b"250 2.0.0 x\r\n")
+    assert session.say(b"HELP\r\n") == ["211 2.0.0 Ask me"]
+    fresh = Driven(Inbox())
+    fresh.say(HELLO)
+    assert fresh.say(MAIL)[-1].startswith("250 ")
+    del inbox.message
+    assert Inbox._methods.keys() == {EndOfMessage}
+
+
+def test_a_secret_set_on_an_instance_serves_plain() -> None:
+    users: Any = Service()
+    users.secret = lambda session, question: SECRETS.get(question.authcid)
+    session = Driven(users, LOGIN)
+    session.say(HELLO)
+    assert session.say(plain("plain", "secret"))[0].startswith("235 ")
+
+
+def test_methods_may_be_set_on_a_class_before_a_server_gets_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Inbox(Service):
+        """Takes no mail."""
+
+    monkeypatch.setattr(Inbox, "mail", lambda self, session, command: Reply(550, "No"))
+    session = Driven(Inbox)
+    session.say(HELLO)
+    assert session.say(b"MAIL FROM:<a@b.example>\r\n") == ["550 5.0.0 No"]
+    monkeypatch.undo()
+    session = Driven(Inbox)
+    session.say(HELLO)
+    assert session.say(b"MAIL FROM:<a@b.example>\r\n")[0].startswith("250 ")
+
+
+def test_what_is_set_on_an_instance_is_checked_at_the_door() -> None:
+    class Inbox(Service):
+        def rcpt(self, session: Session, command: Rcpt, /) -> None: ...
+
+    wrong: list[tuple[object, str]] = [
+        (True, "Inbox.rcpt is a bool: a method has this name"),
+        (lambda command: None, r"Inbox.rcpt\(\) takes the session and the event"),
+        (lambda self, a, b: None, r"Inbox.rcpt\(\) takes the session and the event"),
+    ]
+    for member, error in wrong:
+        inbox: Any = Inbox()
+        inbox.rcpt = member
+        with pytest.raises(TypeError, match=error):
+            session_factory(inbox, RELAY)
+
+    async def later(session: Session, command: Rcpt) -> None: ...
+
+    inbox = Inbox()
+    inbox.rcpt = later
+    session_factory(inbox, RELAY)
+    with pytest.raises(TypeError, match=r"Inbox.rcpt\(\) is async"):
+        session_factory(inbox, RELAY, awaits=False)
+    inbox.rcpt = lambda session, command: None  # in place of a coroutine
+    session_factory(inbox, RELAY, awaits=False)
+    inbox.message = lambda session, message: None
+    with pytest.raises(ValueError, match=r"Inbox collects messages, and Limits.message is 0"):
+        session_factory(inbox, replace(RELAY, limits=Limits(message=0)))
 
 
 def test_a_class_that_wants_arguments_is_no_application() -> None:

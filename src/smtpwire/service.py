@@ -168,7 +168,8 @@ class Service:
 
     A public method with the name of none here, but nearly, is a TypeError when the class is made;
     so is one that cannot take a session and an event. Name your own helpers otherwise, or begin
-    them with an underscore.
+    them with an underscore. A test may set a method on an instance (``inbox.rcpt = lambda session,
+    command: None``), or on the class, before a server is given it.
     """
 
     _methods: Mapping[type[ServerEvent], Callable[..., object]] = {}
@@ -300,6 +301,8 @@ class Service:
         """The end, once, whatever the cause."""
 
 
+_Methods: TypeAlias = Mapping[str, Callable[..., object]]
+
 PlainHandler: TypeAlias = Callable[[Session, ServerEvent], Awaitable[None] | None]
 """A function of a session and an event, for all connections."""
 
@@ -328,7 +331,7 @@ def session_factory(
         made = given
         return lambda session: made()(session)
     if isinstance(given, Service):
-        _check_service(type(given), config, awaits)
+        _check_service(type(given), config, awaits, _own_methods(given))
         return given
     if not callable(given):
         raise TypeError(
@@ -341,8 +344,12 @@ def session_factory(
     return cast(SessionFactory, given)
 
 
-def _check_service(service: type[Service], config: ServerConfig, awaits: bool) -> None:
-    methods = service._methods
+def _check_service(
+    service: type[Service], config: ServerConfig, awaits: bool, own: _Methods | None = None
+) -> None:
+    """``own``: what an instance has in place of its class's methods."""
+    service._methods = _methods_of(service)  # once more: a test may have put others there
+    methods = _methods_of(service, own) if own else service._methods
     checked("config", config, ServerConfig)
     if not config.limits.message and EndOfMessage in methods and BodyChunk not in methods:
         raise ValueError(
@@ -353,11 +360,10 @@ def _check_service(service: type[Service], config: ServerConfig, awaits: bool) -
         return
     from inspect import iscoroutinefunction
 
-    for kind, method in methods.items():
-        if iscoroutinefunction(method):
-            raise TypeError(
-                f"{service.__name__}.{_NAMES[kind]}() is async: this adapter awaits nothing"
-            )
+    for kind, name in _NAMES.items():
+        method = (own or {}).get(name, getattr(service, name))
+        if kind in methods and iscoroutinefunction(method):
+            raise TypeError(f"{service.__name__}.{name}() is async: this adapter awaits nothing")
 
 
 # -- how a class is read
@@ -402,7 +408,7 @@ _MAY_BE_ASKED: Final = (Help, Noop, Quit, Rset)
 _PREFIXES: Final = ("handle_", "on_", "smtp_")
 
 
-def _check_member(service: str, name: str, member: object) -> None:
+def _check_member(service: str, name: str, member: object, takes: int = 3) -> None:
     """Raise TypeError for a method that would never be called, or could not be."""
     if name.startswith("_"):
         return
@@ -410,8 +416,9 @@ def _check_member(service: str, name: str, member: object) -> None:
         if not callable(member):
             raise TypeError(f"{service}.{name} is {type_of(member)}: a method has this name")
         least, most = _arguments(member)
-        if not least <= 3 <= most:
-            raise TypeError(f"{service}.{name}() takes self, the session and the event")
+        if not least <= takes <= most:
+            self_and = "self, " if takes == 3 else ""
+            raise TypeError(f"{service}.{name}() takes {self_and}the session and the event")
         return
     if not callable(member):
         return
@@ -477,7 +484,11 @@ class _Attendant:
 
     def __init__(self, service: Service, session: Session) -> None:
         self._service, self._session, self._conn = service, session, session.conn
-        self._methods = service._methods
+        self._methods = (
+            service._methods
+            if _KNOWN.isdisjoint(service.__dict__)
+            else _methods_of(type(service), _own_methods(service))
+        )
         self._streams = BodyChunk in self._methods
         self._chunks: list[bytes] = []  # of the message that is open
 
@@ -594,28 +605,48 @@ def _verdict(
 def _command_asked(service: Service, session: Session, question: CommandQuestion) -> object:
     """HELP, NOOP, QUIT and RSET by the method that is told of them, too."""
     command = question.command
-    method = service._methods.get(type(command))
-    return None if method is None else method(service, session, command)
+    answer: object = getattr(service, _NAMES[type(command)])(session, command)
+    return answer
 
 
 def _no_mail(service: Service, session: Session, command: Data) -> Reply:
     return _NO_MAIL
 
 
-def _methods_of(cls: type[Service]) -> dict[type[ServerEvent], Callable[..., object]]:
-    """What is called for each kind of event; nothing for most."""
-    own: dict[type[ServerEvent], Callable[..., object]] = {
+def _own_methods(service: Service) -> _Methods:
+    """The methods that an instance has in place of its class's, by name, as tests put them there.
+
+    Raises TypeError for what could not be called.
+    """
+    own = {name: member for name, member in vars(service).items() if name in _KNOWN}
+    for name, member in own.items():
+        _check_member(type(service).__name__, name, member, takes=2)
+    return own
+
+
+def _methods_of(
+    cls: type[Service], own: _Methods | None = None
+) -> dict[type[ServerEvent], Callable[..., object]]:
+    """What is called for each kind of event, nothing for most; ``own``: those of an instance."""
+    found: dict[type[ServerEvent], Callable[..., object]] = {
         kind: method
         for kind, name in _NAMES.items()
         if (method := getattr(cls, name)) is not getattr(Service, name)
     }
-    if SecretRequest in own:
-        own.setdefault(PasswordLogin, _verified)
-    if any(kind in own for kind in _MAY_BE_ASKED):
-        own[CommandQuestion] = _command_asked
-    if not (EndOfMessage in own or BodyChunk in own):
-        own.setdefault(Data, _no_mail)
-    return own
+    for kind, name in _NAMES.items():
+        if own and name in own:
+            found[kind] = _without_self(own[name])
+    if SecretRequest in found:
+        found.setdefault(PasswordLogin, _verified)
+    if any(kind in found for kind in _MAY_BE_ASKED):
+        found[CommandQuestion] = _command_asked
+    if not (EndOfMessage in found or BodyChunk in found):
+        found.setdefault(Data, _no_mail)
+    return found
+
+
+def _without_self(function: Callable[..., object]) -> Callable[..., object]:
+    return lambda service, session, given: function(session, given)
 
 
 Service._methods = _methods_of(Service)
