@@ -108,6 +108,9 @@ VALUES: list[Any] = [
 """Made by applications, once: checked by their constructors."""
 
 COMMANDS: list[Any] = [
+    Mail(BOB),
+    Rcpt(BOB),
+    Data(),
     Atrn(("example.org",)),
     Auth("PLAIN"),
     Bdat(1),
@@ -122,7 +125,7 @@ COMMANDS: list[Any] = [
     XClient("c.example"),
     XForward("c.example"),
 ]
-"""Parsed for every line: looked at where they are written."""
+"""Parsed for every line, too: the type is looked at where they are made, the rest in the line."""
 
 BY_OTHERS = {
     # what the engine tells
@@ -135,11 +138,9 @@ BY_OTHERS = {
     "Unanswered",
     # abstract, or of no fields
     *("ClientMechanism", "ServerMechanism", "Command", "ExtensionRequest", "Request", "Service"),
-    *("Data", "Quit", "Rset", "StartTls"),
+    *("Quit", "Rset", "StartTls"),
     # tested below
     *("ClientConnection", "ServerConnection", "Offer", "Parameters", "ProxyReader"),
-    # tests/wire/test_command.py
-    *("Mail", "Rcpt"),
 }
 
 
@@ -180,12 +181,10 @@ def test_a_misspelt_field_is_refused(item: Any) -> None:
 
 
 @pytest.mark.parametrize("item", COMMANDS, ids=named)
-def test_a_command_of_the_wrong_type_is_never_written(item: Command) -> None:
+def test_a_command_of_the_wrong_type_is_never_made(item: Command) -> None:
     for name in fields(item):
-        if isinstance(getattr(item, name), bool):
-            continue  # any truth is a word
-        with pytest.raises((TypeError, ValueError, AttributeError)):
-            bytes(replace(item, **{name: object()}))
+        with pytest.raises(TypeError, match=rf"^{type(item).__name__}.{name} is an object: pass "):
+            replace(item, **{name: object()})
 
 
 # -- words for what an enum has: the mode of failure that made "starttls" no TLS
@@ -408,12 +407,10 @@ def test_a_call_with_the_wrong_type_changes_nothing(
         ("a@example.com", [b"bob@example.org"], r"^an address is bytes: pass a str or an Address"),
         ("a@example.com", [None], r"^an address is None"),
         ("a@example.com", [Mail(BOB)], r"^an address is a Mail"),
-        ("a@example.com", [Rcpt("bob@example.org")], r"^a Rcpt's address is a str"),  # type: ignore[arg-type]  # tested
         (b"a@example.com", [BOB], r"^an address is bytes"),
         (0, [BOB], r"^an address is an int"),
         (False, [BOB], r"^an address is a bool"),
         (Rcpt(BOB), [BOB], r"^an address is a Rcpt"),
-        (Mail("a@example.com"), [BOB], r"^the address of the sender's Mail is a str"),  # type: ignore[arg-type]  # tested
     ],
 )  # fmt: skip
 def test_what_is_no_sender_and_no_list_of_recipients(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, fina
 
 import pytest
 
-from smtpwire.wire.checked import check_field, check_port, checked, known_names
+from smtpwire.wire.address import Address
+from smtpwire.wire.checked import check_field, check_port, checked, exact_class, known_names
 from smtpwire.wire.value import replace, value
 
 if TYPE_CHECKING:
@@ -205,3 +206,19 @@ def test_ports() -> None:
     for port in (-1, 65536, 80025):
         with pytest.raises(ValueError, match=rf"^port is {port}: pass 0 to 65535$"):
             check_port("port", port)
+
+
+@pytest.mark.parametrize(
+    ("kind", "exact"),
+    [
+        (str, str),
+        ("Address | None", Address),
+        (int, int),
+        (Colour, Colour),
+        (tuple[str, ...], None),
+        (Literal["a", "b"], None),
+        (bytes | bytearray, bytes),
+    ],
+)
+def test_the_class_that_needs_no_further_look(kind: object, exact: type | None) -> None:
+    assert exact_class(kind, "smtpwire.wire.address") is exact

@@ -14,7 +14,7 @@ __all__ = ["ATRN", "ATRN_VERB", "Atrn"]
 
 
 @final
-@value
+@value(typed=True)
 class Atrn(ExtensionRequest):
     """Send what waits for these domains; none: for all of the customer's (RFC 2645 §5.2.1)."""
 

@@ -16,7 +16,7 @@ _BURL: Final = r"([A-Za-z][A-Za-z0-9+.-]*+:[!-~]++)(?: ++([Ll][Aa][Ss][Tt]))?"  
 
 
 @final
-@value
+@value(typed=True)
 class Burl(ExtensionRequest):
     """A part of the body, or all of it, stands at this URL (RFC 4468 §3.2).
 

@@ -16,7 +16,7 @@ __all__ = ["ETRN", "ETRN_VERB", "Etrn"]
 
 
 @final
-@value
+@value(typed=True)
 class Etrn(ExtensionRequest):
     """Start the queue of ``node``; ``option`` "@": of all its subdomains, "#": a queue (§5.3)."""
 

@@ -25,7 +25,7 @@ __all__ = ["XCLIENT", "XCLIENT_VERB", "XClient"]
 
 
 @final
-@value
+@value(typed=True)
 class XClient(ExtensionRequest):
     """From now on the client is this one; what is None stays as it is.
 

@@ -37,7 +37,7 @@ _SOURCES: Final = {source.value: source for source in Source}
 
 
 @final
-@value
+@value(typed=True)
 class XForward(ExtensionRequest):
     """The next message came from this client; what is None stays as it was said before.
 

@@ -209,7 +209,6 @@ def _parameters(
 
 def _mail(sender: Sender) -> Mail:
     if isinstance(sender, Mail):
-        checked("the address of the sender's Mail", sender.address, Address | None)
         return sender
     return Mail(None if sender is None or sender == "" else _address(sender))
 
@@ -227,7 +226,7 @@ def rcpts_of(recipients: Iterable[Recipient]) -> tuple[Rcpt, ...]:
 
 def _rcpt(item: Recipient) -> Rcpt:
     if isinstance(item, Rcpt):
-        return Rcpt(checked("a Rcpt's address", item.address, Address), item.parameters)
+        return Rcpt(item.address, item.parameters)
     return Rcpt(_address(item))
 
 

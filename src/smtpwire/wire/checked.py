@@ -21,6 +21,7 @@ __all__ = [
     "check_field",
     "check_port",
     "checked",
+    "exact_class",
     "known_names",
     "nearest",
     "type_of",
@@ -107,6 +108,14 @@ def check_field(name: str, kind: object, module: str = "") -> Check:
     return check
 
 
+def exact_class(kind: object, module: str = "") -> type | None:
+    """The class whose objects need no further look, however else the annotation may be met."""
+    found: Any = _evaluated(kind, module) if isinstance(kind, str) else kind
+    if get_origin(found) in (Union, UnionType):
+        found = get_args(found)[0]
+    return found if isinstance(found, type) and get_origin(found) is None else None
+
+
 def nearest(word: str, known: Collection[str], cutoff: float = 0.6) -> str:
     """The known word that is meant by a misspelt one, "" where none is like it."""
     from difflib import get_close_matches  # for errors only
@@ -190,6 +199,8 @@ def _instance(kind: Any, words: str) -> _Reading:
     def take(given: object) -> object:
         if isinstance(given, kind):
             return given
+        if isinstance(given, str) and hasattr(kind, "parse"):
+            raise _Mismatch(type_of(given), hint=f" ({words}.parse(…) reads a str)")
         raise _Mismatch(type_of(given))
 
     return take, words

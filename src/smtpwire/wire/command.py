@@ -74,8 +74,9 @@ T = TypeVar("T")
 class Command:
     """What every command is: a value that knows its line, ``bytes(command)``, without CRLF.
 
-    ``bytes`` raises ValueError where an argument would not survive the wire: a control, octets
-    that need an extension, a character that would end the argument early.
+    Its constructor raises TypeError for an argument of the wrong type (an address is an
+    :class:`Address`, no str), ``bytes`` ValueError where one would not survive the wire: a control,
+    octets that need an extension, a character that would end the argument early.
     """
 
     __slots__ = ()
@@ -127,7 +128,7 @@ def _free_text(verb: str, text: str) -> bytes:
 
 
 @final
-@value
+@value(typed=True)
 class Hello(Request, Command):
     """EHLO, HELO or LHLO with the client's name: a domain or an address literal (§4.1.1.1)."""
 
@@ -135,8 +136,6 @@ class Hello(Request, Command):
     verb: Literal["EHLO", "HELO", "LHLO"] = "EHLO"
 
     def __bytes__(self) -> bytes:
-        if self.verb not in ("EHLO", "HELO", "LHLO"):
-            raise ValueError(f"{self.verb!r} is not EHLO, HELO or LHLO (RFC 5321 §4.1.1.1)")
         argument = _text("the EHLO name", self.name)
         if not self.name or b" " in argument or not argument.isascii():
             raise ValueError(
@@ -146,7 +145,7 @@ class Hello(Request, Command):
 
 
 @final
-@value
+@value(typed=True)
 class Mail(Request, Command):
     """MAIL: opens a transaction with the reverse-path; None is the null one, ``<>`` (§4.1.1.2).
 
@@ -169,7 +168,7 @@ class Mail(Request, Command):
 
 
 @final
-@value
+@value(typed=True)
 class Rcpt(Request, Command):
     """RCPT: one recipient by its forward-path (RFC 5321 §4.1.1.3)."""
 
@@ -186,13 +185,11 @@ class Rcpt(Request, Command):
 
 def _tail(parameters: Parameters) -> bytes:
     """What stands behind the path."""
-    if parameters.__class__ is not Parameters:
-        raise TypeError(f"the parameters are a {type(parameters).__name__}: pass Parameters(…)")
     return b" " + format_parameters(parameters).encode() if parameters else b""
 
 
 @final
-@value
+@value(typed=True)
 class Data(Request, Command):
     """The body begins: DATA (RFC 5321 §4.1.1.4), or the first BDAT (``chunking``, RFC 3030).
 
@@ -209,7 +206,7 @@ class Data(Request, Command):
 
 
 @final
-@value
+@value(typed=True)
 class Bdat(Command):
     """One chunk of ``size`` octets that follow the line at once (RFC 3030 §2)."""
 
@@ -236,7 +233,7 @@ class Rset(Command):
 
 
 @final
-@value
+@value(typed=True)
 class Noop(Command):
     """NOOP; its text means nothing (RFC 5321 §4.1.1.9)."""
 
@@ -263,7 +260,7 @@ class Quit(Command):
 
 
 @final
-@value
+@value(typed=True)
 class Help(Command):
     """HELP, with a topic or without (RFC 5321 §4.1.1.8)."""
 
@@ -279,7 +276,7 @@ class Help(Command):
 
 
 @final
-@value
+@value(typed=True)
 class Vrfy(Request, Command):
     """VRFY: is there such a mailbox? (RFC 5321 §4.1.1.6; ``smtputf8``: RFC 6531 §3.7.4)."""
 
@@ -296,7 +293,7 @@ class Vrfy(Request, Command):
 
 
 @final
-@value
+@value(typed=True)
 class Expn(Request, Command):
     """EXPN: who is on this list? (RFC 5321 §4.1.1.7; ``smtputf8``: RFC 6531 §3.7.4)."""
 
@@ -335,7 +332,7 @@ class StartTls(Request, Command):
 
 
 @final
-@value
+@value(typed=True)
 class Auth(Command):
     """AUTH with the mechanism's name; a response is in base64 and secret (RFC 4954 §4)."""
 
@@ -424,7 +421,7 @@ class Verb(AnyVerb, Generic[T]):
 
 
 @final
-@value
+@value(typed=True)
 class ExtensionCommand(ExtensionRequest):
     """A command of an extension without a class of its own: the verb and its argument as text.
 
@@ -556,7 +553,28 @@ def plain_command(groups: tuple[bytes | Any, ...]) -> Command:
     raw = path.decode()
     at = len(local_part)
     address = proven_address(raw[:at], raw[at + 1 :].lower(), raw)
-    return Rcpt(address) if mail is None else Mail(address)
+    # Nothing is left to be checked: stores instead of the constructor.
+    if mail is None:
+        rcpt = _new(Rcpt)
+        _set_forward(rcpt, address)
+        _set_rcpt_parameters(rcpt, NO_PARAMETERS)
+        return rcpt
+    command = _new(Mail)
+    _set_reverse(command, address)
+    _set_mail_parameters(command, NO_PARAMETERS)
+    return command
+
+
+_new: Final = object.__new__
+# The slots' own setters: a frozen class leaves no others.
+_set_reverse: Final[Callable[[Mail, Address], None]] = Mail.__dict__["address"].__set__
+_set_forward: Final[Callable[[Rcpt, Address], None]] = Rcpt.__dict__["address"].__set__
+_set_mail_parameters: Final[Callable[[Mail, Parameters], None]] = Mail.__dict__[
+    "parameters"
+].__set__
+_set_rcpt_parameters: Final[Callable[[Rcpt, Parameters], None]] = Rcpt.__dict__[
+    "parameters"
+].__set__
 
 
 def _bad_argument(verb: str, reason: str) -> CommandError:

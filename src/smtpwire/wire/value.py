@@ -13,7 +13,7 @@ from functools import wraps
 from operator import attrgetter
 from typing import Any, Final, TypeVar, dataclass_transform, final, overload
 
-from smtpwire.wire.checked import check_field, known_names
+from smtpwire.wire.checked import check_field, exact_class, known_names
 
 __all__ = ["Request", "differences", "field", "replace", "value"]
 
@@ -81,7 +81,7 @@ def field(
 def value(cls: type[C], /) -> type[C]: ...
 @overload
 def value(
-    *, kw_only: bool = False, checked: bool = False, terse: bool = False
+    *, kw_only: bool = False, checked: bool = False, typed: bool = False, terse: bool = False
 ) -> Callable[[type[C]], type[C]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(
@@ -90,24 +90,26 @@ def value(
     *,
     kw_only: bool = False,
     checked: bool = False,
+    typed: bool = False,
     terse: bool = False,
 ) -> type[C] | Callable[[type[C]], type[C]]:
     """Make a class a frozen, slotted value: fields from annotations, equality by value.
 
     ``kw_only``: its constructor takes keywords only. ``checked``: each field is checked against its
     annotation, as ``wire.checked`` has it, and a misspelt keyword names the nearest: for what
-    applications make, once for many connections. ``terse``: ``repr()`` shows only
-    what is not as by default: for what has many fields. A class that declares
+    applications make, once for many connections. ``typed``: the former alone, where the right class
+    costs a comparison: for what parsers make, too. ``terse``: ``repr()`` shows only what is not as
+    by default: for what has many fields. A class that declares
     ``__slots__ = ("__dict__",)`` may have cached properties. What the class defines itself
     (``__repr__``, ``__eq__`` …) stays; ``__post_init__`` is called last by the constructor.
     Write ``@final`` above the decorator: type checkers see finality only where it stands.
     """
     if cls is None:
-        return lambda cls: _make(cls, kw_only, checked, terse)
-    return _make(cls, kw_only, checked, terse)
+        return lambda cls: _make(cls, kw_only, checked, typed, terse)
+    return _make(cls, kw_only, checked, typed, terse)
 
 
-def _make(cls: type[C], kw_only: bool, checked: bool, terse: bool) -> type[C]:
+def _make(cls: type[C], kw_only: bool, checked: bool, typed: bool, terse: bool) -> type[C]:
     own = dict(cls.__dict__)
     fields = {
         name: _field(own.pop(name, _MISSING), kw_only)
@@ -127,7 +129,7 @@ def _make(cls: type[C], kw_only: bool, checked: bool, terse: bool) -> type[C]:
     made: Any = type(cls.__name__, cls.__bases__, own)
     made.__qualname__ = cls.__qualname__
     if "__init__" not in own and (fields or hasattr(cls, "__post_init__")):
-        made.__init__ = _Constructor(fields, checked)
+        made.__init__ = _Constructor(fields, checked, typed)
     result: type[C] = made
     return result
 
@@ -143,21 +145,24 @@ def _field(default: object, kw_only: bool) -> _Field:
 class _Constructor:
     """``__init__``, written when it is first wanted: most classes of an import are never called."""
 
-    __slots__ = ("_checked", "_fields")
+    __slots__ = ("_checked", "_fields", "_typed")
 
-    def __init__(self, fields: dict[str, _Field], checked: bool) -> None:
+    def __init__(self, fields: dict[str, _Field], checked: bool, typed: bool) -> None:
         self._fields = fields
         self._checked = checked
+        self._typed = typed
 
     def __get__(self, item: object, cls: type) -> object:
         # inspect.signature() binds it to the class itself, from Python 3.13 on.
         made: Any = item if isinstance(item, type) else cls
-        written = _written(made, self._fields, self._checked)
+        written = _written(made, self._fields, self._checked, self._typed)
         made.__init__ = _strict(made, written, self._fields) if self._checked else written
         return made.__init__ if item is None else made.__init__.__get__(item, cls)
 
 
-def _written(cls: type, fields: dict[str, _Field], checked: bool) -> Callable[..., None]:
+def _written(
+    cls: type, fields: dict[str, _Field], checked: bool, typed: bool
+) -> Callable[..., None]:
     """Write ``__init__``: the slots' own setters go past ``__setattr__``, which refuses."""
     known: dict[str, object] = {"missing": _MISSING}
     arguments, body = ["self"], list[str]()
@@ -172,11 +177,15 @@ def _written(cls: type, fields: dict[str, _Field], checked: bool) -> Callable[..
             known[f"factory_{name}"] = item.factory
             argument = f"{name}=missing"
             given = f"factory_{name}() if {name} is missing else {name}"
-        if checked:
+        if checked or typed:
             annotation = cls.__annotations__[name]
             where = f"{cls.__qualname__}.{name}"
             known[f"check_{name}"] = check_field(where, annotation, cls.__module__)
             given = f"check_{name}({given})"
+            exact = exact_class(annotation, cls.__module__) if typed else None
+            if exact is not None:
+                known[f"class_{name}"] = exact
+                given = f"{name} if {name}.__class__ is class_{name} else {given}"
             if item.default is not _MISSING:
                 given = f"{name} if {name} is default_{name} else {given}"
         (keywords if item.kw_only else arguments).append(argument)
