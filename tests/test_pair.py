@@ -1,6 +1,7 @@
 """Both engines joined in memory: what one side sends, the other receives as an equal value."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -490,3 +491,19 @@ TestSessions.settings = settings(
     stateful_step_count=60,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def test_what_can_be_no_pair() -> None:
+    wrong: Any = "mx.example.org"
+    client, server = ClientConnection(), ServerConnection(ServerConfig.relay("mx.example"))
+    made: list[tuple[Callable[[], object], str]] = [
+        (lambda: ConnectionPair(server, client), "client is a ServerConnection: pass a Client"),  # type: ignore[arg-type]  # tested
+        (lambda: ConnectionPair(client, wrong), "server is a str: pass a ServerConnection"),
+        (lambda: ConnectionPair(client, server, answer=wrong), "answer is a str: pass a callable"),
+        (lambda: ConnectionPair(client, server, chunks=wrong), "chunks is a str: pass a callable"),
+        (lambda: ConnectionPair(client, server, client_tls=wrong), "client_tls is a str: pass a"),
+        (lambda: ConnectionPair(client, server, server_tls=wrong), "server_tls is a str: pass a"),
+    ]
+    for make, words in made:
+        with pytest.raises(TypeError, match=f"^{words}"):
+            make()

@@ -510,6 +510,29 @@ def test_each_role_has_its_calls() -> None:
         Script("", values={"a": 1})  # type: ignore[dict-item] # what is tested
 
 
+def test_wrong_types_are_refused_at_the_door() -> None:
+    server, client = Script(""), Script("", plays="client")
+    wrong: Any = "10"
+    number: Any = 25
+    for call, words in (
+        (lambda: server.listen(timeout=wrong), "timeout is a str: pass a float"),
+        (lambda: client.connect("127.0.0.1", 25, timeout=wrong), "timeout is a str"),
+        (lambda: client.connect(wrong, wrong), "port is a str: pass an int"),
+        (lambda: client.connect(number, 25), "host is an int: pass a str"),
+        (lambda: server.run(wrong, verify(ClientConnection(), "x")), "conn is a str"),
+        (lambda: server.run(ClientConnection(), wrong), "operation is a str: pass a Generator"),
+        (lambda: client.call(wrong), "conn is a str: pass a ServerConnection"),
+        (lambda: client.call(ServerConnection(RELAY), wrong), "answer is a str: pass a callable"),
+    ):
+        with pytest.raises(TypeError, match=f"^{words}"):
+            call()
+    for seconds in (0, -1.0):
+        with pytest.raises(ValueError, match=f"^timeout is {seconds}: pass seconds, more than 0"):
+            server.listen(timeout=seconds)
+    with pytest.raises(ValueError, match=r"^port is 70000: pass 0 to 65535"):
+        client.connect("127.0.0.1", 70000)
+
+
 # -- at a socket
 
 SHORT: Final = "...\nC: RCPT ...\nS: 421 4.3.2 Going down\n--drop"
@@ -602,6 +625,30 @@ def test_an_exception_in_the_block_is_raised_and_the_difference_noted() -> None:
     with pytest.raises(ZeroDivisionError) as raised:
         failing()
     assert "differs from the script" in raised.value.__notes__[0]
+
+
+def test_what_the_script_itself_cannot_do_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the other side's fault, and no test passes by it."""
+
+    def impossible() -> None:
+        raise RuntimeError("no certificate can be made for the test")
+
+    monkeypatch.setattr("smtpwire.testing.certificates.certificate", impossible)
+    with pytest.raises(RuntimeError, match="no certificate can be made"):
+        talk("S: 220 go\n--starttls", b"")
+
+    def failing() -> None:
+        with (
+            Script("S: 220 go\n--starttls").listen() as server,
+            socket.create_connection((server.host, server.port)) as sock,
+        ):
+            while sock.recv(100):
+                pass
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        failing()
+    assert raised.value.__notes__ == ["no certificate can be made for the test"]
 
 
 def test_a_client_at_a_socket() -> None:

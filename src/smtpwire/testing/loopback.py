@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self, final
 
 from smtpwire.testing.listener import HOST, Listener, in_thread
 from smtpwire.testing.script import Player, Script, ScriptDiffers, Send, Step, Wait
+from smtpwire.wire.checked import check_port, checked
 
 if TYPE_CHECKING:
     from smtpwire.testing.certificates import Certificate
@@ -27,10 +28,13 @@ class _Playing:
     """What both roles at a socket share."""
 
     def __init__(self, script: Script, timeout: float) -> None:
+        if not checked("timeout", timeout, float) > 0:
+            raise ValueError(f"timeout is {timeout}: pass seconds, more than 0")
         self._script = script
         self._timeout = timeout
         self._stop = Event()
         self._differences: list[str] = []
+        self._failures: list[Exception] = []
 
     def play(self, sock: socket.socket) -> None:
         """Play the script at a connected socket."""
@@ -41,6 +45,10 @@ class _Playing:
             player.failed(f"(nothing, for {self._timeout:g} s)")
         except (OSError, ValueError) as error:
             player.failed(f"({error})")
+        except Exception as error:  # such as no certificate for --starttls: not the other side's
+            self._failures.append(error)
+            sock.close()
+            return
         if player.difference:
             self._differences.append(player.difference)
         self._close(player, sock)
@@ -88,11 +96,12 @@ class _Playing:
         if error is not None:
             self._stop.set()
         self._join(error is not None)
-        if not self._differences:
+        raised = [*self._failures, *map(ScriptDiffers, self._differences)]
+        if not raised:
             return
         if error is None:
-            raise ScriptDiffers(self._differences[0])
-        error.add_note(self._differences[0])
+            raise raised[0]
+        error.add_note(str(raised[0]))
 
     def __enter__(self) -> Self:
         self._start()
@@ -150,7 +159,8 @@ class ScriptedClient(_Playing):
 
     def __init__(self, script: Script, host: str, port: int, timeout: float) -> None:
         super().__init__(script, timeout)
-        self._host, self._port = host, port
+        check_port("port", checked("port", port, int))
+        self._host, self._port = checked("host", host, str), port
 
     def _start(self) -> None:
         sock = socket.create_connection((self._host, self._port), self._timeout)

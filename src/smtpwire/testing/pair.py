@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
 
 from smtpwire.engine.need import ClientNeed, Need, ServerNeed
 from smtpwire.engine.tls import TlsInfo
+from smtpwire.wire.checked import checked
 from smtpwire.wire.value import Request
 
 if TYPE_CHECKING:  # the engines are the caller's: nothing of them is needed here to run
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # the engines are the caller's: nothing of them is needed her
 __all__ = ["SIMULATED_TLS", "ConnectionPair", "drain", "every_split"]
 
 R = TypeVar("R")
+_CALLABLE: Final = Callable[..., object]
+_ANSWER: Final = _CALLABLE | None
 
 SIMULATED_TLS: Final = TlsInfo("TLSv1.3", "TLS_AES_128_GCM_SHA256", verified=True)
 """What :class:`ConnectionPair` tells both sides of its handshake, unless told otherwise."""
@@ -73,6 +76,7 @@ class ConnectionPair:
     ``pair.server.reply()`` and settle again. ``chunks`` cuts what is sent into what arrives at
     once; by default nothing is cut. ``client_tls`` and ``server_tls`` are told to each side when
     both want a handshake; None makes it fail. Where octets stand in its way it fails as well.
+    Raises TypeError for what is none of these.
     """
 
     def __init__(
@@ -85,18 +89,21 @@ class ConnectionPair:
         client_tls: TlsInfo | None = SIMULATED_TLS,
         server_tls: TlsInfo | None = SIMULATED_TLS,
     ) -> None:
-        self.client = client
-        self.server = server
+        from smtpwire.engine.client import ClientConnection
+        from smtpwire.engine.server import ServerConnection
+
+        self.client = checked("client", client, ClientConnection)
+        self.server = checked("server", server, ServerConnection)
         self.client_events: list[ClientEvent] = []
         self.server_events: list[ServerEvent] = []
         self.to_client: deque[bytes] = deque()
         """Chunks on their way to the client."""
         self.to_server: deque[bytes] = deque()
         """Chunks on their way to the server."""
-        self._answer = answer
-        self._chunks = chunks
-        self._client_tls = client_tls
-        self._server_tls = server_tls
+        self._answer = checked("answer", answer, _ANSWER)
+        self._chunks = checked("chunks", chunks, _CALLABLE)
+        self._client_tls = checked("client_tls", client_tls, TlsInfo | None)
+        self._server_tls = checked("server_tls", server_tls, TlsInfo | None)
         self._client_need: ClientNeed = Need.DATA
         self._server_need: ServerNeed = Need.DATA
         self._client_told_of_end = False

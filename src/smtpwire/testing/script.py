@@ -32,11 +32,12 @@ At its end a script closes the connection.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import Enum
 from textwrap import dedent
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, final
 
+from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.events import ServerEvent
 from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection
@@ -67,7 +68,6 @@ from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request, replace, value
 
 if TYPE_CHECKING:
-    from smtpwire.engine.client import ClientConnection
     from smtpwire.testing.loopback import ScriptedClient, ScriptedServer
 
 __all__ = ["Player", "Script", "ScriptDiffers", "Send", "Step", "Wait"]
@@ -80,6 +80,7 @@ _TOKEN: Final = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|.)|\.\.\.|\{[a-z_][a-z0-9_]*\}
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
 _NO_VALUES: Final[Mapping[str, str]] = {}
 _CONFIG: Final = ServerConfig.relay("mx.example.org")
+_ANSWER: Final = Callable[[ServerEvent], object] | None
 
 
 @final
@@ -171,6 +172,8 @@ class Script:
         ScriptDiffers where the client did not keep to the script.
         """
         self._must_play("server")
+        checked("conn", conn, ClientConnection)
+        checked("operation", operation, Generator)
         return _run(Player(self), conn, operation)
 
     def call(
@@ -182,6 +185,8 @@ class Script:
         engine's own answers. Raises ScriptDiffers where the server does not keep to the script.
         """
         self._must_play("client")
+        checked("conn", conn, ServerConnection)
+        checked("answer", answer, _ANSWER)
         return _call(Player(self), conn, answer)
 
     def listen(self, *, timeout: float = 10.0) -> ScriptedServer:
@@ -190,7 +195,8 @@ class Script:
         ``server.host`` and ``server.port`` say where. It is a context manager for ``async with``,
         too, with asyncio and with trio. Each connection is played the script from its beginning.
         At the end of the block ScriptDiffers is raised where one did not keep to it, said nothing
-        for ``timeout`` seconds, or where nobody came.
+        for ``timeout`` seconds, or where nobody came; RuntimeError where no certificate can be made
+        for its ``--starttls``.
         """
         from smtpwire.testing.loopback import ScriptedServer
 
