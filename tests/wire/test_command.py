@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from traceback import format_exception
 from typing import Any, cast
 
 import pytest
@@ -445,3 +446,37 @@ def test_an_address_taken_is_sent_on_and_taken_again(
     assert command.address is not None
     again = type(command)(Address.parse(str(command.address)))
     assert parse_command(bytes(again), grammar) == command
+
+
+# -- verbs of one's own
+
+PRIORITY = Verb("PRIO", int, str)
+KEY = Verb("XKEY", int, str, secret=True)
+
+
+def test_an_argument_by_its_own_grammar() -> None:
+    assert PRIORITY(3) == ExtensionCommand("PRIO", "3")
+    assert PRIORITY(3).parsed(PRIORITY) == 3
+    with pytest.raises(ValueError, match="this is PRIO, not XKEY"):
+        PRIORITY(3).parsed(KEY)
+
+
+def test_an_argument_that_is_none_is_told_with_its_verb() -> None:
+    high: Any = "high"
+    for make in (
+        lambda: PRIORITY(high),
+        lambda: ExtensionCommand("PRIO", "high").parsed(PRIORITY),
+    ):
+        with pytest.raises(ValueError, match=r"^'high' is no argument of PRIO: invalid literal"):
+            make()
+    words = Verb("PRIO", lambda text: text.split(), " ".join)
+    wrong: Any = 5
+    with pytest.raises(TypeError, match=r"^PRIO does not take an int$"):
+        words(wrong)
+
+
+def test_an_argument_that_is_a_secret_is_not_told() -> None:
+    key: Any = "0042x"
+    with pytest.raises(ValueError, match=r"^<redacted> is no argument of XKEY$") as raised:
+        KEY(key)
+    assert "0042x" not in "".join(format_exception(raised.value))

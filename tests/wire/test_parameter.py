@@ -1,6 +1,6 @@
 """Parameters of MAIL and RCPT: RFC 5321 §4.1.1.11, §4.1.2."""
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -115,3 +115,15 @@ def test_values() -> None:
     assert SIZE(1) != TEXT("1")
     assert SIZE(1) != "SIZE=1"
     assert repr(SIZE) == "Parameter(SIZE)"
+
+
+def test_a_value_that_is_none_is_told_with_its_parameter() -> None:
+    """Also where the words of ``parse`` are Python's own."""
+    plain = Parameter("X-PRIO", lambda raw: int(raw or ""), str)
+    for parameter, value, said in (
+        (plain, "high", r"^'X-PRIO=high' is no X-PRIO: invalid literal for int\(\)"),
+        (SIZE, -1, "^'SIZE=-1' is no SIZE: no number$"),
+    ):
+        wrong: Any = value
+        with pytest.raises(ValueError, match=said):
+            parameter(wrong)

@@ -22,6 +22,7 @@ from smtpwire.wire.address import (
     proven_address,
     written_address,
 )
+from smtpwire.wire.checked import type_of
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.octets import CONTROLS, parse_number
 from smtpwire.wire.parameter import (
@@ -413,8 +414,17 @@ class Verb(AnyVerb, Generic[T]):
         return ExtensionCommand(self.name, argument, self.secret)
 
     def __call__(self, argument: T) -> ExtensionCommand:
-        """The command with this argument, to be sent; ValueError where it cannot be written."""
-        return ExtensionCommand(self.name, self.format(argument), self.secret)
+        """The command with this argument, to be sent.
+
+        Raises TypeError for what its ``format`` does not take, ValueError where what it makes could
+        not be read again.
+        """
+        try:
+            command = ExtensionCommand(self.name, self.format(argument), self.secret)
+        except (AttributeError, TypeError):
+            raise TypeError(f"{self.name} does not take {type_of(argument)}") from None
+        command.parsed(self)
+        return command
 
     def __repr__(self) -> str:
         return f"Verb({self.name})"
@@ -437,10 +447,15 @@ class ExtensionCommand(ExtensionRequest):
         return f"ExtensionCommand(verb={self.verb!r}, argument={argument!r})"
 
     def parsed(self, verb: Verb[T]) -> T:
-        """The argument by its grammar; ValueError where this is another verb's command."""
+        """The argument by its grammar; ValueError where it has another, or another verb's."""
         if verb.name != self.verb:
             raise ValueError(f"this is {self.verb}, not {verb.name}")
-        return verb.parse(self.argument)
+        try:
+            return verb.parse(self.argument)
+        except ValueError as error:
+            what = REDACTED if self.secret else repr(self.argument)
+            text = f"{what} is no argument of {self.verb}"
+            raise ValueError(text if self.secret else f"{text}: {error}") from None
 
     def __bytes__(self) -> bytes:
         if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.verb) is None:

@@ -93,7 +93,10 @@ class Parameter(AnyParameter, Generic[T]):
         text = self.keyword if raw is None else f"{self.keyword}={raw}"
         if _PARAMETER.fullmatch(text) is None:
             raise ValueError(f"{text!r} is no parameter (RFC 5321 §4.1.2)")
-        return self.read(raw)
+        try:
+            return self.read(raw)
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no {self.keyword}: {error}") from error
 
     def __repr__(self) -> str:
         return f"Parameter({self.keyword})"
