@@ -18,6 +18,6 @@ def passes(chunks: list[bytes]) -> Work:
         for _ in range(count):
             decoder = IncrementalNewlineDecoder(None, False)
             for chunk in chunks:
-                decoder.decode(chunk.decode("latin-1"), True)
+                decoder.decode(chunk.decode("latin-1"))
 
     return work
