@@ -106,6 +106,7 @@ def normalise(chunks: list[bytes]) -> bytes:
         pytest.param(b"caf\xc3\xa9 \xff\0 end\r\n", b"caf\xc3\xa9 \xff\0 end\r\n", id="D-DOT-018"),
         pytest.param(b"..\r\n..\r\n", b".\r\n.\r\n", id="only dots"),
         pytest.param(b"..a\r\n" * 99, b".a\r\n" * 99, id="very short lines"),
+        pytest.param(b"..\0\r\n" * 99, b".\0\r\n" * 99, id="very short lines with NUL"),
     ],
 )
 @pytest.mark.parametrize("line_endings", LineEndings)
