@@ -344,6 +344,8 @@ def test_the_short_way_leads_where_the_long_one_does(
         assert found is None or found.end() > PLAIN_LINE_LIMIT
     else:
         assert found is not None
+        if found.end() > PLAIN_LINE_LIMIT:
+            return
         plain = plain_command(found.groups())
         assert plain == command
         assert isinstance(command, Mail | Rcpt)
@@ -356,15 +358,14 @@ def test_the_short_way_leads_where_the_long_one_does(
 def test_every_plain_line_is_read_the_same_on_both_ways(octets: bytes) -> None:
     found = PLAIN_LINE.match(octets)
     assert found is not None
-    assert found[1] == octets[:-2]
     if found.end() <= PLAIN_LINE_LIMIT:
-        assert plain_command(found.groups()) == parse_command(found[1], Grammar())
+        assert plain_command(found.groups()) == parse_command(octets[:-2], Grammar())
 
 
 def test_data_goes_the_short_way_too() -> None:
     found = PLAIN_LINE.match(b"DATA\r\n.")
     assert found is not None
-    assert (found[1], plain_command(found.groups())) == (b"DATA", Data())
+    assert (found[0], plain_command(found.groups())) == (b"DATA\r\n", Data())
 
 
 @pytest.mark.parametrize(

@@ -338,6 +338,11 @@ class ServerConfig:
         return OfferPlan(offer, grammar, self.limits, hello)
 
     @cached_property
+    def answers(self) -> dict[tuple[int, str, str | None, bool], bytes]:
+        """Replies that applications gave, as they are sent; filled by the sessions."""
+        return {}
+
+    @cached_property
     def _plans(self) -> dict[OfferConditions, OfferPlan]:
         return {}
 

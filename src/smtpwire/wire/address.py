@@ -22,6 +22,7 @@ from smtpwire.wire.value import field, value
 __all__ = [
     "DOMAIN",
     "DOT_STRING",
+    "LABEL",
     "LITERAL",
     "QUOTED_STRING",
     "Address",
@@ -68,6 +69,9 @@ DOT_STRING: Final = _dot_string(_ATEXT)
 QUOTED_STRING: Final = _quoted_string(_QTEXT)
 """A local-part in quotes; without ``>``, where a reader would see the end of the path."""
 
+LABEL: Final = rb"[%b]++(?:-++[%b]++)*" % (_LET_DIG, _LET_DIG)
+"""A label of a domain, of any length."""
+
 DOMAIN: Final = _domain(_LET_DIG)
 """A domain of letters, digits and hyphens, each label at most 63 octets; no underscore."""
 
@@ -96,6 +100,7 @@ _UTF8_DOMAIN: Final = _domain(_LET_DIG + _NON_ASCII)
 _LENIENT_DOMAIN: Final = _domain(_LET_DIG + b"_")
 _UTF8_LENIENT_DOMAIN: Final = _domain(_LET_DIG + b"_" + _NON_ASCII)
 
+_DOMAIN: Final = re.compile(DOMAIN)
 _PLAIN: Final = re.compile(b"(%b)@(%b)" % (DOT_STRING, DOMAIN))
 # What is rarely met is compiled when first used: re keeps it.
 _PATHS: Final = {
@@ -368,7 +373,7 @@ def parse_domain(octets: bytes, *, lenient: bool = False, max_domain: int = 255)
     """
     if len(octets) > max_domain:
         return None
-    if re.fullmatch(DOMAIN, octets) or _literal(octets) is not None:
+    if _DOMAIN.fullmatch(octets) or _literal(octets) is not None:
         return octets.decode()
     if lenient and re.fullmatch(_LENIENT_NAME, octets):
         return octets.decode()

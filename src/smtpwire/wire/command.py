@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Literal, TypeVar, final
 
 from smtpwire.wire.address import (
-    DOMAIN,
     DOT_STRING,
+    LABEL,
     Address,
     PathError,
     PathErrorKind,
@@ -550,19 +550,19 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
 
 
 PLAIN_LINE: Final = re.compile(
-    rb"((?:(MAIL FROM)|RCPT TO):<((%b)@%b)>|DATA)\r\n" % (DOT_STRING, DOMAIN)
+    rb"(?:(MAIL FROM)|RCPT TO):<((%b)@%b(?:\.%b)*)>\r\n|DATA\r\n" % (DOT_STRING, LABEL, LABEL)
 )
 """The common lines in one match: no parameters, no quotes, no literal, no source route.
 
-The first group is the line; :func:`plain_command` takes them all.
+:func:`plain_command` takes its groups; where the path is None, the line is DATA.
 """
-PLAIN_LINE_LIMIT: Final = len(b"RCPT TO:<") + 64 + len(b"@x>\r\n")
-"""Octets of such a line with its CRLF that cannot hold a local-part over its limit."""
+PLAIN_LINE_LIMIT: Final = len(b"RCPT TO:<") + 63 + len(b"@x>\r\n")
+"""Octets of such a line with its CRLF that cannot hold a local-part or a label over its limit."""
 
 
 def plain_command(groups: tuple[bytes | Any, ...]) -> Command:
     """The command that :data:`PLAIN_LINE` matches, as :func:`parse_command` would make it."""
-    _, mail, path, local_part = groups
+    mail, path, local_part = groups
     if path is None:
         return Data()
     raw = path.decode()
@@ -738,11 +738,11 @@ def _parse_help(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
     return Help(_decoded("HELP", argument))
 
 
-_AUTH: Final = rb"([A-Za-z0-9_-]{1,20}+)(?: ++([!-~]++))?"
+_AUTH: Final = re.compile(rb"([A-Za-z0-9_-]{1,20}+)(?: ++([!-~]++))?")
 
 
 def _parse_auth(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
-    match = re.fullmatch(_AUTH, argument)
+    match = _AUTH.fullmatch(argument)
     if match is None:
         raise _bad_argument("AUTH", "Expected AUTH mechanism [initial-response]")
     return Auth(match[1].upper().decode(), match[2])
@@ -755,7 +755,7 @@ def _parse_bdat(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
     match = _BDAT.fullmatch(argument)
     if match is None:
         raise _bad_argument("BDAT", "Expected BDAT size [LAST]")
-    return Bdat(parse_number(match[1].decode()), match[2] is not None)
+    return Bdat(int(match[1]), match[2] is not None)  # 20 digits at most, and ASCII
 
 
 _CHUNK: Final = re.compile(rb"BDAT ++([0-9]{1,20})(?: |\Z)", re.IGNORECASE)

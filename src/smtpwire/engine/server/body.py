@@ -79,7 +79,19 @@ class DotStuffedBody(Body):
             self._complete = True
             if decoder.rest:
                 received.give_back(decoder.rest)
-        elif self.refusal is not None:
+        if content and decoder.violation is None and self.refusal is None:
+            # What take_content() does where nothing is wrong: a call less for each message.
+            size = self.size + len(content)
+            if not 0 < session.offering.plan.message < size:
+                session.tally.content += len(content)
+                self.size = size
+                return BodyChunk(content)
+        return self._take(session, octets, content)
+
+    def _take(self, session: Session, octets: bytes, content: bytes) -> BodyChunk | None:
+        """Take what does not just go on: a violation, a message too large or refused."""
+        decoder = self._decoder
+        if self.refusal is not None and not decoder.finished:
             return take_content(session, self, octets)  # of which the decoder gives no more
         item = take_content(session, self, content) if content else None
         if decoder.violation is not None and self.refusal is None:

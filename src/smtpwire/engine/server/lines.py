@@ -35,12 +35,15 @@ from smtpwire.wire.command import (
     parse_command,
     plain_command,
 )
-from smtpwire.wire.reply import Reply
+from smtpwire.wire.reply import Reply, proven_reply
 
 __all__ = ["EXCERPT", "CommandReader", "Judge", "LineDropper", "Rule"]
 
 Judge: TypeAlias = Callable[[Session, Any, bytes], ServerRequest | None]
-"""Given a command and its line: the question it is; None, answered already; or Refused."""
+"""Given a command and its line: the question it is; None, answered already; or Refused.
+
+Only what judges a verb of an extension looks at the line.
+"""
 EXCERPT: Final = 100
 """Octets of an over-long line that an event shows."""
 NOT_A_LINE_END: Final = Reply(500, "A line ends with CRLF and holds no other CR or LF", "5.5.2")
@@ -96,8 +99,8 @@ class CommandReader(Reader):
             # Only DATA has no path. It ends its group, and so does all where nothing is pipelined.
             if (
                 received.waiting
-                and (groups[2] is None or not plan.pipelining)
-                and not may_go_on(session, groups[0])
+                and (groups[1] is None or not plan.pipelining)
+                and not may_go_on(session, plain[0][:-2])
             ):
                 return None
             command = plain_command(groups)
@@ -107,13 +110,12 @@ class CommandReader(Reader):
             if required is not None or word not in session.state.commands:
                 # Not raised: CPython 3.11 would look up the line, for a sixth of the refusal.
                 kind = session.refusal_of_place(word) if required is None else required
-                reply = session.config.texts[kind]
-                session.refuse(groups[0], reply, follows=kind in FOLLOWING)
+                session.refuse(plain[0][:-2], kind, follows=kind in FOLLOWING)
                 return None
             judge = rule.judge
-            question = judge(session, command, groups[0])
+            question = judge(session, command, b"")
         except Refused as refused:
-            refused.take_effect(session, groups[0])
+            refused.take_effect(session, plain[0][:-2])
             return None
         if question is None or session.events:
             return None if question is None else session.ask(question)
@@ -251,8 +253,9 @@ def refuse_command(session: Session, line: bytes, error: CommandError) -> Item |
         session.input.give_back(b"\r\n")
         del session.outbox.traced[-1:]  # it is shown as it would be had only its word come
         return refuse_foreign(session, word, offset)
-    reply = Reply(error.code, error.reason, error.enhanced)
-    size = chunk_size(line)
+    reply = proven_reply(error.code, error.reason, error.enhanced)
+    announced = announced_body(line)
+    size = chunk_size(line) if announced == b"BDAT" else None
     if error.code == 500 and error.enhanced == "5.5.2":
         size = None
         reply = too_long(session, line)
@@ -265,7 +268,7 @@ def refuse_command(session: Session, line: bytes, error: CommandError) -> Item |
         refuse_chunk(session, line, size, reply)
         return None
     session.refuse(line, reply, follows=refused)
-    if announced_body(line) == b"BDAT":
+    if announced == b"BDAT":
         session.close_if_unframed(line, offset)
     return None
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import Direction
 from smtpwire.engine.replies import ReplyKind
-from smtpwire.engine.server_config import ServerConfig, serialise
+from smtpwire.engine.server_config import ServerConfig, complete, serialise
 from smtpwire.wire.reply import Reply, format_reply
 
 __all__ = ["Outbox", "Trace"]
 
 Trace: TypeAlias = Callable[[Direction, bytes], None]
+REMEMBERED: Final = 64
+"""Replies of an application's that are kept as they are sent."""
+SHORT: Final = 512
+"""Octets of the longest of them."""
 
 
 @final
@@ -27,6 +31,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_answers",
         "_enhanced",
         "_octets",
         "_queue",
@@ -50,6 +55,7 @@ class Outbox:
                 serialise(Reply(500, suffix), enhanced=False)
             except ValueError as error:
                 raise ValueError(f"reply_suffix {suffix!r} cannot be sent: {error}") from None
+        self._answers = config.answers
         self._octets = config.octets
         self._texts = config.texts
         self._enhanced = config.enhanced
@@ -78,6 +84,22 @@ class Outbox:
         if self._suffix and reply.code >= 400:
             return Reply(reply.code, f"{reply.text} {self._suffix}", reply.enhanced)
         return reply
+
+    def answer(self, reply: Reply, *, utf8: bool) -> bytes:
+        """The application's reply, with an enhanced code, as it is sent.
+
+        An application says the same few things again and again: they are kept, for all sessions.
+        Raises LocalProtocolError for what cannot be sent.
+        """
+        if self.in_greeting:
+            return self.octets(complete(reply), utf8=utf8)
+        key = reply.code, reply.text, reply.enhanced, utf8
+        octets = self._answers.get(key)
+        if octets is None:
+            octets = self.octets(complete(reply), utf8=utf8)
+            if len(self._answers) < REMEMBERED and len(octets) <= SHORT:
+                self._answers[key] = octets
+        return octets
 
     def octets(self, reply: Reply, *, utf8: bool = False) -> bytes:
         """A reply as it is sent. Raises LocalProtocolError where it cannot be."""

@@ -99,10 +99,7 @@ class Refused(Exception):
 
     def take_effect(self, session: Session, line: bytes) -> None:
         """Answer the line, tell of it, and count it."""
-        reply = self.reply
-        if isinstance(reply, ReplyKind):
-            reply = session.config.texts[reply]
-        session.refuse(line, reply, counts=self.counts, follows=self.follows)
+        session.refuse(line, self.reply, counts=self.counts, follows=self.follows)
 
 
 class OverBudget(Refused):
@@ -226,7 +223,7 @@ class Session:
     def refuse(
         self,
         line: bytes,
-        reply: Reply,
+        reply: Reply | ReplyKind,
         *,
         counts: bool = True,
         follows: bool = False,
@@ -250,8 +247,12 @@ class Session:
             return
         if verb not in GROUPED:
             outbox.hurry()
-        reply = outbox.suffixed(reply)
-        octets = outbox.octets(reply)
+        if isinstance(reply, ReplyKind):
+            octets = outbox.octets_of(reply)
+            reply = outbox.text(reply)
+        else:
+            reply = outbox.suffixed(reply)
+            octets = outbox.octets(reply)
         for _ in range(times):
             outbox.put(octets)
         self.events.append(InvalidCommand(self.client.shown(line), reply))
@@ -384,8 +385,7 @@ class Session:
         code = reply.code
         if not (code == positive if positive else 200 <= code < 300) and code < 400:
             raise LocalProtocolError(f"{code} is no legal reply to {type(self.pending).__name__}")
-        completed = reply if reply.enhanced is not None else complete(reply)
-        return reply, self.outbox.octets(completed, utf8=utf8)
+        return reply, self.outbox.answer(reply, utf8=utf8)
 
     def answer(self, reply: Reply, octets: bytes) -> None:
         """Queue the application's reply; the question is answered."""
