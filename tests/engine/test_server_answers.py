@@ -33,6 +33,7 @@ from smtpwire.engine.events import (
 from smtpwire.engine.need import Need
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.server.outbox import REMEMBERED, SHORT
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
 from smtpwire.engine.tls import PeerCertificate, TlsInfo
@@ -49,6 +50,7 @@ from smtpwire.extensions import (
     PIPELINING,
     PRDR,
     SIZE,
+    SMTPUTF8,
     STARTTLS,
     XCLIENT,
     XFORWARD,
@@ -844,3 +846,44 @@ def test_a_body_takes_one_early_verdict() -> None:
         made.conn.reply(Reply(550, "Spam"))
     assert made.feed(b"hello\r\n.\r\n") == b"550 5.0.0 Spam\r\n"
     assert MessageAborted(Aborted.REFUSED, Reply(550, "Spam", "5.0.0")) in made.events
+
+
+# -- replies that are kept as they are sent
+
+
+def replied(config: ServerConfig, reply: Reply, *, utf8: bool = False) -> bytes:
+    """What a connection of its own sends for an application's reply to MAIL."""
+    made = session(config, answers({Mail: reply}))
+    return made.feed(b"MAIL FROM:<a@b.example>%b\r\n" % (b" SMTPUTF8" * utf8))
+
+
+def test_a_reply_kept_is_sent_to_all_sessions_of_the_service() -> None:
+    config = ServerConfig.relay("mx.example")
+    sent = [replied(config, Reply(250, "Yes")) for _ in range(3)]
+    assert sent == [b"250 2.0.0 Yes\r\n"] * 3
+    assert replied(config, Reply(250, "Yes", "2.1.0")) == b"250 2.1.0 Yes\r\n"
+    assert replied(config, Reply(550, "Yes")) == b"550 5.0.0 Yes\r\n"
+
+
+def test_a_reply_kept_is_not_sent_where_it_may_not_be() -> None:
+    config = ServerConfig.relay("mx.example", offer=(EIGHTBITMIME, SMTPUTF8))
+    for _ in range(2):
+        assert replied(config, Reply(250, "Grüße"), utf8=True) == "250 Grüße\r\n".encode()
+        with pytest.raises(LocalProtocolError, match="not ASCII"):
+            replied(config, Reply(250, "Grüße"))
+
+
+def test_no_more_replies_are_kept_than_are_bounded() -> None:
+    config = ServerConfig.relay("mx.example")
+    for number in range(300):
+        assert replied(config, Reply(250, f"As {number}")) == b"250 2.0.0 As %d\r\n" % number
+    kept = config.known_replies
+    assert len(kept) == REMEMBERED
+    assert all(len(octets) <= SHORT for octets in kept.values())
+
+
+def test_a_long_reply_is_not_kept() -> None:
+    config = ServerConfig.relay("mx.example")
+    before = len(config.known_replies)
+    replied(config, Reply(250, "long " * 200))
+    assert len(config.known_replies) == before

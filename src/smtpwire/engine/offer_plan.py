@@ -7,7 +7,8 @@ from typing import final
 
 from smtpwire.engine.commands import CommandRow, extension_row
 from smtpwire.engine.limits import Limits
-from smtpwire.extensions import AUTH, LIMITS, PIPELINING, SIZE, Offer, ServerLimits
+from smtpwire.extensions import AUTH, CHUNKING, LIMITS, PIPELINING, SIZE, Offer, ServerLimits
+from smtpwire.sasl import offers_plus
 from smtpwire.wire.command import PLAIN_LINE_LIMIT, Grammar
 
 __all__ = ["OfferPlan"]
@@ -21,6 +22,8 @@ class OfferPlan:
     """
 
     __slots__ = (
+        "binds",
+        "chunking",
         "grammar",
         "hello",
         "limits",
@@ -42,8 +45,10 @@ class OfferPlan:
             name: extension_row(verb) for name, verb in grammar.verbs.items()
         }
         self.mechanisms: tuple[str, ...] = offer.get(AUTH) or ()
+        self.binds: bool = offers_plus(self.mechanisms)
         self.limits: ServerLimits | None = offer.get(LIMITS)
         self.pipelining: bool = PIPELINING in offer
+        self.chunking: bool = CHUNKING in offer
         self.recipients: int = limits.recipients
         bounds = [bound for bound in (offer.get(SIZE), limits.message) if bound]
         self.message: int = min(bounds, default=0)  # octets; 0 is no limit

@@ -36,7 +36,14 @@ from smtpwire.extensions import (
     Profile,
     Registry,
 )
-from smtpwire.sasl import FAMILIES, Preparation, ServerFactory, check_mechanism, family
+from smtpwire.sasl import (
+    FAMILIES,
+    Preparation,
+    ServerFactory,
+    ServerMechanismConfig,
+    check_mechanism,
+    family,
+)
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import Auth, Leniency
@@ -338,8 +345,20 @@ class ServerConfig:
         return OfferPlan(offer, grammar, self.limits, hello)
 
     @cached_property
-    def answers(self) -> dict[tuple[int, str, str | None, bool], bytes]:
-        """Replies that applications gave, as they are sent; filled by the sessions."""
+    def mechanism_config(self) -> ServerMechanismConfig:
+        """What a mechanism has to know of the service, without a TLS layer."""
+        return ServerMechanismConfig(
+            scram_secret=self.scram_secret,
+            iterations=self.scram_iterations,
+            stores_passwords=self.stores_passwords,
+            hosts=(self.host, *self.aliases),
+            realm=self.realm,
+            preparation=self.preparation,
+        )
+
+    @cached_property
+    def known_replies(self) -> dict[tuple[int, str, str | None, bool], bytes]:
+        """Replies by code, text and enhanced code, as they are sent; the sessions fill it."""
         return {}
 
     @cached_property

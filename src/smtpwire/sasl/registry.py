@@ -7,6 +7,7 @@ is first used.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Final, final
 
@@ -74,7 +75,7 @@ class Family:
 
     def server(self, name: str, config: ServerMechanismConfig) -> ServerMechanism:
         """Begin an exchange on the server."""
-        made: ServerMechanism = self._loaded("Server")(name, config)
+        made: ServerMechanism = _loaded(self.module, self.classes + "Server")(name, config)
         return made
 
     def client(
@@ -84,13 +85,17 @@ class Family:
         if not isinstance(credentials, self.credentials):
             needed = self.credentials.__name__
             raise UnusableCredentialsError(f"{name} needs {needed} credentials")
-        made: ClientMechanism = self._loaded("Client")(name, credentials, config)
+        made: ClientMechanism = _loaded(self.module, self.classes + "Client")(
+            name, credentials, config
+        )
         return made
 
-    def _loaded(self, role: str) -> type:
-        module = import_module(f"smtpwire.sasl.{self.module}")
-        found: type = getattr(module, self.classes + role)
-        return found
+
+@cache
+def _loaded(module: str, name: str) -> type:
+    """A mechanism's class for one role; its file is loaded the first time."""
+    found: type = getattr(import_module(f"smtpwire.sasl.{module}"), name)
+    return found
 
 
 _SCRAM: Final = Family(module="scram", classes="Scram", salted=True)
@@ -169,7 +174,8 @@ def server_mechanism(
     """
     if mechanisms is not None and name in mechanisms:
         return mechanisms[name](config)
-    check_mechanism(name, FAMILIES)
+    if name not in FAMILIES:
+        check_mechanism(name, FAMILIES)
     return FAMILIES[name].server(name, config)
 
 

@@ -46,7 +46,7 @@ def saslprep(text: str, *, stored: bool = False) -> str:
     """
     text = checked("text", text, str)
     if text.isascii():  # nothing to map or to normalise: only §2.3's controls to refuse
-        if re.search(_ASCII_CONTROLS, text):
+        if not text.isprintable() and re.search(_ASCII_CONTROLS, text):
             raise SaslprepError("a control character is prohibited")
         return text
     return _prepare(text, stored=stored)
@@ -93,7 +93,7 @@ def _prepare(text: str, *, stored: bool) -> str:
 
 def prepared_name(text: str, preparation: Preparation) -> str | None:
     """A user name as it is looked up; None: no such name can exist. May be empty."""
-    if re.search(_CONTROLS, text):
+    if not text.isprintable() and re.search(_CONTROLS, text):
         return None
     if preparation is Preparation.RAW:
         return text

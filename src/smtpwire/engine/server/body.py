@@ -18,7 +18,7 @@ from smtpwire.engine.server.transaction import Body, Transaction, Verdicts
 from smtpwire.engine.server_config import complete
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
-from smtpwire.extensions import CHUNKING, Burl
+from smtpwire.extensions import Burl
 from smtpwire.wire.body import REJECT, DotDecoder, LineEndingCheck
 from smtpwire.wire.command import Bdat, Data
 from smtpwire.wire.reply import Reply
@@ -56,10 +56,9 @@ class DotStuffedBody(Body):
     __slots__ = ("_complete", "_decoder", "_start")
 
     def __init__(self, decoder: DotDecoder, start: int) -> None:
-        # As Body has it, without a call: it is made for every message.
         self.open = True  # DATA has been answered
         self.size = 0
-        self.refusal: Reply | None = None
+        self.refusal = None
         self.failed = False
         self._decoder = decoder
         self._start = start  # octets of the connection before it
@@ -119,7 +118,10 @@ class ChunkedBody(Body):
     def __init__(
         self, check: LineEndingCheck | None, size: int, *, last: bool, strict: bool
     ) -> None:
-        super().__init__(is_open=False)
+        self.open = False  # until Data has been answered
+        self.size = 0
+        self.refusal = None
+        self.failed = False
         self._check = check
         self._strict = strict and check is not None
         self.left: int = size
@@ -304,13 +306,13 @@ def bdat(session: Session, command: Bdat, line: bytes) -> Data | None:
 
 def chunk_refusal(session: Session, command: Bdat, body: ChunkedBody | None) -> ReplyKind | None:
     """Why the chunk is not wanted, if it is not."""
-    required = session.offering.required_before(BDAT)
-    if CHUNKING not in session.offering.plan.offer:
+    offering = session.offering
+    if not offering.plan.chunking:
         return ReplyKind.NOT_IMPLEMENTED
     if body is not None and body.failed:
         return ReplyKind.BODY_FAILED
-    if required is not None:
-        return required
+    if offering.required is not None:
+        return offering.required_before(BDAT)
     if session.state is State.MAIL:
         return ReplyKind.NO_RECIPIENTS
     return None if "BDAT" in session.state.commands else ReplyKind.BAD_SEQUENCE
@@ -327,7 +329,7 @@ def never_fits(session: Session, body: ChunkedBody | None, size: int) -> bool:
 
 def replies_to_refused(session: Session, command: Bdat) -> int:
     """RFC 2033 §4.3: LAST has a reply a recipient, and none where there is no recipient."""
-    a_recipient = session.lmtp and command.last and CHUNKING in session.offering.plan.offer
+    a_recipient = session.lmtp and command.last and session.offering.plan.chunking
     return len(session.transaction.recipients) if a_recipient else 1
 
 

@@ -50,6 +50,8 @@ __all__: list[str] = []
 SENDER_OK: Final = default_kind("MAIL")
 RECIPIENT_OK: Final = default_kind("RCPT")
 GOODBYE: Final = default_kind("QUIT")
+WELCOME: Final = default_kind("(greeting)")
+FORGOTTEN: Final = default_kind("RSET")
 UNRECOGNIZED: Final = Reply(500, "Command not recognized", "5.5.1")
 NOT_OFFERED: Final = Reply(501, "Attribute not offered", "5.5.4")
 # RFC 5321 §3.2, RFC 2033 §4.1
@@ -73,7 +75,7 @@ def answer_connected(session: Session, _: Connected, replies: Replies) -> None:
     session.enter("(greeting)")
     session.listen()
     if reply is None or octets is None:
-        session.answer_by_default(default_kind("(greeting)"))
+        session.answer_by_default(WELCOME)
         return
     if not reply.is_positive:
         session.refusal = reply
@@ -217,7 +219,7 @@ def rset(session: Session, command: Rset, line: bytes) -> CommandQuestion | None
     session.tally.forget_refusals()
     asks = "RSET" in session.config.asks
     if not asks:
-        session.outbox.say(default_kind("RSET"))
+        session.outbox.say(FORGOTTEN)
     session.enter("RSET")
     session.forget_transaction()
     if asks:

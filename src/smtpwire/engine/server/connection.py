@@ -146,14 +146,17 @@ class ServerConnection:
         peer: Peer | None = None,
         reply_suffix: str = "",
     ) -> None:
-        checked("config", config, ServerConfig)
+        given: object = config
+        if type(given) is not ServerConfig:
+            checked("config", given, ServerConfig)
         if tls is not None:
             checked("tls", tls, TlsInfo | None)
         elif config.profile is Profile.SUBMISSIONS:
             raise ValueError("this profile has TLS from the first octet: give tls= (RFC 8314 §3.3)")
         if peer is not None:
             checked("peer", peer, Peer | None)
-        checked("reply_suffix", reply_suffix, str)
+        if type(reply_suffix) is not str:
+            checked("reply_suffix", reply_suffix, str)
         self._session = session = Session(config, COMMANDS, tls, peer, reply_suffix)
         if config.proxy and session.client.peer.proxy is None:
             from smtpwire.engine.server.proxy import ProxyHeaderReader
@@ -400,7 +403,7 @@ class ServerConnection:
 
     @trace.setter
     def trace(self, trace: Trace | None) -> None:
-        self._session.outbox.trace = trace
+        self._session.outbox.trace_with(trace)
 
     @property
     def config(self) -> ServerConfig:

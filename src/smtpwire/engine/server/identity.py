@@ -52,7 +52,7 @@ class Client:
         self.tls = tls
         self._socket_peer = _UNKNOWN if peer is None else peer
         self.peer: Peer = self._socket_peer
-        self.listed: frozenset[str] = self._look_up()
+        self.listed: frozenset[str] = self._look_up() if config.trust else _LISTED_FOR_NOTHING
 
     def _look_up(self) -> frozenset[str]:
         config = self._config
@@ -118,8 +118,12 @@ class Client:
             return OfferConditions(listed=self.listed)
         return OfferConditions(True, bool(tls.bindings), tls.peer is not None, self.listed)
 
-    def expect_response(self, line: bytes = b"AUTH") -> None:
-        """After AUTH, or a line that looks like it: what follows may be its response."""
+    def expect_response(self) -> None:
+        """After AUTH: what follows may be its response."""
+        self._may_respond = True
+
+    def expect_response_to(self, line: bytes) -> None:
+        """The same after a line that looks like AUTH."""
         self._may_respond = self._may_respond or looks_like_auth(line)
 
     def shown(self, line: bytes) -> bytes:

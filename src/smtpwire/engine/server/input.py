@@ -36,7 +36,7 @@ class Input:
         self.limit: int = limit
         self._buffer = b""
         self._position = 0
-        self._arrived = bytearray()  # behind the buffer
+        self._arrived: bytearray | bytes = b""  # behind the buffer; made when it is needed
         self._scanned = 0  # of those, known to have no LF
         self.received: int = 0
         """Octets that have come so far, since the last ``clear()``."""
@@ -59,6 +59,8 @@ class Input:
         octets = data if isinstance(data, bytes) else bytes(data)
         size = len(octets)
         if self.waiting:
+            if not self._arrived:
+                self._arrived = bytearray()
             self._arrived += octets
         else:
             self._buffer = octets
@@ -150,9 +152,9 @@ class Input:
         self.before += self.received
         self._buffer = b""
         self._position = self._scanned = self.received = self.waiting = 0
-        self._arrived.clear()
+        self._arrived = b""
 
     def _join(self) -> None:
         self._buffer = b"".join((self._buffer[self._position :], self._arrived))
         self._position = self._scanned = 0
-        self._arrived.clear()
+        self._arrived = b""

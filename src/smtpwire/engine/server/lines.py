@@ -167,8 +167,10 @@ class CommandReader(Reader):
 def ends_group(session: Session, line: bytes) -> bool:
     """Whether the verb says that nothing may stand behind this line, whatever becomes of it."""
     plan = session.offering.plan
+    if line[:5].upper() == b"BDAT ":  # its chunk stands behind it
+        return False
     verb = line.partition(b" ")[0].rstrip(b"\t").upper()
-    if verb == b"BDAT":  # its chunk stands behind it
+    if verb == b"BDAT":  # without its size
         return False
     if verb in GROUPED:
         return not plan.pipelining

@@ -14,8 +14,10 @@ from smtpwire.wire.reply import Reply, format_reply
 __all__ = ["Outbox", "Trace"]
 
 Trace: TypeAlias = Callable[[Direction, bytes], None]
-REMEMBERED: Final = 64
-"""Replies of an application's that are kept as they are sent."""
+REMEMBERED: Final = 256
+"""Replies that are kept as they are sent."""
+NOTHING_TRACED: Final[list[tuple[Direction, bytes]]] = []
+"""Of all that have no trace, so that they need no list. Nothing is put into it."""
 SHORT: Final = 512
 """Octets of the longest of them."""
 
@@ -31,8 +33,8 @@ class Outbox:
     """
 
     __slots__ = (
-        "_answers",
         "_enhanced",
+        "_known",
         "_octets",
         "_queue",
         "_suffix",
@@ -55,7 +57,7 @@ class Outbox:
                 serialise(Reply(500, suffix), enhanced=False)
             except ValueError as error:
                 raise ValueError(f"reply_suffix {suffix!r} cannot be sent: {error}") from None
-        self._answers = config.answers
+        self._known = config.known_replies
         self._octets = config.octets
         self._texts = config.texts
         self._enhanced = config.enhanced
@@ -71,7 +73,7 @@ class Outbox:
         self.being_written: bool = False
         self.replies: int = 0
         self.trace: Trace | None = None
-        self.traced: list[tuple[Direction, bytes]] = []
+        self.traced: list[tuple[Direction, bytes]] = NOTHING_TRACED
 
     # -- wording
 
@@ -85,24 +87,28 @@ class Outbox:
             return Reply(reply.code, f"{reply.text} {self._suffix}", reply.enhanced)
         return reply
 
-    def answer(self, reply: Reply, *, utf8: bool) -> bytes:
-        """The application's reply, with an enhanced code, as it is sent.
-
-        An application says the same few things again and again: they are kept, for all sessions.
-        Raises LocalProtocolError for what cannot be sent.
-        """
-        if self.in_greeting:
-            return self.octets(complete(reply), utf8=utf8)
-        key = reply.code, reply.text, reply.enhanced, utf8
-        octets = self._answers.get(key)
-        if octets is None:
-            octets = self.octets(complete(reply), utf8=utf8)
-            if len(self._answers) < REMEMBERED and len(octets) <= SHORT:
-                self._answers[key] = octets
-        return octets
-
     def octets(self, reply: Reply, *, utf8: bool = False) -> bytes:
         """A reply as it is sent. Raises LocalProtocolError where it cannot be."""
+        if reply.enhanced is None or self.in_greeting:
+            return self._formatted(reply, utf8)
+        return self.completed(reply, utf8=utf8)
+
+    def completed(self, reply: Reply, *, utf8: bool) -> bytes:
+        """The same with an enhanced code, where there may be one.
+
+        A service says the same few things again and again: they are kept, for all sessions.
+        """
+        if self.in_greeting:
+            return self._formatted(reply, utf8)
+        key = reply.code, reply.text, reply.enhanced, utf8
+        octets = self._known.get(key)
+        if octets is None:
+            octets = self._formatted(complete(reply), utf8)
+            if len(self._known) < REMEMBERED and len(octets) <= SHORT:
+                self._known[key] = octets
+        return octets
+
+    def _formatted(self, reply: Reply, utf8: bool) -> bytes:
         if reply.enhanced is not None and (self.in_greeting or not self._enhanced):
             reply = Reply(reply.code, reply.text)
         try:
@@ -164,6 +170,11 @@ class Outbox:
         self.size = 0
 
     # -- the trace
+
+    def trace_with(self, trace: Trace | None) -> None:
+        """From now on this is told."""
+        self.trace = trace
+        self.traced = [*self.traced]
 
     def note_received(self, octets: bytes) -> None:
         """A line came, and there is a trace; ``octets`` are what may be shown of it."""

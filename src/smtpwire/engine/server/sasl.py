@@ -33,17 +33,17 @@ from smtpwire.sasl import (
     ServerStep,
     StoredSecret,
     Succeeded,
-    offers_plus,
     server_mechanism,
 )
 from smtpwire.wire.command import Auth, chunk_size
 from smtpwire.wire.octets import decode_base64
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import Request
+from smtpwire.wire.value import Request, replace
 
 __all__ = ["answer_authorization", "answer_login", "answer_secret", "auth", "supply"]
 
 AUTH: Final = COMMANDS["AUTH"]
+STEPS: Final = (Ask, Challenge, Succeeded, Failed)
 REFUSED: Final = "the application refused"
 SERVER_FIRST: Final = "an initial response where the server speaks first"
 
@@ -267,18 +267,12 @@ class Exchange(Reader):
 
 def mechanism_config(session: Session) -> ServerMechanismConfig:
     """What a mechanism has to know of the service and of the TLS layer."""
-    config, tls = session.config, session.client.tls
-    return ServerMechanismConfig(
-        scram_secret=config.scram_secret,
-        iterations=config.scram_iterations,
-        stores_passwords=config.stores_passwords,
-        hosts=(config.host, *config.aliases),
-        realm=config.realm,
-        preparation=config.preparation,
-        bindings={} if tls is None else tls.bindings,
-        plus_offered=offers_plus(session.offering.plan.mechanisms),
-        external_identity=certified_name(tls),
-    )
+    config, tls = session.config.mechanism_config, session.client.tls
+    bindings = {} if tls is None else tls.bindings
+    binds, name = session.offering.plan.binds, certified_name(tls)
+    if not (bindings or binds or name):
+        return config
+    return replace(config, bindings=bindings, plus_offered=binds, external_identity=name)
 
 
 def certified_name(tls: TlsInfo | None) -> str:
@@ -290,7 +284,7 @@ def certified_name(tls: TlsInfo | None) -> str:
 
 def checked_step(step: ServerStep) -> ServerStep:
     """A mechanism of the user's own may give what is no step."""
-    if not isinstance(step, Challenge | Ask | Succeeded | Failed):
+    if not isinstance(step, STEPS):
         raise TypeError("a step is a Challenge, Ask, Succeeded or Failed")
     if isinstance(step, Challenge) and not isinstance(step.data, bytes):
         raise TypeError("a Challenge has bytes")

@@ -237,7 +237,7 @@ class Session:
         """
         tally, outbox = self.tally, self.outbox
         verb = line[:4].upper()
-        self.client.expect_response(line)
+        self.client.expect_response_to(line)
         if tally.error(counts=counts, follows=follows) and self._begins_group(verb):
             tally.excuse()
         if tally.has_too_many_errors:
@@ -385,7 +385,7 @@ class Session:
         code = reply.code
         if not (code == positive if positive else 200 <= code < 300) and code < 400:
             raise LocalProtocolError(f"{code} is no legal reply to {type(self.pending).__name__}")
-        return reply, self.outbox.answer(reply, utf8=utf8)
+        return reply, self.outbox.completed(reply, utf8=utf8)
 
     def answer(self, reply: Reply, octets: bytes) -> None:
         """Queue the application's reply; the question is answered."""

@@ -26,12 +26,10 @@ class Body(Reader):
     """
 
     __slots__ = ("failed", "open", "refusal", "size")
-
-    def __init__(self, *, is_open: bool) -> None:
-        self.open: bool = is_open
-        self.size: int = 0
-        self.refusal: Reply | None = None
-        self.failed: bool = False
+    open: bool
+    size: int
+    refusal: Reply | None
+    failed: bool
 
     def discard(self) -> None:
         """The content does not matter any more."""
