@@ -93,6 +93,14 @@ class ChunkBody:
             self._parts = []
             self._gathered = 0
 
+    def mark(self) -> tuple[list[bytes], int]:
+        """What is gathered now: no list of parts is changed by :meth:`interrupt`."""
+        return self._parts, self._gathered
+
+    def restore(self, mark: tuple[list[bytes], int]) -> None:
+        """BURL was not queued after all."""
+        self._parts, self._gathered = mark
+
     def _end_text(self) -> None:
         """Refuse a CR alone as the last octet before the end, or before what BURL fetches."""
         if self._guard is not None:

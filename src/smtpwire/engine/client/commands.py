@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from smtpwire.engine.client.body import ChunkBody
 from smtpwire.engine.client.kinds import (
     AUTH,
@@ -60,17 +62,50 @@ from smtpwire.wire.command import (
 
 __all__ = [
     "before_tls",
-    "check_open",
+    "queue",
+    "queue_all",
     "queue_answer",
     "queue_auth",
-    "queue_data",
-    "queue_mail",
-    "queue_other",
-    "queue_rcpt",
 ]
 
 
-def check_open(session: Session, command: Command) -> None:
+def queue(session: Session, command: Command) -> None:
+    """Queue a command, or raise LocalProtocolError; nothing has changed then."""
+    if (
+        session.outlook.closed_by is not None
+        or session.refusal is not None
+        or session.transaction.failed
+    ):
+        _check_open(session, command)
+    if isinstance(command, Rcpt):
+        _queue_rcpt(session, command)
+    elif isinstance(command, Mail):
+        _queue_mail(session, command)
+    elif isinstance(command, Data):
+        _queue_data(session, command)
+    else:
+        _queue_other(session, checked("command", command, Command))
+
+
+def queue_all(session: Session, commands: Iterable[Command]) -> None:
+    """Queue several commands, each where the one before it leads; where one is refused, none."""
+    outlook, held, body = session.outlook, session.pipeline.held, session.body
+    count, mark = len(held), outlook.mark()
+    gathered = body.mark() if isinstance(body, ChunkBody) else None
+    try:
+        for command in commands:
+            queue(session, command)
+    except BaseException:
+        while len(held) > count:
+            held.pop()
+        outlook.restore(mark)
+        session.body = body
+        if isinstance(body, ChunkBody) and gathered is not None:
+            body.restore(gathered)
+        raise
+
+
+def _check_open(session: Session, command: Command) -> None:
     """Raise LocalProtocolError where nothing may be queued now, or only what leads on."""
     outlook = session.outlook
     if session.state is STATE_CLOSED:
@@ -111,7 +146,7 @@ def _queue(
 # -- a transaction: these are most of what is ever sent, and make no call that they can do without
 
 
-def queue_mail(session: Session, command: Mail) -> None:
+def _queue_mail(session: Session, command: Mail) -> None:
     """MAIL opens a transaction."""
     outlook = session.outlook
     if outlook.leads_to is not STATE_READY:
@@ -154,7 +189,7 @@ def _check_requiretls(session: Session, command: Mail) -> None:
         raise UnwritableError("REQUIRETLS needs verified TLS (RFC 8689 §4.2.1)")
 
 
-def queue_rcpt(session: Session, command: Rcpt) -> None:
+def _queue_rcpt(session: Session, command: Rcpt) -> None:
     """RCPT adds a recipient."""
     outlook = session.outlook
     state = outlook.leads_to
@@ -197,7 +232,7 @@ def _count_domain(domains: set[str], domain: str, most: int) -> None:
     domains.add(domain)
 
 
-def queue_data(session: Session, command: Data) -> None:
+def _queue_data(session: Session, command: Data) -> None:
     """DATA, or the body in chunks."""
     if command.chunking:
         _queue_chunks(session, command)
@@ -224,7 +259,7 @@ def _queue_chunks(session: Session, command: Data) -> None:
 # -- everything else
 
 
-def queue_other(session: Session, command: Command) -> None:
+def _queue_other(session: Session, command: Command) -> None:
     """Any command that is none of the three above."""
     match command:
         case Rset():
@@ -344,7 +379,7 @@ def queue_auth(
     name = _name_of(mechanism)
     authcid = checked("authcid", authcid, str)
     authzid = checked("authzid", authzid, str)
-    check_open(session, Auth(name))
+    _check_open(session, Auth(name))
     target = session.outlook.check(AUTH)
     _check_mechanism(session, name)
     try:

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final, overload
 
-from smtpwire.engine.client.commands import (
-    check_open,
-    queue_answer,
-    queue_auth,
-    queue_data,
-    queue_mail,
-    queue_other,
-    queue_rcpt,
-)
+from smtpwire.engine.client.commands import queue, queue_all, queue_answer, queue_auth
 from smtpwire.engine.client.offered import NO_OFFER
 from smtpwire.engine.client.replies import read
 from smtpwire.engine.client.session import Item, Session
@@ -44,7 +36,7 @@ from smtpwire.engine.tls import TlsInfo
 from smtpwire.extensions import Offer
 from smtpwire.sasl import ClientMechanism
 from smtpwire.wire.checked import checked
-from smtpwire.wire.command import Auth, Command, Data, Mail, Rcpt
+from smtpwire.wire.command import Auth, Command
 from smtpwire.wire.octets import octets_of
 
 if TYPE_CHECKING:
@@ -146,31 +138,26 @@ class ClientConnection:
 
     # -- what the application calls
 
-    def send(self, command: C) -> C:
-        """Queue a command and return it: its reply will come with the same object.
+    @overload
+    def send(self, command: C, /) -> C: ...
+    @overload
+    def send(self, *commands: Command) -> tuple[Command, ...]: ...
+    def send(self, *commands: Command) -> Command | tuple[Command, ...]:
+        """Queue a command, or several, and return them: the replies will come with these objects.
 
-        It is checked against the state reached if every command queued before succeeds.
-        Raises LocalProtocolError where the command is out of order, or is what ``ClientConfig``
-        forbids; UnwritableError, a kind of it, where it needs what the server does not offer, or no
-        line can carry it; SessionLimitError, another, where LIMITS is used up (RFC 9422). Nothing
-        has changed then.
+        Each is checked against the state reached if every command queued before it succeeds.
+        Raises LocalProtocolError where one is out of order, or is what ``ClientConfig``
+        forbids; UnwritableError, a kind of it, where one needs what the server does not offer, or
+        no line can carry it; SessionLimitError, another, where LIMITS is used up (RFC 9422). None
+        of them is queued then, and nothing has changed.
         """
-        session = self._session
-        if (
-            session.outlook.closed_by is not None
-            or session.refusal is not None
-            or session.transaction.failed
-        ):
-            check_open(session, command)
-        if isinstance(command, Rcpt):
-            queue_rcpt(session, command)
-        elif isinstance(command, Mail):
-            queue_mail(session, command)
-        elif isinstance(command, Data):
-            queue_data(session, command)
-        else:
-            queue_other(session, checked("command", command, Command))
-        return command
+        if len(commands) == 1:
+            queue(self._session, commands[0])
+            return commands[0]
+        if not commands:
+            raise TypeError("send() takes a command, or several")
+        queue_all(self._session, commands)
+        return commands
 
     def send_body(self, chunk: bytes | bytearray | memoryview) -> None:
         """Send a part of the content, in any cut; dots and framing are the engine's.

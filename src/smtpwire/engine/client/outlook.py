@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import final
+from typing import TypeAlias, final
 
 from smtpwire.engine.client.kinds import MAIL, RCPT, Kind
 from smtpwire.engine.errors import LocalProtocolError
@@ -17,7 +17,10 @@ from smtpwire.engine.state import (
 from smtpwire.wire.command import NO_PARAMETERS, Command
 from smtpwire.wire.parameter import Parameters
 
-__all__ = ["Outlook"]
+__all__ = ["Mark", "Outlook"]
+
+Mark: TypeAlias = tuple[State, int, Parameters, int, Command | None, int, int, frozenset[str]]
+"""An outlook as it was, to come back to."""
 
 
 @final
@@ -125,6 +128,30 @@ class Outlook:
             accepted = 0 if kind is MAIL else accepted + (kind is RCPT)
         self.leads_to = state
         self.recipients = accepted
+
+    def mark(self) -> Mark:
+        """What it is now."""
+        return (
+            self.leads_to,
+            self.transactions,
+            self.parameters,
+            self.recipients,
+            self.closed_by,
+            self.mails,
+            self.rcpts,
+            frozenset(self.domains),
+        )
+
+    def restore(self, mark: Mark) -> None:
+        """Be again what it was: nothing that was noted since has been queued."""
+        self.leads_to = mark[0]
+        self.transactions = mark[1]
+        self.parameters = mark[2]
+        self.recipients = mark[3]
+        self.closed_by = mark[4]
+        self.mails = mark[5]
+        self.rcpts = mark[6]
+        self.domains = set(mark[7])
 
     def forget_session(self) -> None:
         """The server has forgotten all: nothing is queued, and LIMITS counts from 0 again."""
