@@ -27,7 +27,7 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.extensions import REGISTRY, AnyExtension, parameters
 from smtpwire.operations import SessionError
 from smtpwire.operations.operation import Stage
-from smtpwire.operations.send import SendResult
+from smtpwire.operations.result import SendResult
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import Mail, Rcpt
 from smtpwire.wire.error import SmtpwireError

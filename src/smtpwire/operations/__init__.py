@@ -48,7 +48,8 @@ from smtpwire.operations.operation import (
     alone,
     ask,
 )
-from smtpwire.operations.send import MessageRefused, RecipientResult, SendResult, send_mail
+from smtpwire.operations.result import MessageRefused, RecipientResult, SendResult
+from smtpwire.operations.send import send_mail
 from smtpwire.operations.serve import (
     Handler,
     ServeStep,

@@ -22,7 +22,8 @@ from smtpwire.operations.message import (
     rcpts_of,
 )
 from smtpwire.operations.operation import Operation, alone
-from smtpwire.operations.send import SendResult, check_open, send
+from smtpwire.operations.result import SendResult
+from smtpwire.operations.send import check_open, send
 from smtpwire.wire.address import Address
 from smtpwire.wire.checked import type_of
 from smtpwire.wire.command import Mail
