@@ -582,6 +582,27 @@ def test_binary_bodies_go_in_chunks_only() -> None:
     assert d.flush() == b"BDAT 3 LAST\r\n\x00\n\r"
 
 
+@scenario
+def test_behind_rset_the_next_message_survives_a_refused_last_chunk(d: Dialogue) -> None:
+    """RFC 3030 §2: RSET leads on, and it has left."""
+    d.greeted("PIPELINING", "CHUNKING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    end = d.body(b"x\r\n")
+    rset, mail, rcpt = d.conn.send(Rset(), Mail(ALICE), Rcpt(BOB))
+    d.conn.send(Data(chunking=True))
+    d.flush()
+    no, ok = Reply(554, "no"), Reply(250, "OK")
+    assert d.receive("554 no", "250 OK", "250 OK", "250 OK") == [
+        ReplyReceived(end, no),
+        ReplyReceived(rset, ok),
+        ReplyReceived(mail, ok),
+        ReplyReceived(rcpt, ok),
+    ]
+    d.body(b"y\r\n")
+    assert d.flush() == b"BDAT 3 LAST\r\ny\r\n"
+
+
 # -- LMTP
 
 

@@ -233,7 +233,9 @@ def _chunk_refused(session: Session) -> None:
     """RFC 3030 §2: no more chunks, and only RSET leads on."""
     session.state = STATE_CHUNKS
     session.body = None
-    session.drop(session.pipeline.drop_before(_LEADS_ON))
+    pipeline = session.pipeline
+    if not any(step.kind in _LEADS_ON for step in pipeline.flight):  # else it is led on from there
+        session.drop(pipeline.drop_before(_LEADS_ON))
     session.replan()
 
 
