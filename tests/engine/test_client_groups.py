@@ -91,7 +91,7 @@ def test_what_is_no_command_is_refused_and_nothing_is_queued() -> None:
     d = Dialogue()
     d.greeted()
     with pytest.raises(TypeError, match="command is a str: pass a Command"):
-        d.conn.send(Mail(ALICE), "RCPT TO:<bob@example.org>")  # type: ignore[arg-type]
+        d.conn.send(Mail(ALICE), "RCPT TO:<bob@example.org>")  # type: ignore[call-overload]
     assert d.flush() == b""
     assert d.conn.reusable
 

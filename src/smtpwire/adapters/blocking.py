@@ -25,6 +25,7 @@ from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.operations import (
     Chunk,
+    MailObject,
     MessageOptions,
     Operation,
     Recipient,
@@ -35,6 +36,7 @@ from smtpwire.operations import (
     open_session,
     reset,
     send_mail,
+    send_many,
     send_message,
     verify,
 )
@@ -332,6 +334,12 @@ class Client:
     ) -> SendResult:
         """Send a message: see :func:`smtpwire.operations.send_mail`."""
         return self.run(send_mail(self.conn, sender, recipients, content, **options))
+
+    def send_many(
+        self, messages: Iterable[MailObject], results: list[SendResult] | None = None
+    ) -> list[SendResult]:
+        """Send messages one behind the other: see :func:`smtpwire.operations.send_many`."""
+        return self.run(send_many(self.conn, messages, results))
 
     def send_message(
         self,

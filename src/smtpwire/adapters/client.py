@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from socket import socket
 from threading import Lock
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
 from smtpwire.adapters.session import Connected, checked_port, own_name, remote_peer
@@ -22,6 +29,7 @@ from smtpwire.operations import (
     HANDED_IN,
     Chunk,
     HandingIn,
+    MailObject,
     MessageOptions,
     Operation,
     OperationNeed,
@@ -36,9 +44,11 @@ from smtpwire.operations import (
     quit,
     reset,
     send_mail,
+    send_many,
     send_message,
     verify,
 )
+from smtpwire.operations.send_many import check_messages
 from smtpwire.sasl import ChoicePolicy, Credentials
 from smtpwire.wire.checked import checked
 from smtpwire.wire.command import Command
@@ -116,6 +126,33 @@ class Dialled:
         return self._tls or client_tls(self.config.security)
 
 
+@final
+class _Contents(Iterator[MailObject], AsyncIterator[Chunk]):
+    """Messages, and in turn the chunks of the content of the last one, where it is asynchronous."""
+
+    def __init__(self, messages: Iterable[MailObject]) -> None:
+        self._messages = iter(messages)
+        self._begun: list[AsyncIterator[Chunk]] = []
+
+    def __next__(self) -> MailObject:
+        message = next(self._messages)
+        if not (isinstance(message, MailObject) and isinstance(message.content, AsyncIterable)):
+            return message
+        self._begun.append(aiter(message.content))
+        return MailObject(message.sender, message.recipients, HANDED_IN, **message.options)
+
+    async def __anext__(self) -> Chunk:
+        await self.close(but=1)
+        return await anext(self._begun[-1])
+
+    async def close(self, but: int = 0) -> None:
+        """Close what has been begun, as far as it can be closed, ``but`` the last one."""
+        while len(self._begun) > but:
+            chunks = self._begun.pop(0)
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+
+
 class AsyncClient:
     """The operations of a client as methods, each raising SessionError as the operation does.
 
@@ -172,18 +209,22 @@ class AsyncClient:
                     await self._stream.end()
 
     async def _drive(self, operation: Operation[R], content: AsyncIterator[Chunk] | None) -> R:
-        value: Chunk | HandingIn | None = None
+        step: Callable[[Any], OperationNeed] = operation.send
+        given: Chunk | HandingIn | Exception | None = None
         while True:
             try:
-                need = operation.send(value)
+                need = step(given)
             except StopIteration as stop:
                 result: R = stop.value
                 await self._stream.flush()
                 return result
             await self._meet(need)
-            value = None
+            step, given = operation.send, None
             if need is NEED_BODY and content is not None:
-                value = await anext(content, END_OF_CONTENT)
+                try:
+                    given = await anext(content, END_OF_CONTENT)
+                except Exception as error:  # a failure of this message's: the operation judges it
+                    step, given = operation.throw, error
 
     async def _meet(self, need: OperationNeed) -> None:
         await self._stream.flush()
@@ -223,6 +264,17 @@ class AsyncClient:
                 if isinstance(chunks, AsyncGenerator):
                     await chunks.aclose()
         return await self.run(send_mail(self.conn, sender, recipients, content, **options))
+
+    async def send_many(
+        self, messages: Iterable[MailObject], results: list[SendResult] | None = None
+    ) -> list[SendResult]:
+        """Send messages one behind the other: see :func:`smtpwire.operations.send_many`."""
+        check_messages(messages, asynchronous=True)
+        contents = _Contents(messages)
+        try:
+            return await self.run(send_many(self.conn, contents, results), contents)
+        finally:
+            await contents.close()
 
     async def send_message(
         self,

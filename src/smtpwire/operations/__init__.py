@@ -50,6 +50,7 @@ from smtpwire.operations.operation import (
 )
 from smtpwire.operations.result import MessageRefused, RecipientResult, SendResult
 from smtpwire.operations.send import send_mail
+from smtpwire.operations.send_many import MailObject, SendingStopped, send_many
 from smtpwire.operations.serve import (
     Handler,
     ServeStep,
@@ -76,6 +77,7 @@ __all__ = [
     "HandingIn",
     "Handler",
     "LoginFailed",
+    "MailObject",
     "MessageOptions",
     "MessageRefused",
     "Operation",
@@ -85,6 +87,7 @@ __all__ = [
     "SendOptions",
     "SendResult",
     "Sender",
+    "SendingStopped",
     "ServeStep",
     "ServiceRefused",
     "Serving",
@@ -104,6 +107,7 @@ __all__ = [
     "quit",
     "reset",
     "send_mail",
+    "send_many",
     "send_message",
     "serve",
     "verify",

@@ -35,7 +35,7 @@ Chunk: TypeAlias = bytes | bytearray | memoryview
 Content: TypeAlias = Chunk | Iterable[Chunk] | Literal[HandingIn.HANDED_IN]
 
 
-def checked_content(content: Content) -> Content:
+def checked_content(content: Content | AsyncIterable[Chunk]) -> Content:
     """The content, octets as bytes. Raises TypeError for anything else, and says what to pass.
 
     Chunks that are there already are checked now; others when they come.

@@ -43,6 +43,7 @@ __all__ = [
     "beyond_ascii",
     "check_claimed_size",
     "checked_options",
+    "mail_of",
     "plan",
     "rcpts_of",
 ]
@@ -153,7 +154,7 @@ def plan(
 ) -> Plan:
     """Plan it, or raise UnsendableError; ValueError and TypeError for a wrong address."""
     offer = conn.extensions
-    mail = _mail(sender)
+    mail = mail_of(sender)
     rcpts = rcpts_of(recipients)
     if not rcpts:
         raise UnsendableError("there is no recipient")
@@ -207,7 +208,8 @@ def _parameters(
     return Parameters(*given) if given else NO_PARAMETERS
 
 
-def _mail(sender: Sender) -> Mail:
+def mail_of(sender: Sender) -> Mail:
+    """The MAIL of a sender. Raises TypeError and ValueError for a wrong address."""
     if isinstance(sender, Mail):
         return sender
     return Mail(None if sender is None or sender == "" else _address(sender))

@@ -36,6 +36,7 @@ __all__ = [
     "alone",
     "ask",
     "lost",
+    "reset_refused",
     "reset_session",
     "why_closed",
 ]
@@ -212,5 +213,10 @@ def reset_session(conn: ClientConnection) -> Operation[Reply]:
     """RSET. Where it is refused the transaction stays open for ever: the connection ends."""
     reply = yield from ask(conn, Rset(), Stage.COMMAND)
     if not reply.is_positive:
-        conn.abort(f"RSET was refused: {reply}")  # RFC 5321 §4.1.1.5 has 250 only
+        reset_refused(conn, reply)
     return reply
+
+
+def reset_refused(conn: ClientConnection, reply: Reply) -> None:
+    """End the connection: RFC 5321 §4.1.1.5 has 250 only."""
+    conn.abort(f"RSET was refused: {reply}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Unpack
+from typing import Unpack, final
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client.commands import before_tls
@@ -13,6 +13,7 @@ from smtpwire.engine.security import TLS_NEEDED
 from smtpwire.engine.state import STATE_READY
 from smtpwire.operations.content import Content, checked_content
 from smtpwire.operations.message import (
+    Plan,
     Recipient,
     Sender,
     SendOptions,
@@ -26,7 +27,7 @@ from smtpwire.operations.transaction import MailTransaction, closing_words
 from smtpwire.wire.command import Rcpt
 from smtpwire.wire.status import Disposition
 
-__all__ = ["check_open", "send", "send_mail"]
+__all__ = ["Message", "check_open", "send", "send_mail", "untried"]
 
 
 def send_mail(
@@ -70,25 +71,68 @@ def send(
     """The same, inside an operation and with what has been checked."""
     if conn.state is not STATE_READY and conn.closed is not None:
         closed = conn.closed  # its offer says nothing of the message
-        return SendResult(tuple(_untried(rcpt, closed) for rcpt in rcpts_of(recipients)))
+        return SendResult(tuple(untried(rcpt, closed) for rcpt in rcpts_of(recipients)))
     check_open(conn)
-    planned = plan(conn, sender, recipients, content, options)
-    results: list[RecipientResult] = []
-    for rcpts in planned.transactions:
-        transaction = MailTransaction(conn, planned, rcpts)
-        if conn.closed is None:
+    message = Message(conn, plan(conn, sender, recipients, content, options))
+    yield from message.run(None)
+    yield from message.finish()
+    return message.result()
+
+
+@final
+class Message:
+    """A message on its way: its transactions, one behind the other.
+
+    Attributes:
+        last: the transaction whose end may still have to be answered; None: there is none.
+        failure: what its content or its envelope raised; anything else is not its fault.
+    """
+
+    def __init__(self, conn: ClientConnection, planned: Plan) -> None:
+        self.last: MailTransaction | None = None
+        self.failure: Exception | None = None
+        self._conn = conn
+        self._transactions = [MailTransaction(conn, planned, each) for each in planned.transactions]
+
+    def run(self, before: MailTransaction | None) -> Operation[None]:
+        """Send it up to the end of its content; ``before`` has its answer then.
+
+        What goes wrong in the first transaction is raised. In a later one it is these recipients'
+        failure alone, since a caller must know what has been delivered.
+        """
+        for transaction in self._transactions:
+            if self._conn.closed is not None:
+                break
             try:
-                yield from transaction.run()
+                yield from transaction.run(before)
             except Exception as error:
-                if not results:
+                if error is not transaction.failure:
                     raise
-                # What has been delivered must be told: this is these recipients' failure alone.
+                if before is not None:
+                    yield from before.finish()
+                if transaction is self._transactions[0]:
+                    self.failure = error
+                    raise
                 transaction.give_up(error)
-        results += transaction.results()
-    return SendResult(tuple(results))
+            self.last = before = transaction
+
+    def finish(self) -> Operation[None]:
+        """Take the answer to its end, and leave the session ready for whoever comes next."""
+        if self.last is not None:
+            yield from self.last.finish()
+
+    def give_up(self, error: Exception) -> None:
+        """What :meth:`run` has raised: nobody has got it."""
+        for transaction in self._transactions:
+            transaction.give_up(error)
+
+    def result(self) -> SendResult:
+        """What became of each recipient."""
+        return SendResult(tuple([each for done in self._transactions for each in done.results()]))
 
 
-def _untried(rcpt: Rcpt, closed: Closed) -> RecipientResult:
+def untried(rcpt: Rcpt, closed: Closed) -> RecipientResult:
+    """What a recipient has of a message that met a connection at its end."""
     return RecipientResult(rcpt.address, None, Disposition.RETRY, "MAIL", closing_words(closed))
 
 

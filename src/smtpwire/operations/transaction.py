@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, final
 
 from smtpwire.engine.client import ClientConnection
-from smtpwire.engine.errors import SessionLimitError, UnwritableError
+from smtpwire.engine.errors import LocalProtocolError, SessionLimitError, UnwritableError
 from smtpwire.engine.events import (
     Cause,
     ClientEvent,
@@ -19,16 +20,23 @@ from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_WRITE, Need
 from smtpwire.engine.state import STATE_CHUNKS, STATE_CLOSED, STATE_MAIL, STATE_RCPT
 from smtpwire.operations.content import END_OF_CONTENT, HANDED_IN
 from smtpwire.operations.message import Plan, UnsendableError, beyond_ascii, check_claimed_size
-from smtpwire.operations.operation import Operation, SessionError, reset_session, why_closed
+from smtpwire.operations.operation import (
+    Operation,
+    SessionError,
+    reset_refused,
+    reset_session,
+    why_closed,
+)
 from smtpwire.operations.result import RecipientResult
+from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
-from smtpwire.wire.command import Bdat, Data, Mail, Rcpt
+from smtpwire.wire.command import Bdat, Command, Data, Mail, Rcpt, Rset
 from smtpwire.wire.octets import octets_of
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.sequences import END_OF_DATA
 from smtpwire.wire.status import DONE, Disposition, classify
 
-__all__ = ["MailTransaction", "closing_words"]
+__all__ = ["MailTransaction", "closing_words", "left_out"]
 
 PIECE: Final = 64 * 1024
 _OPEN: Final = (STATE_MAIL, STATE_RCPT, STATE_CHUNKS)
@@ -41,31 +49,51 @@ _LEAD_ON: Final = (Rcpt, Mail, Data, Bdat)
 
 @final
 class MailTransaction:
-    """One MAIL, its RCPTs and its body, and the answers to them."""
+    """One MAIL, its RCPTs and its body, and the answers to them.
+
+    Attributes:
+        was_ended: the end of its content has been queued: without an answer nobody knows.
+        failure: what its content or its envelope raised; anything else is not its fault.
+    """
 
     def __init__(self, conn: ClientConnection, planned: Plan, rcpts: tuple[Rcpt, ...]) -> None:
+        self.was_ended: bool = False
+        self.failure: Exception | None = None
         self._conn = conn
         self._plan = planned
         self._mail = planned.mail
         self._rcpts = rcpts
         self._data = Data(planned.chunking)
+        self._before: MailTransaction | None = None  # until the first reply to this one
+        self._first: Command = self._mail
         self._left_out: dict[int, tuple[str, Exception]] = {}
         self._may_be_over = True  # False while all that has come are replies that lead on
         self._answers: dict[int, Reply | None] = {}
         self._verdicts: dict[int | None, tuple[str, Reply | None]] = {}
 
-    def run(self) -> Operation[None]:
-        """Send everything and take the answers; leave the session ready for the next."""
-        self._send_envelope()
+    def run(self, before: MailTransaction | None) -> Operation[None]:
+        """Send everything up to the end of the content, which :meth:`finish` or the next one takes
+        the answer to.
+
+        ``before``: the one whose end may still have to be answered. The envelope leaves with that
+        end (RFC 2920 §3.1), and behind this call it has its answer.
+        """
+        if not self._send_envelope():
+            if before is not None:
+                yield from before.finish()
+            return
+        self._before = before
         if (yield from self._body_is_open()):
             try:
                 yield from self._send_content()
             except BaseException:
                 self._conn.abort("the content ended early")  # it must never look complete
                 raise
-            yield from self._body_is_open()
-        # A transaction that failed stays open until RSET.
-        if self._conn.state in _OPEN:
+
+    def finish(self) -> Operation[None]:
+        """Take the answer to the end, and leave the session ready for whoever comes next."""
+        yield from self._body_is_open()
+        if self._conn.state in _OPEN:  # one that failed stays open until RSET
             with suppress(SessionError):  # the results tell what they can
                 yield from reset_session(self._conn)
 
@@ -76,16 +104,38 @@ class MailTransaction:
     def _leave_out(self, command: str, error: Exception) -> None:
         self._left_out.update((id(rcpt), (command, error)) for rcpt in self._rcpts)
 
-    def _send_envelope(self) -> None:
-        """Queue MAIL, every RCPT that can be written, and DATA if there is one."""
+    def _send_envelope(self) -> bool:
+        """Queue MAIL, every RCPT that can be written, and DATA if there is one; False for nothing.
+
+        One that failed stays open until RSET. Behind BDAT LAST RSET stands too: were the chunk
+        refused, nothing but RSET might follow (RFC 3030 §2).
+        """
+        conn = self._conn
+        commands: list[Command] = [self._mail, *self._rcpts, self._data]
+        if conn.state in _OPEN:
+            self._first = Rset()
+            commands.insert(0, self._first)
+        try:
+            conn.send(*commands)
+        except LocalProtocolError:
+            return self._send_what_can_be()
+        self._may_be_over = False
+        return True
+
+    def _send_what_can_be(self) -> bool:
+        """The same one by one: something of it cannot be written."""
         conn = self._conn
         try:
-            conn.send(self._mail)
+            if self._first is self._mail:
+                conn.send(self._mail)
+            else:
+                conn.send(self._first, self._mail)
         except SessionLimitError as error:
             self._leave_out("MAIL", error)
-            return
+            return False
         except UnwritableError as error:
-            raise UnsendableError(str(error)) from error
+            self.failure = UnsendableError(str(error))
+            raise self.failure from error
         for rcpt in self._rcpts:
             try:
                 conn.send(rcpt)
@@ -94,6 +144,7 @@ class MailTransaction:
         if len(self._left_out) < len(self._rcpts):
             conn.send(self._data)
             self._may_be_over = False
+        return True
 
     def _body_is_open(self) -> Operation[bool]:
         """Take events until the body is open; False where the transaction is over.
@@ -124,19 +175,31 @@ class MailTransaction:
                 if not (yield from self._body_is_open()):
                     return
             self._conn.send_body(content[last:] if last else content)
-            self._conn.end_body()  # with the last piece, in one write
+            self._end()  # with the last piece, in one write
             return
         check = _ClaimCheck(self._plan)
-        if content is not HANDED_IN:
-            for chunk in content:
-                if not (yield from self._takes(check.checked(chunk))):
-                    return
-        else:
-            while (handed := (yield Need.BODY)) is not END_OF_CONTENT:
-                if not (yield from self._takes(check.checked(handed))):
-                    return
+        chunks = None if content is HANDED_IN else _each(content)
+        while True:
+            try:
+                if chunks is not None:
+                    octets = check.checked(next(chunks))
+                elif (handed := (yield NEED_BODY)) is END_OF_CONTENT:
+                    break
+                else:
+                    octets = check.checked(handed)
+            except StopIteration:
+                break
+            except Exception as error:
+                self.failure = error
+                raise
+            if not (yield from self._takes(octets)):
+                return
         if self._conn.state is not STATE_CLOSED:
-            self._conn.end_body()
+            self._end()
+
+    def _end(self) -> None:
+        self._conn.end_body()
+        self.was_ended = True
 
     def _takes(self, octets: bytes) -> Operation[bool]:
         """Send a chunk; False where the server would not have more, or the application has closed
@@ -149,18 +212,31 @@ class MailTransaction:
     # Once a reply: a class pattern of three parts costs 1,200 instructions more.
     def _note_reply(self, event: ReplyReceived) -> None:
         command, reply = event.command, event.reply
+        if self._before is not None:
+            if command is not self._first:
+                self._before._note_reply(event)
+                return
+            self._before = None
         if reply.code >= _REFUSED or not isinstance(command, _LEAD_ON):
             self._may_be_over = True
         if isinstance(command, EndOfData):
             self._judge(END_OF_DATA, reply, event.recipient)
-        elif not isinstance(command, Bdat):
+        elif isinstance(command, Bdat):
+            if not reply.is_positive:
+                self._judge("BDAT", reply, None)
+        elif command is not self._first or command is self._mail:
             self._answers[id(command)] = reply
         elif not reply.is_positive:
-            self._judge("BDAT", reply, None)
+            reset_refused(self._conn, reply)
 
     def _note_end(self, event: ClientEvent) -> None:
         """Any other event: of a command that has no reply, or of the connection."""
         self._may_be_over = True
+        if self._before is not None:
+            if not isinstance(event, Unanswered) or event.command is not self._first:
+                self._before._note_end(event)
+                return
+            self._before = None
         match event:
             case Unanswered(EndOfData(), cause, reply, recipient):
                 left = cause is not Cause.NOT_SENT
@@ -181,13 +257,7 @@ class MailTransaction:
     def _result(self, rcpt: Rcpt) -> RecipientResult:
         if id(rcpt) in self._left_out:
             command, error = self._left_out[id(rcpt)]
-            used_up = isinstance(error, SessionLimitError)
-            outcome, reason = Disposition.RETRY, str(error)
-            if isinstance(error, UnsendableError | UnwritableError):
-                outcome = Disposition.PERMANENT
-            elif not used_up:
-                reason = f"the content failed: {type(error).__name__}: {error}"
-            return RecipientResult(rcpt.address, None, outcome, command, reason, used_up)
+            return left_out(rcpt.address, command, error)
         verb, reply = self._deciding(rcpt)
         outcome = classify(verb, reply)
         if outcome is DONE:
@@ -214,9 +284,16 @@ class MailTransaction:
             return own
         if overall is not None:
             return overall
+        if self.was_ended:
+            return END_OF_DATA, None  # nobody has waited for it
         answer = self._answers.get(id(self._data))
         # After 354 the content has begun and was not ended: nothing has been delivered.
         return "DATA", None if answer is None or answer.is_intermediate else answer
+
+
+def _each(content: Iterable[object]) -> Iterator[object]:
+    """Its chunks: what makes the iterator raises with the first."""
+    yield from content
 
 
 @final
@@ -239,6 +316,18 @@ class _ClaimCheck:
         if self._plan.size is not None:
             check_claimed_size(self._octets, self._plan.size)
         return octets
+
+
+def left_out(address: Address, command: str, error: Exception) -> RecipientResult:
+    """What a recipient has of an error that kept the message from being sent to it."""
+    used_up = isinstance(error, SessionLimitError)
+    outcome, reason = Disposition.RETRY, str(error)
+    if isinstance(error, UnsendableError | UnwritableError):
+        outcome = Disposition.PERMANENT
+    elif not used_up:
+        what = "content" if command == "DATA" else "message"
+        reason = f"the {what} failed: {type(error).__name__}: {error}"
+    return RecipientResult(address, None, outcome, command, reason, used_up)
 
 
 def closing_words(closed: Closed) -> str:
