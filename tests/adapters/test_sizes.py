@@ -27,6 +27,8 @@ LIMITS = {
     ("eager", "*"): 110,
     # how octets are moved: of a client, and of a server that is not asyncio's
     ("blocking", "_Transport"): 65,
+    ("blocking", "_Waiting"): 45,
+    ("kernel_time", "*"): 50,
     ("trio", "_Transport _limited _as_oserror"): 60,
     ("asyncio", "_Transport"): 30,
     # what listens
@@ -35,11 +37,12 @@ LIMITS = {
     ("trio", "Server start_server"): 100,
     ("asyncio", "Server start_server"): 90,
     # a client: its operations, and what dials
-    ("client", "AsyncClient"): 125,
+    ("client", "AsyncClient"): 140,
+    ("client", "_Contents"): 20,
     ("client", "Turn Dialled"): 60,
     ("stream", "*"): 125,
     ("blocking", "Client"): 65,
-    ("blocking", "connect _dial"): 40,
+    ("blocking", "connect _dial _transport"): 45,
     ("trio", "Client connect _the_last"): 50,
     ("asyncio", "Client connect _dial"): 60,
     # time; what comes before a session, and TLS

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
 from smtpwire.adapters.client import AsyncClient, Dialled
+from smtpwire.adapters.kernel_time import KernelTimeout, timeval_layout
 from smtpwire.adapters.listening import GRACE, Listening, Service
 from smtpwire.adapters.serving import StreamSession, now
 from smtpwire.adapters.session import SessionFactory, first_step, logger
-from smtpwire.adapters.stream import Interrupted
+from smtpwire.adapters.stream import Interrupted, Transport
 from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
@@ -139,6 +140,55 @@ class _Transport:
         for end in (self._woken, self._waker):
             if end is not None:
                 end.close()
+
+
+@final
+class _Waiting:
+    """A client's socket that waits in the kernel: one call of the system for each of ours."""
+
+    __slots__ = ("_cut", "_receiving", "_sending", "_sock")
+
+    def __init__(self, sock: socket.socket, layout: str) -> None:
+        sock.setblocking(True)
+        self._sock = sock
+        self._cut = False
+        self._sending = KernelTimeout(sock, socket.SO_SNDTIMEO, layout)
+        self._receiving = KernelTimeout(sock, socket.SO_RCVTIMEO, layout)
+
+    async def send(self, octets: bytes, seconds: float | None) -> None:
+        view = memoryview(octets)
+        end = self._sending.begin(seconds)
+        while view:
+            with suppress(BlockingIOError):
+                view = view[self._sock.send(view) :]
+            if view:
+                self._sending.go_on(end)
+
+    async def receive(self, size: int, seconds: float | None) -> bytes:
+        end = self._receiving.begin(seconds)
+        while True:
+            try:
+                octets = self._sock.recv(size)
+            except BlockingIOError:
+                self._receiving.go_on(end)
+            else:
+                if self._cut:
+                    raise OSError("closed by the application")
+                return octets
+
+    async def receive_now(self, size: int) -> bytes | None:
+        try:
+            return self._sock.recv(size, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def wake(self) -> None:
+        self._cut = True
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    async def close(self) -> None:
+        self._sock.close()
 
 
 @final
@@ -406,7 +456,12 @@ def connect(
     dialled = Dialled(host, port, config, tls, server_name, timeout, local_addr, path, sock)
     if sock is None:
         sock = _dial(host, port, timeout, local_addr, path)
-    return Client(now(AsyncClient(_Transport(sock), monotonic, dialled, sock).begin()))
+    return Client(now(AsyncClient(_transport(sock), monotonic, dialled, sock).begin()))
+
+
+def _transport(sock: socket.socket) -> Transport:
+    layout = timeval_layout()
+    return _Transport(sock) if layout is None else _Waiting(sock, layout)
 
 
 def _dial(host: str, port: int, timeout: float, local_addr: str, path: str) -> socket.socket:
