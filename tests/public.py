@@ -17,8 +17,11 @@ LIST: Final = Path(__file__).with_name("public.txt")
 
 def public_modules(module: ModuleType = smtpwire) -> list[ModuleType]:
     """The package, and every module that it or a public module of it names."""
-    named = [found for _, found in members(module) if inspect.ismodule(found)]
-    return [module, *(each for found in named for each in public_modules(found))]
+    found = [module]
+    for each in found:
+        named = [item for _, item in members(each) if inspect.ismodule(item)]
+        found += [item for item in named if item not in found]
+    return sorted(found, key=lambda each: each.__name__)
 
 
 def members(module: ModuleType) -> list[tuple[str, object]]:

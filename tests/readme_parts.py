@@ -41,6 +41,7 @@ ROOMS: Final = ("src", "tests", "fuzz", "benchmarks")
 DOCUMENTS: Final = (
     README,
     ROOT / "CHANGELOG.md",
+    *sorted(ROOT.glob(".github/*.md")),
     *(path for room in ROOMS for path in sorted(ROOT.glob(f"{room}/**/*.md"))),
 )
 """Every document that has examples, links or parts made from the code."""

@@ -8,6 +8,7 @@ command said. ``REGISTRY`` has them all; ``REGISTRY + (MINE,)`` adds a private o
 
 from __future__ import annotations
 
+from smtpwire.extensions import parameters
 from smtpwire.extensions.atrn import ATRN, Atrn
 from smtpwire.extensions.auth import AUTH
 from smtpwire.extensions.body import BINARYMIME, EIGHTBITMIME
@@ -112,5 +113,6 @@ __all__ = [
     "XForward",
     "flag",
     "no_parameter",
+    "parameters",
     "table",
 ]
