@@ -13,8 +13,8 @@ from smtpwire.engine.policy import Policy
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server.answers import default_kind
 from smtpwire.engine.server.reader import Item, Reader
-from smtpwire.engine.server.session import CLOSED, FOLLOWING, Refused, Replies, Session
-from smtpwire.engine.server.transaction import Body, Transaction, Verdicts
+from smtpwire.engine.server.session import CLOSED, FOLLOWING, READY, Refused, Replies, Session
+from smtpwire.engine.server.transaction import NO_TRANSACTION, Body, Transaction, Verdicts
 from smtpwire.engine.server_config import complete
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
@@ -221,7 +221,7 @@ def end_of_body(session: Session, body: Body, *, canonical: bool) -> Item | None
     """All of the content has come: ask, or say what was decided before."""
     transaction = session.transaction
     recipients = len(transaction.recipients)
-    session.listen()
+    session.reader = session.commands
     if body.refusal is not None:
         octets = session.outbox.octets(body.refusal)
         for _ in range(recipients if session.lmtp else 1):
@@ -255,20 +255,18 @@ def answer_data(session: Session, question: Data, replies: Replies) -> None:
     if question.chunking:
         answer_first_chunk(session, replies)
         return
-    outbox = session.outbox
     reply = octets = None
     if replies:
         reply, octets = session.accept(replies, DATA.positive)
-    outbox.hurry()
+    session.outbox.urgent = True
     if reply is not None and octets is not None and not reply.is_intermediate:
         session.expect_unframed_body()
         session.answer(reply, octets)
         session.count_wasted()
         return
-    session.enter("DATA")
+    session.state = session.state.commands["DATA"]
     body = DotStuffedBody(DotDecoder(session.config.line_endings), session.input.offset)
-    session.transaction.body = body
-    session.hand_over(body)
+    session.transaction.body = session.reader = body
     if reply is None or octets is None:
         session.answer_by_default(SEND_DATA)
     else:
@@ -537,7 +535,8 @@ def answer_end(session: Session, _: EndOfMessage, replies: Replies) -> None:
         answer_recipients(session, transaction, transaction.verdicts, replies)
         return
     if not replies:
-        session.end_transaction()
+        session.state = READY
+        session.transaction = NO_TRANSACTION
         session.tally.message_accepted()
         session.answer_by_default(MESSAGE_OK)
         return

@@ -16,17 +16,18 @@ class Input:
     that neither a patient flood nor single octets cost more than linear time. What has been read
     is kept only as long as something behind it waits: an idle connection keeps nothing.
 
+    ``buffer``: what came first of what waits, read up to ``position``.
     ``limit``: octets that may wait; once they have reached it, none are to be taken.
     """
 
     __slots__ = (
         "_arrived",
-        "_buffer",
-        "_position",
         "_scanned",
         "before",
+        "buffer",
         "ended",
         "limit",
+        "position",
         "received",
         "trailing",
         "waiting",
@@ -34,8 +35,8 @@ class Input:
 
     def __init__(self, limit: int) -> None:
         self.limit: int = limit
-        self._buffer = b""
-        self._position = 0
+        self.buffer: bytes = b""
+        self.position: int = 0
         self._arrived: bytearray | bytes = b""  # behind the buffer; made when it is needed
         self._scanned = 0  # of those, known to have no LF
         self.received: int = 0
@@ -63,25 +64,25 @@ class Input:
                 self._arrived = bytearray()
             self._arrived += octets
         else:
-            self._buffer = octets
-            self._position = 0
+            self.buffer = octets
+            self.position = 0
         self.waiting += size
         self.received += size
 
     def take_to_lf(self) -> bytes | None:
         """The octets up to the next LF, which is read but not returned; None if there is none."""
-        end = self._buffer.find(b"\n", self._position)
+        end = self.buffer.find(b"\n", self.position)
         if end < 0:
             if self._arrived.find(b"\n", self._scanned) < 0:
                 self._scanned = len(self._arrived)
                 return None
             self._join()
-            end = self._buffer.find(b"\n")
-        line = self._buffer[self._position : end]
-        self._position = end + 1
+            end = self.buffer.find(b"\n")
+        line = self.buffer[self.position : end]
+        self.position = end + 1
         self.waiting -= len(line) + 1
         if not self.waiting:
-            self._buffer = b""
+            self.buffer = b""
         return line
 
     def take_match(self, pattern: Pattern[bytes], limit: int) -> Match[bytes] | None:
@@ -89,44 +90,44 @@ class Input:
 
         Only of what has come in one piece: None says nothing yet.
         """
-        start = self._position
-        found = pattern.match(self._buffer, start)
+        start = self.position
+        found = pattern.match(self.buffer, start)
         if found is None:
             return None
         end = found.end()
         size = end - start
         if size > limit:
             return None
-        self._position = end
+        self.position = end
         self.waiting -= size
         if not self.waiting:
-            self._buffer = b""
+            self.buffer = b""
         return found
 
     def take(self, limit: int | None = None) -> bytes:
         """Everything there is, or the first ``limit`` octets."""
         if self._arrived:
             self._join()
-        start = self._position
+        start = self.position
         size = self.waiting if limit is None or limit > self.waiting else limit
-        self._position = end = start + size
+        self.position = end = start + size
         self.waiting -= size
-        octets = self._buffer[start:end]
+        octets = self.buffer[start:end]
         if not self.waiting:
-            self._buffer = b""
+            self.buffer = b""
         return octets
 
     def peek(self, count: int) -> bytes:
         """The first octets, not read."""
-        start = self._buffer[self._position : self._position + count]
+        start = self.buffer[self.position : self.position + count]
         return start + self._arrived[: count - len(start)]
 
     def give_back(self, octets: bytes) -> None:
         """The last octets taken were too many: these are to be read again."""
         if self.waiting:
-            self._position -= len(octets)
+            self.position -= len(octets)
         else:
-            self._buffer, self._position = octets, 0
+            self.buffer, self.position = octets, 0
         self.waiting += len(octets)
 
     def end(self) -> None:
@@ -150,11 +151,11 @@ class Input:
     def clear(self) -> None:
         """Drop everything and count from 0 again."""
         self.before += self.received
-        self._buffer = b""
-        self._position = self._scanned = self.received = self.waiting = 0
+        self.buffer = b""
+        self.position = self._scanned = self.received = self.waiting = 0
         self._arrived = b""
 
     def _join(self) -> None:
-        self._buffer = b"".join((self._buffer[self._position :], self._arrived))
-        self._position = self._scanned = 0
+        self.buffer = b"".join((self.buffer[self.position :], self._arrived))
+        self.position = self._scanned = 0
         self._arrived = b""

@@ -26,22 +26,23 @@ SHORT: Final = 512
 class Outbox:
     """Replies in order, and what a trace is to be told.
 
-    ``size``: octets queued. ``limit``: so many are enough to be written. ``urgent``: a reply among
-    them must not wait for more input (RFC 2920 §3.2). ``sent``: octets handed out so far, in
-    ``writes`` pieces. ``being_written``: nobody has said yet that the last of these left.
-    ``replies``: replies queued so far. ``traced``: what the trace was not told yet.
+    ``queue``: replies in order; ``size``: their octets. ``limit``: so many are enough to be
+    written. ``urgent``: a reply among them must not wait for more input (RFC 2920 §3.2). ``sent``:
+    octets handed out so far, in ``writes`` pieces. ``being_written``: nobody has said yet that the
+    last of these left. ``replies``: replies queued so far. ``traced``: what the trace was not told
+    yet.
     """
 
     __slots__ = (
         "_enhanced",
         "_known",
         "_octets",
-        "_queue",
         "_suffix",
         "_texts",
         "being_written",
         "in_greeting",
         "limit",
+        "queue",
         "replies",
         "sent",
         "size",
@@ -62,7 +63,7 @@ class Outbox:
         self._texts = config.texts
         self._enhanced = config.enhanced
         self._suffix = suffix
-        self._queue: list[bytes] = []
+        self.queue: list[bytes] = []
         self.limit: int = config.limits.output
         self.size: int = 0
         self.urgent: bool = False
@@ -126,7 +127,7 @@ class Outbox:
 
     def put(self, octets: bytes) -> None:
         """Queue a reply."""
-        self._queue.append(octets)
+        self.queue.append(octets)
         self.size += len(octets)
         self.replies += 1
         if self.trace is not None:
@@ -138,7 +139,7 @@ class Outbox:
         octets = self._octets[kind]
         if self._suffix or self.in_greeting:
             octets = self.octets_of(kind)
-        self._queue.append(octets)
+        self.queue.append(octets)
         self.size += len(octets)
         self.replies += 1
         if self.trace is not None:
@@ -152,21 +153,9 @@ class Outbox:
         """A greeting is to come, or the first of them has been decided."""
         self.in_greeting = in_greeting
 
-    def take(self) -> bytes:
-        """Everything queued, in order; it is handed out once."""
-        queue = self._queue
-        octets = b"".join(queue)
-        queue.clear()
-        self.sent += self.size
-        self.size = 0
-        self.urgent = False
-        self.being_written = True
-        self.writes += 1
-        return octets
-
     def clear(self) -> None:
         """Drop what is queued: nobody will read it."""
-        self._queue.clear()
+        self.queue.clear()
         self.size = 0
 
     # -- the trace
