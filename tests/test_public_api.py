@@ -2,10 +2,15 @@
 
 import ast
 import importlib.util
+import inspect
+import re
 import subprocess
 import sys
 from datetime import datetime
 from email.message import Message
+from functools import cached_property
+from inspect import isroutine
+from itertools import pairwise
 from logging import Logger
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -95,7 +100,7 @@ def test_a_public_module_lists_its_names(module: ModuleType) -> None:
 
 def test_adapters_are_listed_without_trio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert dir(smtpwire.adapters) == ["asyncio", "blocking", "tls"]
+    assert dir(smtpwire.adapters) == ["asyncio", "blocking", "memory_tls", "tls"]
 
 
 @pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
@@ -105,6 +110,75 @@ def test_every_public_name_has_its_types_at_hand(module: ModuleType) -> None:
         for each in (found, getattr(found, "__init__", None)):
             if isinstance(each, type | FunctionType):
                 assert isinstance(get_type_hints(each, localns=LOADED_WHERE_USED), dict), name
+
+
+@pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
+def test_every_public_name_is_documented(module: ModuleType) -> None:
+    """By a docstring of its own, its public methods and its fields included."""
+    assert module.__doc__
+    undocumented = [
+        *(name for name, found in members(module) if not docstring_of(module, name, found)),
+        *(
+            f"{name}.{part}"
+            for name, found in members(module)
+            if isinstance(found, type)
+            for part in (*methods_without_docstring(found), *fields_without_a_word(found))
+        ),
+    ]
+    assert undocumented == []
+
+
+def docstring_of(module: ModuleType, name: str, found: object) -> str | None:
+    if inspect.ismodule(found) or inspect.isclass(found) or inspect.isroutine(found):
+        return found.__doc__
+    if hasattr(found, "cache_info"):  # a function, behind functools.cache
+        return found.__doc__
+    homes = [
+        each
+        for title, each in sorted(sys.modules.items())
+        if title.startswith("smtpwire") and vars(each).get(name) is found
+    ]
+    documented = (strings_behind(ast.parse(inspect.getsource(each)).body) for each in homes)
+    return next((strings[name] for strings in documented if name in strings), None)
+
+
+def strings_behind(body: list[ast.stmt]) -> dict[str, str]:
+    """The docstrings of what is assigned, by its name."""
+    found = {}
+    for node, behind in pairwise(body):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if (
+            isinstance(targets[0], ast.Name)
+            and isinstance(behind, ast.Expr)
+            and isinstance(behind.value, ast.Constant)
+        ):
+            found[targets[0].id] = str(behind.value.value)
+    return found
+
+
+def methods_without_docstring(cls: type) -> list[str]:
+    return [
+        name
+        for name, found in vars(cls).items()
+        if not name.startswith("_")
+        and (isinstance(found, property | classmethod | cached_property) or isroutine(found))
+        and not inspect.getdoc(getattr(cls, name))
+    ]
+
+
+def fields_without_a_word(cls: type) -> list[str]:
+    """Fields of a value that have no docstring, and that its class's does not name."""
+    if not hasattr(cls, "__match_args__"):
+        return []
+    (tree,) = ast.parse(inspect.cleandoc(inspect.getsource(cls))).body
+    assert isinstance(tree, ast.ClassDef)
+    strings = strings_behind(tree.body)
+    said = f"{cls.__doc__}"
+    return [
+        name
+        for name in cls.__annotations__
+        if name not in strings and not re.search(rf"\b{name}\b", said)
+    ]
 
 
 def test_the_stub_names_the_same() -> None:

@@ -1,5 +1,6 @@
 """The documents tell the truth: generated parts are fresh, examples run, links lead somewhere."""
 
+import ast
 import asyncio
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 import pytest
 import trustme
+from tests.public import members, public_modules
 from tests.readme_parts import (
     DOCUMENTS,
     EXAMPLE,
@@ -502,6 +504,33 @@ def test_every_link_leads_somewhere(document: Path) -> None:
             found = document.parent / path if path else document
             assert found.exists(), target
             assert not anchor or anchor in anchors(found), target
+
+
+PUBLIC: Final = {
+    module.__name__: {name for name, _ in members(module)} for module in public_modules()
+}
+
+
+def not_public(code: str) -> list[str]:
+    """What a program takes of the package that is not public."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found += [each.name for each in node.names if each.name not in PUBLIC]
+        if isinstance(node, ast.ImportFrom):
+            names = PUBLIC.get(f"{node.module}", set())
+            found += [f"{node.module}.{each.name}" for each in node.names if each.name not in names]
+    return [name for name in found if name.startswith("smtpwire")]
+
+
+def test_the_programs_of_the_documents_take_what_is_public() -> None:
+    blocks = [code for path in DOCUMENTS for _, code in EXAMPLE.findall(path.read_text())]
+    programs = [path.read_text() for path in (ROOT / "tests" / "examples").glob("*.py")]
+    assert len(blocks) > 20
+    assert len(programs) > 8
+    assert [name for code in (*blocks, *programs) for name in not_public(code)] == []
+    assert not_public("from smtpwire.wire.ip import canonical_ip")
+    assert not_public("import smtpwire.engine")
 
 
 BY_THEIR_NAMES: Final = {"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}

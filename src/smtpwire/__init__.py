@@ -34,6 +34,7 @@ from importlib import import_module
 from typing import Final
 
 __version__: Final = "0.2.0"
+"""MAJOR.MINOR.PATCH; CHANGELOG.md says what each of them promises."""
 
 _HOMES: Final = {
     "engine.client": "ClientConnection",

@@ -102,6 +102,7 @@ class Message:
     size: its octets. canonical: False where bare CR or LF may stand in it, so that it must not be
         sent on by DATA as it is (RFC 3030 §3).
     hello, peer, tls, identity: as the connection has them at the end of the message.
+    envelope: the transaction, with the recipients that were accepted.
     """
 
     envelope: Envelope

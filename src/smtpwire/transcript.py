@@ -75,7 +75,10 @@ class Line:
 @final
 @value(checked=True)
 class Octets:
-    """Octets that one side said without a line end behind them."""
+    """Octets that one side said without a line end behind them.
+
+    ``octets``: one or more.
+    """
 
     side: str
     octets: bytes
@@ -87,7 +90,10 @@ class Octets:
 @final
 @value(checked=True)
 class Elided:
-    """So many octets of one side that are not shown."""
+    """So many octets of one side that are not shown.
+
+    ``size``: how many.
+    """
 
     side: str
     size: int
@@ -101,7 +107,10 @@ class Elided:
 @final
 @value(checked=True)
 class Mark:
-    """What happened besides octets: ``starttls``, ``drop``, ``reset``, ``wait`` with seconds."""
+    """What happened besides octets: ``starttls``, ``drop``, ``reset``, ``wait`` with seconds.
+
+    ``name``: in lower case. ``argument``: what stands behind it.
+    """
 
     name: str
     argument: str = ""
@@ -115,7 +124,10 @@ class Mark:
 @final
 @value(checked=True)
 class Note:
-    """A remark about the dialogue. One that starts with ``|`` is a line of a message."""
+    """A remark about the dialogue. One that starts with ``|`` is a line of a message.
+
+    ``text``: one line.
+    """
 
     text: str
 

@@ -120,3 +120,21 @@ def test_importing_loads_no_dates_and_no_sockets() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_the_docstring_of_the_parameters_tells_the_type_of_each() -> None:
+    told = re.findall(
+        r"^    ([A-Z_0-9]+) +(MAIL|RCPT)  (.+?)  +\S", str(parameters.__doc__), re.MULTILINE
+    )
+    typed = {
+        name: annotation.removeprefix("Final[Parameter[").removesuffix("]]")
+        for name, annotation in vars(parameters)["__annotations__"].items()
+    }
+    allowed = {
+        (verb, parameter.keyword)
+        for entry in REGISTRY
+        for verb, given in (("MAIL", entry.mail), ("RCPT", entry.rcpt))
+        for parameter in given
+    }
+    assert {name: kind for name, _, kind in told} == typed
+    assert {(verb, getattr(parameters, name).keyword) for name, verb, _ in told} == allowed

@@ -1,7 +1,8 @@
 """The only code here that does I/O: an engine at a socket, for plain sockets, asyncio and trio.
 
 ``smtpwire.adapters.asyncio``, ``.blocking`` and ``.trio`` each have ``start_server()`` and
-``connect()``; ``.tls`` has what they share about TLS. Each is loaded when it is first used.
+``connect()``; ``.tls`` has what they share about TLS, and ``.memory_tls`` TLS for an adapter of
+your own. Each is loaded when it is first used.
 
 .. include:: README.md
 """
@@ -12,9 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smtpwire.adapters import asyncio, blocking, tls, trio
+    from smtpwire.adapters import asyncio, blocking, memory_tls, tls, trio
 
-__all__ = ["asyncio", "blocking", "tls", "trio"]
+__all__ = ["asyncio", "blocking", "memory_tls", "tls", "trio"]
 
 
 def __getattr__(name: str) -> object:

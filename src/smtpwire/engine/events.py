@@ -103,7 +103,10 @@ class CloseReason(Enum):
 @final
 @value
 class Closed:
-    """The last event, once: why, and the reply that said so, if any."""
+    """The last event, once: why, and the reply that said so, if any.
+
+    ``reason``: in one word. ``error``: what was passed to ``abort()`` or ``tls_failed()``, or "".
+    """
 
     reason: CloseReason
     reply: Reply | None = None
@@ -116,9 +119,13 @@ class Peer:
     """Who is at the other end, as far as the adapter, PROXY or XCLIENT told.
 
     Empty strings and 0 are "not known". ``proxy`` is the PROXY header, if there was one. IP
-    addresses are in their one spelling (:func:`~smtpwire.wire.ip.canonical_ip`), however the
+    addresses are in their one spelling (:func:`~smtpwire.wire.canonical_ip`), however the
     socket spells them, so that texts can be compared.
     Raises ValueError for a port beyond 65535.
+
+    ``address``, ``port``: its own. ``name``: its host's name, ``hello``: what it said in EHLO,
+    ``protocol``: SMTP or ESMTP, ``login``: who had logged in, all four as XCLIENT told.
+    ``destination_address``, ``destination_port``: what the client connected to.
     """
 
     address: str = ""
@@ -156,7 +163,10 @@ class Peer:
 @final
 @value(checked=True)
 class Envelope:
-    """A transaction: MAIL and the accepted RCPTs with their parameters (RFC 5321 §2.3.1)."""
+    """A transaction: MAIL and the accepted RCPTs with their parameters (RFC 5321 §2.3.1).
+
+    ``mail``: the MAIL command. ``recipients``: the RCPT commands that were accepted, in order.
+    """
 
     mail: Mail
     recipients: tuple[Rcpt, ...] = ()
@@ -190,7 +200,11 @@ _set_recipients: Final[Callable[[Envelope, tuple[Rcpt, ...]], None]] = Envelope.
 @final
 @value
 class Identity:
-    """Who authenticated: the name proved, the name acted for, and how."""
+    """Who authenticated: the name proved, the name acted for, and how.
+
+    ``authcid``: whose password or key it was. ``authzid``: for whom the session acts: the same
+    name, unless another was claimed. ``mechanism``: its SASL name.
+    """
 
     authcid: str
     authzid: str
@@ -203,7 +217,10 @@ class Identity:
 @final
 @value
 class Connected(Request):
-    """A client has connected: greet it with 220, or refuse with 4yz, 554 or 521 (RFC 5321 §3.1)."""
+    """A client has connected: greet it with 220, or refuse with 4yz, 554 or 521 (RFC 5321 §3.1).
+
+    ``peer``: what is known of it before it has said a word.
+    """
 
     peer: Peer
 
@@ -215,6 +232,8 @@ class CommandQuestion(Request):
 
     RSET has taken effect when it is asked, and its answer is 2yz; that of QUIT is 221, and ends
     the session. Any of them may be answered 421, which ends it too.
+
+    ``command``: which one, as it was said.
     """
 
     command: Help | Noop | Quit | Rset
@@ -223,7 +242,10 @@ class CommandQuestion(Request):
 @final
 @value
 class BodyChunk:
-    """Octets of the message's content, dot-stuffing and framing removed."""
+    """Octets of the message's content, dot-stuffing and framing removed.
+
+    ``data``: cut anywhere, as the octets came.
+    """
 
     data: bytes = field(repr=False)
 
@@ -238,6 +260,8 @@ class EndOfMessage(Request):
 
     ``size``: octets of content given as chunks. ``canonical`` is False where bare CR or LF stand
     in it, so that it must not be sent on by DATA as it is (RFC 3030 §3).
+
+    ``envelope``: the transaction, with the recipients that were accepted.
     """
 
     envelope: Envelope
@@ -265,7 +289,10 @@ class Aborted(Enum):
 @final
 @value
 class MessageAborted:
-    """No more chunks will come of the message that Data opened; drop what came."""
+    """No more chunks will come of the message that Data opened; drop what came.
+
+    ``reason``: in one word. ``reply``: what the client was or will be told of it; None: nothing.
+    """
 
     reason: Aborted
     reply: Reply | None = None
@@ -278,6 +305,8 @@ class InvalidCommand:
 
     Secrets are redacted in ``line``: of one that was not understood only the verb is shown, and
     not even that where it is no plausible verb, since it may be an AUTH with a slip in it.
+
+    ``reply``: the answer that is queued.
     """
 
     line: bytes
@@ -287,7 +316,10 @@ class InvalidCommand:
 @final
 @value
 class Authenticated:
-    """235 is queued: the session now acts for this identity."""
+    """235 is queued: the session now acts for this identity.
+
+    ``identity``: ``conn.identity``, too, from now on.
+    """
 
     identity: Identity
 
@@ -300,6 +332,8 @@ class AuthenticationFailed:
     ``reason`` is for a log: why, in words that have no octet of the peer. It tells as well what
     the peer must not learn: that the secret stored for this user is of no use to the mechanism.
     ``exception``: what a mechanism of your own raised.
+
+    ``mechanism``: its SASL name. ``reply``: the answer that is queued.
     """
 
     mechanism: str
@@ -343,6 +377,8 @@ ServerEvent = (
     | ProtocolViolation
     | Closed
 )
+"""What ``ServerConnection.next_event()`` gives besides a :data:`ServerNeed`: questions, each a
+:class:`Request`, and information."""
 
 
 # -- client
@@ -362,7 +398,10 @@ class EndOfData(Command):
 @final
 @value
 class Greeting:
-    """The server's first reply: 220, or a refusal."""
+    """The server's first reply: 220, or a refusal.
+
+    ``reply``: 220; with 4yz and 5yz there is no service (RFC 5321 §3.1).
+    """
 
     reply: Reply
 
@@ -396,7 +435,10 @@ class Cause(Enum):
 @final
 @value
 class Unanswered:
-    """A command that ended without a reply of its own, why, and the closing reply if any."""
+    """A command that ended without a reply of its own, why, and the closing reply if any.
+
+    ``cause``: why. ``recipient``: as in :class:`ReplyReceived`.
+    """
 
     command: Command
     cause: Cause
@@ -440,6 +482,8 @@ class AuthenticationEnded:
     objection: why the client cancelled or does not believe; its own words. Then ``reply`` is
         only the answer to the cancellation.
     exception: what a mechanism of the user's own raised that was no `SaslError`.
+    auth: the command that began it.
+    outcome: how it ended.
 
     A server that says 235 to a cancellation, or without its proof, holds the client logged in:
     a fatal violation follows, and the end of the connection.
@@ -461,7 +505,10 @@ class AuthenticationEnded:
 @final
 @value
 class ServiceClosing:
-    """421 (or 221 out of turn): the server ends the connection (RFC 5321 §3.8)."""
+    """421 (or 221 out of turn): the server ends the connection (RFC 5321 §3.8).
+
+    ``reply``: the server's words; ``Closed`` follows.
+    """
 
     reply: Reply
 
@@ -472,6 +519,8 @@ class ExtensionsChanged:
     """The offer under TLS is not the one before it: ordinary, or a sign of tampering.
 
     ``mechanisms_differ``: the SASL mechanisms are not the same (RFC 4954 §9).
+
+    ``before``, ``after``: the offers to EHLO in plaintext and under TLS.
     """
 
     before: Offer
@@ -489,6 +538,8 @@ ClientEvent = (
     | ProtocolViolation
     | Closed
 )
+"""What ``ClientConnection.next_event()`` gives besides a :data:`ClientNeed`; all of it is
+information."""
 
 Direction = Literal["sent", "received"]
 """For ``conn.trace``: seen from this side."""

@@ -39,7 +39,9 @@ class Need(Enum):
 
 
 ServerNeed = Literal[Need.DATA, Need.WRITE, Need.REPLY, Need.TLS, Need.CLOSE]
+"""The Needs of a server: all but COMMAND and BODY."""
 ClientNeed = Literal[Need.DATA, Need.WRITE, Need.COMMAND, Need.BODY, Need.TLS, Need.CLOSE]
+"""The Needs of a client: all but REPLY."""
 
 # Bound once: an attribute of an enum costs as much as a small function on CPython 3.11.
 NEED_DATA: Final = Need.DATA

@@ -139,3 +139,4 @@ DEFAULT_REPLIES: Final[Mapping[ReplyKind, Reply]] = Table(
         ReplyKind.RECIPIENTS_FIRST: Reply(353, "A reply a recipient follows"),
     }
 )
+"""What a server says by itself, where ``ServerConfig.replies`` says nothing else."""

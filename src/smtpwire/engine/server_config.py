@@ -79,6 +79,8 @@ class ServerConfig:
         from ``limits``, STARTTLS from ``starttls``, AUTH from ``mechanisms``.
     offer_order: keywords whose lines come first in EHLO's reply, in this order; the others follow
         as ``offer`` has them, SIZE, STARTTLS and AUTH last.
+    limits, timeouts: bounds of what a client may send and repeat, and seconds to wait for it.
+    leniency: slips of grammar that are overlooked.
     registry: what is known at all; verbs in it that are not offered are answered 502.
     line_endings: what becomes of bare CR and LF in DATA; the end of data is strict in any case.
         REJECT holds for BDAT, too, but for BODY=BINARYMIME (RFC 3030 §2, §3); what comes by BDAT

@@ -12,7 +12,11 @@ __all__ = ["Stats"]
 @final
 @value
 class Stats:
-    """Counts since the connection began; TLS and EHLO reset none."""
+    """Counts since the connection began; TLS and EHLO reset none.
+
+    ``octets_received``, ``octets_sent``: those of SMTP; what TLS adds is not counted.
+    ``authentications_failed``: exchanges that did not end with 235.
+    """
 
     octets_received: int = 0
     octets_sent: int = 0

@@ -34,6 +34,9 @@ class TlsInfo:
     RFC 9266). ``peer`` is None unless verified. ``server_name`` is the name asked for by SNI on a
     server (RFC 6066 §3; empty: the client named none, or the adapter does not know), the name
     checked on a client.
+
+    ``cipher``: as the TLS library names it. ``alpn``: the protocol that was agreed upon (RFC 7301);
+    "": none.
     """
 
     version: str = ""

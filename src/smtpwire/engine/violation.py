@@ -39,6 +39,8 @@ class ProtocolViolation:
     ``offset`` counts octets received from the peer before the offending one, from the start of
     the connection or of the TLS layer. A ``fatal`` one is followed by the end of the connection;
     its last words, if any, are queued.
+
+    ``kind``: what was done; its policy says what becomes of it.
     """
 
     kind: ViolationKind

@@ -62,3 +62,4 @@ ATRN: Final[Extension[bool]] = Extension(
     verbs=(ATRN_VERB,),
     profiles=frozenset({Profile.RELAY}),
 )
+"""ATRN, RFC 2645: mail on demand: the roles swap. Its value in an offer is True."""

@@ -52,6 +52,7 @@ EIGHTBITMIME: Final[Extension[bool]] = Extension(
     mail=(BODY_PARAMETER,),
     check=_check,
 )
+"""8BITMIME, RFC 6152: bodies with octets above 127. Its value in an offer is True."""
 
 BINARYMIME: Final[Extension[bool]] = Extension(
     "BINARYMIME",
@@ -64,3 +65,4 @@ BINARYMIME: Final[Extension[bool]] = Extension(
     requires=("CHUNKING",),  # §3
     check=_check,
 )
+"""BINARYMIME, RFC 3030: bodies of any octets, sent with BDAT. Its value in an offer is True."""

@@ -21,6 +21,8 @@ class Burl(ExtensionRequest):
     """A part of the body, or all of it, stands at this URL (RFC 4468 §3.2).
 
     The URL can be a key to a mailbox (RFC 4467): it is never shown.
+
+    ``url``: an absolute URI. ``last``: the message ends with it.
     """
 
     verb = "BURL"

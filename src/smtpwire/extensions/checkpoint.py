@@ -39,3 +39,4 @@ CHECKPOINT: Final[Extension[bool]] = Extension(
     mail=(TRANSID_PARAMETER,),
     increments=(("MAIL", 88),),  # §2 (5)
 )
+"""CHECKPOINT, RFC 1845: taking up interrupted transactions. Its value in an offer is True."""

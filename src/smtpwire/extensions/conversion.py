@@ -21,6 +21,7 @@ CONPERM: Final[Extension[bool]] = Extension(
     mail=(CONPERM_PARAMETER,),
     increments=(("MAIL", 8),),  # the RFC gives no figure: " CONPERM"
 )
+"""CONPERM, RFC 4141: permission to convert the content. Its value in an offer is True."""
 
 CONNEG_PARAMETER: Final = valueless("CONNEG")
 """RCPT ``CONNEG``: what can the recipient's device show? (RFC 4141 §5.2)."""
@@ -34,3 +35,4 @@ CONNEG: Final[Extension[bool]] = Extension(
     rcpt=(CONNEG_PARAMETER,),
     increments=(("RCPT", 7),),  # the RFC gives no figure: " CONNEG"
 )
+"""CONNEG, RFC 4141: the abilities of a recipient's device. Its value in an offer is True."""

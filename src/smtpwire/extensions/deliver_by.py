@@ -27,7 +27,10 @@ class ByMode(Enum):
 @final
 @value(checked=True)
 class DeliverBy:
-    """``seconds`` from now, by RETURN at least 1; ``trace``: tell of hops that cannot (§4)."""
+    """``seconds`` from now, by RETURN at least 1; ``trace``: tell of hops that cannot (§4).
+
+    ``mode``: what happens then.
+    """
 
     seconds: int
     mode: ByMode

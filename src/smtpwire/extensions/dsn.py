@@ -160,3 +160,4 @@ DSN: Final[Extension[bool]] = Extension(
     # to which " RET=HDRS" and " NOTIFY=SUCCESS,FAILURE,DELAY" come.
     increments=(("MAIL", 107 + 9), ("RCPT", 507 + 29)),
 )
+"""DSN, RFC 3461: delivery status notifications on demand. Its value in an offer is True."""

@@ -75,3 +75,4 @@ ETRN: Final[Extension[bool]] = Extension(
     verbs=(ETRN_VERB,),
     profiles=frozenset({Profile.RELAY}),
 )
+"""ETRN, RFC 1985: starting the queue for a host. Its value in an offer is True."""

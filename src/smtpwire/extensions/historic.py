@@ -24,9 +24,11 @@ VERB_VERB: Final[Verb[None]] = Verb("VERB", _parse, _format)
 VERB: Final[Extension[bool]] = Extension(
     "VERB", "IANA", "talkative replies", flag, no_parameter, verbs=(VERB_VERB,)
 )
+"""VERB, IANA: talkative replies. Its value in an offer is True."""
 
 ONEX_VERB: Final[Verb[None]] = Verb("ONEX", _parse, _format)
 
 ONEX: Final[Extension[bool]] = Extension(
     "ONEX", "IANA", "only one transaction will come", flag, no_parameter, verbs=(ONEX_VERB,)
 )
+"""ONEX, IANA: only one transaction will come. Its value in an offer is True."""

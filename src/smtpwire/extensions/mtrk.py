@@ -64,3 +64,4 @@ MTRK: Final[Extension[bool]] = Extension(
     requires=("DSN",),  # §2 (4): ENVID and ORCPT
     check=_check,
 )
+"""MTRK, RFC 3885: messages that can be tracked. Its value in an offer is True."""

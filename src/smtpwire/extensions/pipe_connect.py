@@ -17,6 +17,8 @@ PIPECONNECT: Final[Extension[bool]] = Extension(
     requires=("PIPELINING",),
     when=When.TO_LISTED,
 )
+"""PIPECONNECT, draft-harris-early-pipe: commands before the greeting has come. Its value in an
+offer is True."""
 
 # What Exim called it in 2019. It is understood, never offered.
 X_PIPE_CONNECT: Final[Extension[bool]] = Extension(
@@ -28,3 +30,5 @@ X_PIPE_CONNECT: Final[Extension[bool]] = Extension(
     requires=("PIPELINING",),
     profiles=frozenset(),
 )
+"""X_PIPE_CONNECT, draft-harris-early-pipe: the same by its first name. Its value in an offer is
+True."""

@@ -23,3 +23,4 @@ PRDR: Final[Extension[bool]] = Extension(
     # LMTP has such replies of its own (RFC 2033 §4.2).
     profiles=frozenset({Profile.RELAY, Profile.SUBMISSION, Profile.SUBMISSIONS}),
 )
+"""PRDR, draft-hall-prdr: a reply a recipient after the data. Its value in an offer is True."""

@@ -135,6 +135,10 @@ class Extension(AnyExtension, Generic[P]):
     returns what refuses the command, or None. ``default`` are its EHLO parameters where a server's
     configuration offers the extension without a value.
     Calling an extension with a value gives what an offer holds: ``SIZE(10_000_000)``.
+
+    ``keyword``: in EHLO, upper case. ``rfc``, ``summary``: for tables. ``mail``, ``rcpt``: the
+    parameters it allows there. ``verbs``: the commands it brings. ``profiles``: the services that
+    may offer it. ``when``: under which conditions.
     """
 
     keyword: str
@@ -325,6 +329,7 @@ class Offer:
 
 
 Check: TypeAlias = Callable[[Offer, Parameters], CommandError | None]
+"""Judges the parameters of a MAIL or RCPT together: what refuses the command, or None."""
 
 
 @final

@@ -22,3 +22,4 @@ REQUIRETLS: Final[Extension[bool]] = Extension(
     increments=(("MAIL", 11),),  # §2 (5)
     when=When.UNDER_TLS,  # §2: only in a session that meets its requirements
 )
+"""REQUIRETLS, RFC 8689: no hop without verified TLS. Its value in an offer is True."""

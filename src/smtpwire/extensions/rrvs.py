@@ -27,7 +27,10 @@ class NoSupport(Enum):
 @final
 @value(checked=True)
 class Rrvs:
-    """``since``: an aware datetime, taken to the second (RFC 7293 §3.1)."""
+    """``since``: an aware datetime, taken to the second (RFC 7293 §3.1).
+
+    ``no_support``: what to do where the next hop lacks it.
+    """
 
     since: datetime
     no_support: NoSupport = NoSupport.REJECT
@@ -60,3 +63,5 @@ RRVS: Final[Extension[bool]] = Extension(
     rcpt=(RRVS_PARAMETER,),
     increments=(("RCPT", 33),),  # §3.1
 )
+"""RRVS, RFC 7293: delivery only to the owner of the mailbox at that time. Its value in an offer is
+True."""

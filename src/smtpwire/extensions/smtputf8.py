@@ -22,3 +22,4 @@ SMTPUTF8: Final[Extension[bool]] = Extension(
     increments=(("MAIL", 10),),  # §3.1 (7)
     requires=("8BITMIME",),  # §3.1 (8)
 )
+"""SMTPUTF8, RFC 6531: addresses and headers in UTF-8. Its value in an offer is True."""

@@ -33,3 +33,4 @@ SUBMITTER: Final[Extension[bool]] = Extension(
     # The RFC gives no figure: " SUBMITTER=" and a path of RFC 5321 §4.5.3.1.3.
     increments=(("MAIL", 11 + 256),),
 )
+"""SUBMITTER, RFC 4405: who is responsible for a message. Its value in an offer is True."""

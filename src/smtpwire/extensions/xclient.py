@@ -31,8 +31,13 @@ class XClient(ExtensionRequest):
 
     Accepted with 220, it starts the session anew. The values are the peer's words: check
     them before they go into a header or a log. IP addresses are in their one
-    spelling (:func:`~smtpwire.wire.ip.canonical_ip`). ``others`` are attributes beyond Postfix's,
+    spelling (:func:`~smtpwire.wire.canonical_ip`). ``others`` are attributes beyond Postfix's,
     decoded, in order.
+
+    ``name``, ``reverse_name``: the client's host, as verified and as the address's name says.
+    ``address`` and ``port``: the client's; ``destination_address`` and ``destination_port``: the
+    server's. ``protocol``: SMTP or ESMTP. ``hello``: the name in EHLO. ``login``: who had logged
+    in.
     """
 
     verb = "XCLIENT"

@@ -43,6 +43,10 @@ class XForward(ExtensionRequest):
 
     An ``address`` need not be one of IP. The values are the peer's words: check them
     before they go into a header or a log. ``others`` are further attributes.
+
+    ``name``, ``address``, ``port``: the client's. ``protocol``: SMTP or ESMTP. ``hello``: the name
+    in EHLO. ``ident``: the message's name in that host's log. ``source``: whether the message began
+    there.
     """
 
     verb = "XFORWARD"

@@ -33,6 +33,7 @@ END_OF_CONTENT: Final = HandingIn.END_OF_CONTENT
 Chunk: TypeAlias = bytes | bytearray | memoryview
 """Octets; of a memoryview and other buffers the items are octets too, else it is a TypeError."""
 Content: TypeAlias = Chunk | Iterable[Chunk] | Literal[HandingIn.HANDED_IN]
+"""A message: octets, an iterable of chunks of octets, or HANDED_IN."""
 
 
 def checked_content(content: Content | AsyncIterable[Chunk]) -> Content:

@@ -49,7 +49,9 @@ __all__ = [
 ]
 
 Sender: TypeAlias = str | Address | Mail | None
+"""An address, as text or parsed; None or "" is the null reverse-path; a Mail has parameters."""
 Recipient: TypeAlias = str | Address | Rcpt
+"""An address, as text or parsed; a Rcpt has parameters."""
 
 
 class MessageOptions(TypedDict, total=False):

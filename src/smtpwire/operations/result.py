@@ -39,7 +39,10 @@ class RecipientResult:
 @final
 @value
 class SendResult:
-    """What became of the message, recipient by recipient, in order, duplicates kept."""
+    """What became of the message, recipient by recipient, in order, duplicates kept.
+
+    ``recipients``: a result each.
+    """
 
     recipients: tuple[RecipientResult, ...]
 

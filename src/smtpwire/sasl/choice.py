@@ -65,6 +65,8 @@ class Choice:
 
     Both go into `ClientMechanismConfig`, for a mechanism without -PLUS as well: SCRAM tells
     the server if it could have bound, so that a cut-down offer is found out (RFC 5802 §6).
+
+    ``name``: the mechanism's.
     """
 
     name: str

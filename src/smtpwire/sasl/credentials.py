@@ -22,7 +22,10 @@ __all__ = [
 @final
 @value(checked=True)
 class Password:
-    """A user name and password; ``authzid`` names another user to act as (RFC 4422 §2)."""
+    """A user name and password; ``authzid`` names another user to act as (RFC 4422 §2).
+
+    ``username``: the authcid. ``password``: never shown.
+    """
 
     username: str
     password: str
@@ -38,6 +41,8 @@ class BearerToken:
     """An OAuth 2.0 access token for OAUTHBEARER (RFC 7628) or XOAUTH2.
 
     ``username`` may be empty for OAUTHBEARER.
+
+    ``token``: never shown.
     """
 
     username: str
@@ -67,6 +72,7 @@ class Anonymous:
 
 
 Credentials = Password | BearerToken | ExternalIdentity | Anonymous
+"""What ``authenticate()`` and ``open_session()`` take."""
 
 
 def check_credentials(credentials: Credentials) -> None:

@@ -44,7 +44,10 @@ __all__ = [
 @final
 @value
 class Challenge:
-    """Send this to the client and hand its response to `ServerMechanism.step`."""
+    """Send this to the client and hand its response to `ServerMechanism.step`.
+
+    ``data``: not yet in base64.
+    """
 
     data: bytes
 
@@ -55,7 +58,10 @@ class Challenge:
 @final
 @value
 class Ask:
-    """Ask the application; go on with `ServerMechanism.answer`, or `supply` for a secret."""
+    """Ask the application; go on with `ServerMechanism.answer`, or `supply` for a secret.
+
+    ``question``: its class says what is asked.
+    """
 
     question: Question
 
@@ -93,6 +99,7 @@ class Failed:
 
 
 ServerStep = Challenge | Ask | Succeeded | Failed
+"""What a server's mechanism wants next."""
 
 
 # --- configuration ------------------------------------------------------------------------
@@ -155,6 +162,8 @@ class ClientMechanismConfig:
     plus_offered: the server's latest list has a -PLUS mechanism.
     minimum_iterations, maximum_iterations: SCRAM's bounds (RFC 7677 §4, RFC 5802 §9).
     preparation: how the name and the password are spelled before they are hashed.
+    service: the protocol's name in SASL (RFC 4954 §4).
+    nonce: makes a fresh, printable one.
     """
 
     host: str = ""
@@ -251,11 +260,13 @@ class ClientMechanism(Protocol):
 
 
 ServerFactory = Callable[[ServerMechanismConfig], ServerMechanism]
+"""Makes the server's side of a mechanism, for one exchange."""
 ClientFactory = Callable[[Credentials, ClientMechanismConfig], ClientMechanism]
+"""Makes the client's side of a mechanism, for one exchange."""
 
 
 class ServerExchange(ABC):
-    """What the mechanisms here have in common on the server."""
+    """A :class:`ServerMechanism` but for ``step()``: the base of those here, and of your own."""
 
     client_first: bool = True
 
@@ -266,6 +277,7 @@ class ServerExchange(ABC):
         """What is stored, where this mechanism cannot use it."""
 
     def start(self, initial: bytes | None) -> ServerStep:
+        """See `ServerMechanism.start`: ``step()``, after an empty challenge if it must be."""
         if initial is None:
             return Challenge(b"")
         return self.step(initial)
@@ -275,9 +287,11 @@ class ServerExchange(ABC):
         """See `ServerMechanism.step`."""
 
     def answer(self, accepted: bool) -> ServerStep:
+        """See `ServerMechanism.answer`; RuntimeError unless the mechanism asks for logins."""
         raise RuntimeError(f"{self.name} asks no login")
 
     def supply(self, secret: StoredSecret | None) -> ServerStep:
+        """See `ServerMechanism.supply`; RuntimeError unless the mechanism asks for secrets."""
         raise RuntimeError(f"{self.name} asks for no secret")
 
     def _refuse(self) -> Failed:
@@ -288,7 +302,9 @@ class ServerExchange(ABC):
 
 
 class ClientExchange:
-    """What the mechanisms here have in common on the client."""
+    """A :class:`ClientMechanism` but for ``initial()`` and ``step()``: the base of those here, and
+    of your own.
+    """
 
     client_first: bool = True
     mutual: bool = False
@@ -300,4 +316,5 @@ class ClientExchange:
         self.error: str = ""
 
     def answer(self, data: bytes) -> bytes:
+        """See `ClientMechanism.answer`; RuntimeError unless the mechanism waits for something."""
         raise RuntimeError(f"{self.name} waits for nothing")

@@ -26,6 +26,8 @@ class PasswordLogin(Request):
     ``authcid`` and ``password`` are prepared as the configuration says and never empty.
     Check the password only: whether ``authcid`` may act as ``authzid`` (empty: no such
     claim) is asked afterwards, by an `AuthorizationRequest`.
+
+    ``mechanism``: PLAIN or LOGIN.
     """
 
     authcid: str
@@ -48,6 +50,8 @@ class TokenLogin(Request):
     ``authcid`` is the user that the client names (``a=`` or ``user=``), possibly empty:
     accepting says that the token was issued for that user. ``host`` and ``port`` are what
     the client says it connected to; empty and 0 where it says nothing.
+
+    ``mechanism``: OAUTHBEARER or XOAUTH2.
     """
 
     authcid: str
@@ -69,6 +73,8 @@ class ExternalLogin(Request):
     """Does the channel itself (a client certificate) prove who this is? EXTERNAL (RFC 4422 App. A).
 
     ``authzid`` is the identity asked for; empty asks for the certificate's own.
+
+    ``mechanism``: EXTERNAL.
     """
 
     authzid: str = ""
@@ -78,7 +84,10 @@ class ExternalLogin(Request):
 @final
 @value
 class AnonymousLogin(Request):
-    """May anybody in? ANONYMOUS (RFC 4505). ``trace`` is the client's word, unproven."""
+    """May anybody in? ANONYMOUS (RFC 4505). ``trace`` is the client's word, unproven.
+
+    ``mechanism``: ANONYMOUS.
+    """
 
     trace: str = ""
     mechanism: str = "ANONYMOUS"
@@ -92,6 +101,8 @@ class SecretRequest(Request):
     ``authcid`` is the prepared user name; ``realm`` is DIGEST-MD5's, else empty; ``accepts``
     are the types of stored secret which this mechanism can use. None is the answer for an
     unknown user: the exchange is played to its end and fails as for a wrong password.
+
+    ``mechanism``: the name that the client gave, with -PLUS where it binds.
     """
 
     mechanism: str
@@ -106,6 +117,8 @@ class AuthorizationRequest(Request):
     """May ``authcid``, who has proved himself, act as ``authzid``?
 
     Asked only where another identity is claimed, after any mechanism.
+
+    ``mechanism``: by which ``authcid`` was proved.
     """
 
     authcid: str
@@ -121,3 +134,4 @@ Question = (
     | SecretRequest
     | AuthorizationRequest
 )
+"""What a mechanism asks the server's application; each is a :class:`Request`."""

@@ -45,7 +45,10 @@ class StoredSecret:
 @final
 @value(checked=True)
 class PlainPassword(StoredSecret):
-    """The password itself: every mechanism can use it, and so can a thief."""
+    """The password itself: every mechanism can use it, and so can a thief.
+
+    ``password``: never shown.
+    """
 
     password: str
 
@@ -59,6 +62,8 @@ class DigestMD5Secret(StoredSecret):
     """DIGEST-MD5's H(user:realm:password), 16 octets (RFC 2831 §3.9).
 
     Within ``realm`` it is as good as the password: store it as carefully.
+
+    ``ha1``: the hash itself, not in hexadecimal.
     """
 
     realm: str
@@ -78,6 +83,9 @@ class ScramSecret(StoredSecret):
     """SCRAM's StoredKey and ServerKey (RFC 5802 §3); ``mechanism`` is the name without -PLUS.
 
     It does not let a thief log in, but it lets him guess at leisure and play the server.
+
+    ``salt``: octets, one or more. ``iterations``: how often the hash was applied. ``stored_key``,
+    ``server_key``: as many octets as the hash has.
     """
 
     mechanism: str

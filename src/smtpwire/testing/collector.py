@@ -46,6 +46,8 @@ class ReceivedMessage:
 
     ``content``: header and body as octets, with CRLF. ``hello``, ``tls`` and ``identity``: what
     the connection had; None where there was none.
+
+    ``envelope``: the transaction, with the recipients that were accepted.
     """
 
     envelope: Envelope
@@ -149,7 +151,10 @@ def _by_address(name: str, replies: Mapping[str, Reply] | None) -> dict[str, Rep
 
 @final
 class Sink:
-    """A server that collects messages; :func:`sink` makes one."""
+    """A server that collects messages; :func:`sink` makes one.
+
+    ``host``: where it listens, loopback.
+    """
 
     host: Final = "127.0.0.1"
 

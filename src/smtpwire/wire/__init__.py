@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from smtpwire.wire.ehlo import EhloKeyword, EhloResponse, format_ehlo, parse_ehlo
     from smtpwire.wire.error import SmtpwireError
+    from smtpwire.wire.ip import address_literal, canonical_ip
     from smtpwire.wire.parameter import (
         Given,
         Parameter,
@@ -152,6 +153,8 @@ __all__ = [
     "Table",
     "Verb",
     "Vrfy",
+    "address_literal",
+    "canonical_ip",
     "classify",
     "decode_utf8_address",
     "decode_xtext",
@@ -182,6 +185,7 @@ _HOMES: Final = {
     """,
     "ehlo": "EhloKeyword EhloResponse format_ehlo parse_ehlo",
     "error": "SmtpwireError",
+    "ip": "address_literal canonical_ip",
     "parameter": "Given Parameter ParameterError Parameters format_parameters parse_parameters",
     "proxy": """
         ProxyCommand ProxyHeader ProxyReader ProxyRefused ProxyTls ProxyTransport

@@ -229,7 +229,7 @@ class Address:
     def ip(self) -> str | None:
         """The IP address of an address literal in its one spelling; None for any other domain.
 
-        See :func:`~smtpwire.wire.ip.canonical_ip`; so ``[IPv6:::ffff:192.0.2.5]`` is 192.0.2.5.
+        See :func:`~smtpwire.wire.canonical_ip`; so ``[IPv6:::ffff:192.0.2.5]`` is 192.0.2.5.
         """
         tag, colon, rest = self.domain[1:-1].partition(":")
         if not self.is_literal or (colon and tag != "IPv6"):

@@ -131,7 +131,10 @@ def _free_text(verb: str, text: str) -> bytes:
 @final
 @value(typed=True)
 class Hello(Request, Command):
-    """EHLO, HELO or LHLO with the client's name: a domain or an address literal (§4.1.1.1)."""
+    """EHLO, HELO or LHLO with the client's name: a domain or an address literal (§4.1.1.1).
+
+    ``name``: as it was said, unproven. ``verb``: which of the three.
+    """
 
     name: str
     verb: Literal["EHLO", "HELO", "LHLO"] = "EHLO"
@@ -151,6 +154,8 @@ class Mail(Request, Command):
     """MAIL: opens a transaction with the reverse-path; None is the null one, ``<>`` (§4.1.1.2).
 
     A reverse-path has a domain, so a bare ``Postmaster`` cannot be one.
+
+    ``address``: the reverse-path. ``parameters``: what the command says besides, by keyword.
     """
 
     verb = "MAIL"
@@ -171,7 +176,11 @@ class Mail(Request, Command):
 @final
 @value(typed=True)
 class Rcpt(Request, Command):
-    """RCPT: one recipient by its forward-path (RFC 5321 §4.1.1.3)."""
+    """RCPT: one recipient by its forward-path (RFC 5321 §4.1.1.3).
+
+    ``address``: the forward-path; its domain is "" for the bare ``Postmaster``. ``parameters``:
+    what the command says besides, by keyword.
+    """
 
     verb = "RCPT"
 
@@ -209,7 +218,10 @@ class Data(Request, Command):
 @final
 @value(typed=True)
 class Bdat(Command):
-    """One chunk of ``size`` octets that follow the line at once (RFC 3030 §2)."""
+    """One chunk of ``size`` octets that follow the line at once (RFC 3030 §2).
+
+    ``last``: the message ends with it.
+    """
 
     verb = "BDAT"
 
@@ -279,7 +291,10 @@ class Help(Command):
 @final
 @value(typed=True)
 class Vrfy(Request, Command):
-    """VRFY: is there such a mailbox? (RFC 5321 §4.1.1.6; ``smtputf8``: RFC 6531 §3.7.4)."""
+    """VRFY: is there such a mailbox? (RFC 5321 §4.1.1.6; ``smtputf8``: RFC 6531 §3.7.4).
+
+    ``argument``: a user or a mailbox, as it was said.
+    """
 
     verb = "VRFY"
 
@@ -296,7 +311,10 @@ class Vrfy(Request, Command):
 @final
 @value(typed=True)
 class Expn(Request, Command):
-    """EXPN: who is on this list? (RFC 5321 §4.1.1.7; ``smtputf8``: RFC 6531 §3.7.4)."""
+    """EXPN: who is on this list? (RFC 5321 §4.1.1.7; ``smtputf8``: RFC 6531 §3.7.4).
+
+    ``argument``: the list, as it was said.
+    """
 
     verb = "EXPN"
 
@@ -335,7 +353,11 @@ class StartTls(Request, Command):
 @final
 @value(typed=True)
 class Auth(Command):
-    """AUTH with the mechanism's name; a response is in base64 and secret (RFC 4954 §4)."""
+    """AUTH with the mechanism's name; a response is in base64 and secret (RFC 4954 §4).
+
+    ``mechanism``: its name, in upper case. ``initial_response``: in base64; None: the server is to
+    ask for it; ``b"="``: an empty one.
+    """
 
     verb = "AUTH"
 
@@ -489,7 +511,11 @@ class Leniency:
 @final
 @value
 class Grammar:
-    """What the commands of a session are read against; it follows from what is offered."""
+    """What the commands of a session are read against; it follows from what is offered.
+
+    ``mail``, ``rcpt``: the parameters that MAIL and RCPT may have, by keyword in upper case.
+    ``verbs``: those of extensions, in upper case. ``leniency``: which slips are overlooked.
+    """
 
     mail: Mapping[str, AnyParameter] = field(default_factory=dict)
     rcpt: Mapping[str, AnyParameter] = field(default_factory=dict)

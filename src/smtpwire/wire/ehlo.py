@@ -60,6 +60,8 @@ class EhloResponse:
 
     ``keywords`` are the lines in order; one keyword may stand in several. Raises ValueError for a
     name with blanks, a greeting without a name, and controls.
+
+    ``domain``: the first word, the server's name. ``greeting``: what stands behind it.
     """
 
     domain: str

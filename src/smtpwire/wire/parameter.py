@@ -45,6 +45,9 @@ class Given:
     """One parameter as it stands in a command: keyword in upper case, value as on the wire.
 
     ``raw`` is None where no ``=`` stood. Equality is by keyword and raw value.
+
+    ``parameter``: what read or wrote it. ``parsed``: the value, of the type that ``parameter``
+    gives.
     """
 
     keyword: str
@@ -136,6 +139,7 @@ class Parameters:
     @overload
     def get(self, parameter: Parameter[T], default: D) -> T | D: ...
     def get(self, parameter: Parameter[T], default: object = None) -> object:
+        """The parameter's value, or this default where it was not given."""
         found = self._find(parameter.keyword)
         return default if found is None else found.parsed
 

@@ -125,6 +125,9 @@ class ProxyTls:
 
     Only facts about another connection: this one is not encrypted by them. Texts which are absent
     or no printable UTF-8 are empty.
+
+    ``used``: the client speaks TLS to the proxy. ``version`` ("TLSv1.3"), ``cipher`` (as OpenSSL
+    names it), ``common_name``: of the client's certificate.
     """
 
     used: bool
@@ -144,9 +147,11 @@ class ProxyHeader:
 
     ``source`` and ``destination`` are an IP address and a port. They are None where the socket's
     own address is to be kept: LOCAL, an unknown transport, a UNIX socket's. An address read is in
-    its one spelling (:func:`~smtpwire.wire.ip.canonical_ip`): an IPv4 address that IPv6 carries
+    its one spelling (:func:`~smtpwire.wire.canonical_ip`): an IPv4 address that IPv6 carries
     is dotted.
     ``tlvs`` are type and value as they came, except CRC32C, which has been checked.
+
+    ``version``: 1 or 2. ``command``: PROXY, or LOCAL for a connection of the proxy's own.
     """
 
     version: int

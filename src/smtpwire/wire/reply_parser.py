@@ -65,6 +65,8 @@ class ReplyError:
 
     ``offset``: of the faulty octet, or the faulty line's first, counted from the first octet the
     parser was given. ``excerpt``: how the line starts, escaped.
+
+    ``kind``: what is broken.
     """
 
     kind: ReplyErrorKind

@@ -43,6 +43,9 @@ class CommandReplies:
     """The usual replies to a command; others are legal and understood by their first digit.
 
     :data:`ANY_COMMAND` can come to every one.
+
+    ``success``, ``errors``: codes of 2yz, and of 4yz and 5yz. ``intermediate``: codes of 3yz.
+    ``source``: where they are defined.
     """
 
     success: tuple[int, ...]

@@ -34,7 +34,10 @@ AUTH: Final = "RFC 4954"
 @final
 @value
 class BasicCode:
-    """A three-digit reply code, its meaning and where it is defined."""
+    """A three-digit reply code, its meaning and where it is defined.
+
+    ``meaning``: a few words. ``source``: the RFC and its section.
+    """
 
     code: int
     meaning: str
@@ -99,6 +102,9 @@ class EnhancedCode:
     """An enhanced status code, whatever its class: its text and the basic codes it goes with.
 
     ``basic`` is empty where the registry gives none.
+
+    ``subject`` and ``detail``: the second and the third number. ``text``: its meaning. ``source``:
+    the RFC that registered it.
     """
 
     subject: int

@@ -15,12 +15,14 @@ V = TypeVar("V")
 class Table(dict[K, V]):
     """A dict that stays as it was made; unlike ``MappingProxyType`` it can be copied and pickled.
 
-    Changing it raises TypeError.
+    Changing it raises TypeError: ``table[key] = …``, ``clear``, ``pop``, ``popitem``,
+    ``setdefault``, ``update``. ``dict(table)`` can be changed.
     """
 
     __slots__ = ()
 
     def _refuse(self, *arguments: object, **given: object) -> NoReturn:
+        """Refused: raises TypeError."""
         raise TypeError("this table cannot be changed: make a dict of it")
 
     __setitem__: Callable[..., NoReturn] = _refuse
