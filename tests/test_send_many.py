@@ -58,6 +58,13 @@ def raising(error: BaseException) -> Iterator[bytes]:
     raise error
 
 
+class Raising:
+    """The same, which can be begun anew: it may take several transactions."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return raising(OSError("disk"))
+
+
 # -- groups
 
 
@@ -522,9 +529,9 @@ def test_what_the_server_took_is_what_counts_as_done(
     for number, (recipients, mail, end, chunked, raises) in enumerate(plans):
         names = [f"m{number}.{at}" for at in range(len(recipients))]
         verdicts |= {name: (mail, code, end) for name, code in zip(names, recipients, strict=True)}
-        content: bytes | Iterator[bytes] = MESSAGE
+        content: bytes | Raising = MESSAGE
         if raises and number % 3 == 2:
-            content = raising(OSError("disk"))
+            content = Raising()
         sender = f"s{number}@example.com"
         to = [f"{name}@example.org" for name in names]
         messages.append(MailObject(sender, to, content, chunking=chunked))
