@@ -1,11 +1,20 @@
 """Reads replies, whole or in pieces."""
 
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.reply_parser import ReplyError, ReplyParser
+from smtpwire.wire.reply_parser import DELIVERIES, LINES, ReplyError, ReplyParser
+
+__all__ = ["forget", "read"]
+
+
+def forget() -> None:
+    """All that parsers remember of replies: so every line is read anew."""
+    for known in (*DELIVERIES, *LINES):
+        known.clear()
 
 
 def read(*chunks: bytes, **settings: int) -> list[Reply | ReplyError]:
-    """All a parser makes of the chunks; it is asked after each of them."""
+    """All a parser makes of the chunks; it is asked after each of them, and remembers nothing."""
+    forget()
     parser = ReplyParser(enhanced=bool(settings.pop("enhanced", True)), **settings)
     items: list[Reply | ReplyError] = []
     for chunk in chunks:

@@ -5,10 +5,16 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.wire.reading import read
+from tests.wire.reading import forget, read
 
 from smtpwire.wire.reply import Reply, proven_reply
-from smtpwire.wire.reply_parser import ReplyError, ReplyErrorKind, ReplyParser
+from smtpwire.wire.reply_parser import (
+    DELIVERIES,
+    LINES,
+    ReplyError,
+    ReplyErrorKind,
+    ReplyParser,
+)
 
 
 def splits(octets: bytes) -> Iterator[tuple[bytes, ...]]:
@@ -302,3 +308,114 @@ def test_behind_the_code_stands_a_blank_or_a_hyphen(line: bytes) -> None:  # RFC
         *_, error = read_every_way(octets)
         assert isinstance(error, ReplyError)
         assert error.kind is ReplyErrorKind.MALFORMED
+
+
+# -- what is remembered
+
+
+SAID = (
+    b"250 2.1.0 OK",
+    b"250 OK",
+    b"250-two",
+    b"250 lines",
+    b"354 go ahead",
+    b"334 VXNlcm5hbWU6",
+    b"550 5.7.1 no",
+    b"250 4.0.0 of another class",
+    b"250 " + b"x" * 70,
+    "250 beyond é".encode(),
+    b"no reply",
+)
+
+
+def taken(chunks: list[bytes], late: int | None = None) -> list[tuple[object, int]]:
+    """What a parser makes of the chunks, and where it is; status codes asked for after ``late``."""
+    parser = ReplyParser(enhanced=late is None)
+    found: list[tuple[object, int]] = []
+    for chunk in chunks:
+        parser.receive_data(chunk)
+        while (item := parser.next_reply()) is not None:
+            found.append((item, parser.offset))
+            if len(found) == late:
+                parser.enhanced = True
+            if isinstance(item, ReplyError):
+                return found
+    return found
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(SAID), max_size=4).map(
+            lambda lines: b"".join(line + b"\r\n" for line in lines)
+        ),
+        max_size=5,
+    ),
+    st.none() | st.integers(1, 5),
+)
+def test_what_is_remembered_is_what_is_read(deliveries: list[bytes], late: int | None) -> None:
+    forget()
+    anew = taken(deliveries, late)
+    for _ in range(3):  # the lines are known, then what came at once
+        assert taken(deliveries, late) == anew
+
+
+def test_a_reply_is_made_once_for_all_connections() -> None:
+    forget()
+    octets = b"250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 go\r\n"
+    first = taken([octets])
+    for again in (taken([octets]), taken([octets]), taken([octets[:5], octets[5:]])):
+        assert all(one is other for (one, _), (other, _) in zip(first, again, strict=True))
+
+
+def known(*lines: bytes) -> ReplyParser:
+    """A parser that has been given lines which are all known, at once."""
+    octets = b"".join(line + b"\r\n" for line in lines)
+    for _ in range(3):
+        taken([octets])
+    parser = ReplyParser(enhanced=True)
+    parser.receive_data(octets)
+    return parser
+
+
+def test_the_rest_of_what_is_known_is_given_away() -> None:
+    parser = known(b"220 go", b"250 one", b"250 two")
+    assert parser.next_reply() == Reply(220, "go")
+    under_way = parser.pending
+    parser.receive_data(b"250 th")
+    assert parser.take_rest() == b"250 one\r\n250 two\r\n250 th"
+    assert (under_way, parser.pending) == (True, False)
+    assert parser.next_reply() is None
+
+
+def test_what_comes_behind_what_is_known_waits() -> None:
+    parser = known(b"250 one", b"250 two")
+    parser.receive_data(b"250 three\r\n250 f")
+    parser.receive_data(b"our\r\n")
+    replies = [parser.next_reply() for _ in range(5)]
+    assert replies == [*(Reply(250, word) for word in ("one", "two", "three", "four")), None]
+
+
+def test_in_the_middle_of_a_reply_nothing_is_known() -> None:
+    known(b"250 end")
+    parser = ReplyParser(enhanced=True)
+    parser.receive_data(b"250-begin\r\n")
+    assert parser.next_reply() is None
+    parser.receive_data(b"250 end\r\n")
+    assert parser.next_reply() == Reply(250, "begin\nend")
+
+
+def test_little_is_remembered_and_no_challenge() -> None:
+    """What a server says may be long, and never twice the same."""
+    forget()
+    for number in range(600):
+        for octets in (b"250 queued as %d\r\n" % number, b"334 %d\r\n" % number):
+            taken([octets])
+            taken([octets])
+    taken([b"250 OK\r\n" * 1000] * 2)
+    taken([b"250 " + b"x" * 100 + b"\r\n"] * 2)
+    for table in (*DELIVERIES, *LINES):
+        assert len(table) <= 256
+        assert not any(octets.startswith(b"334") for octets in table)
+        assert all(len(octets) <= 1024 for octets in table)
+    assert all(len(line) <= 64 for table in LINES for line in table)
+    assert taken([b"250 queued as 3\r\n"])[0][0] == Reply(250, "queued as 3")

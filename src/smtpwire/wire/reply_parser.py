@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from smtpwire.wire.reply import SMALLEST_LIMIT, STATUS, Reply, proven_reply
 from smtpwire.wire.value import value
@@ -29,7 +29,17 @@ _MARKS: Final = " -"  # behind the code; the peer may also have left the blank o
 _BARE: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 
 _EXCERPT: Final = 80
-_REMEMBERED: Final = 16
+
+# A server says the same few things again and again, and so do all servers: what came at once, and
+# single lines, with what they mean. Without and with status codes; small, bounded in number, and
+# forgotten all at once. A reply is frozen, and each line is short enough for any bound. What 334
+# says is a mechanism's.
+_Known: TypeAlias = tuple[tuple[bytes, Reply], ...]
+DELIVERIES: Final[tuple[dict[bytes, _Known], dict[bytes, _Known]]] = ({}, {})
+LINES: Final[tuple[dict[bytes, Reply], dict[bytes, Reply]]] = ({}, {})
+_REMEMBERED: Final = 256
+_SMALL: Final = 1024
+_CHALLENGE: Final = 334
 
 
 class ReplyErrorKind(Enum):
@@ -90,18 +100,18 @@ class ReplyParser:
         "_bodies",
         "_chunks",
         "_code",
+        "_enhanced",
         "_error",
         "_held",
         "_held_size",
         "_length",
         "_lines",
         "_newline",
-        "_seen",
-        "enhanced",
         "max_line",
         "max_lines",
         "max_octets",
         "offset",
+        "ready",
     )
 
     def __init__(
@@ -112,7 +122,7 @@ class ReplyParser:
         max_lines: int = 1000,
         max_octets: int = 65536,
     ) -> None:
-        self.enhanced: bool = enhanced
+        self._enhanced = enhanced
         self.max_line: int = max_line
         self.max_lines: int = max_lines
         self.max_octets: int = max_octets
@@ -124,20 +134,38 @@ class ReplyParser:
         self._bodies: list[str] = []  # ... and their texts
         self._held_size = 0
         self._code = b""
-        # A server says the same few things again and again: single lines and what they mean,
-        # without and with status codes. Bounded in number and size, and never given up.
-        self._seen: tuple[dict[bytes, Reply], dict[bytes, Reply]] = ({}, {})
+        self.ready: list[tuple[bytes, Reply]] = []
+        """Instead of lines that have come what they are known to mean, the last first; for a reader
+        that takes them itself, and counts their octets in ``offset``."""
         self.offset: int = 0
         """How many octets have been read as lines, from the first one given on."""
         self._error: ReplyError | None = None
+
+    @property
+    def enhanced(self) -> bool:
+        """Whether status codes are taken out of the text; it counts for every reply to come."""
+        return self._enhanced
+
+    @enhanced.setter
+    def enhanced(self, enhanced: bool) -> None:
+        self._enhanced = enhanced
+        self._lines += [line for line, _ in self.ready]
+        self.ready.clear()
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take octets as they come from the peer. Never raises for what they are."""
         if self._error is not None:
             return
         octets = bytes(data)
-        if octets.endswith(b"\r\n") and not self._length and not self._lines:
-            self._lines = octets[:-2].split(b"\r\n")[::-1]
+        if not (self._length or self._lines or self.ready) and octets.endswith(b"\r\n"):
+            if not self._held and (known := DELIVERIES[self._enhanced].get(octets)):
+                self.ready += known
+                return
+            lines = octets[:-2].split(b"\r\n")
+            lines.reverse()
+            self._lines = lines
+            if not self._held and len(octets) <= _SMALL:
+                _remember_delivery(octets, lines, self._enhanced)
         else:
             self._chunks.append(octets)
             self._length += len(octets)
@@ -146,11 +174,12 @@ class ReplyParser:
     @property
     def pending(self) -> bool:
         """Octets are buffered that no reply has been made of."""
-        return bool(self._length or self._held or self._lines)
+        return bool(self._length or self._held or self._lines or self.ready)
 
     def take_rest(self) -> bytes:
         """Give away the octets behind the last reply returned, and forget them."""
-        lines = [*self._held, *reversed(self._lines)]
+        ready = [line for line, _ in reversed(self.ready)]
+        lines = [*self._held, *ready, *reversed(self._lines)]
         rest = b"".join([*(line + b"\r\n" for line in lines), *self._chunks])
         self._forget()
         return rest
@@ -160,18 +189,22 @@ class ReplyParser:
 
         A :class:`ReplyError` is the end: it comes again at every later call.
         """
+        if self.ready:
+            line, reply = self.ready.pop()
+            self.offset += len(line) + 2
+            return reply
         while self._lines or self._cut_lines():
             line = self._lines.pop()
             size = len(line) + 2
             if not self._held:
-                if reply := self._seen[self.enhanced].get(line):
+                if found := LINES[self._enhanced].get(line):
                     self.offset += size
-                    return reply
+                    return found
                 # The common case in one match; all others take the long way to the same end.
-                if size <= self.max_line and (reply := _read_common(line, self.enhanced)):
+                if size <= self.max_line and (found := _read_common(line, self._enhanced)):
                     self.offset += size
-                    self._remember(line, reply)
-                    return reply
+                    _remember_line(line, found, self._enhanced)
+                    return found
             text = line.decode("utf-8", "backslashreplace")
             if not text.isprintable() or size > self.max_line:
                 if self._find_fault(line + b"\r\n"):
@@ -188,11 +221,6 @@ class ReplyParser:
                 self.offset += size
                 return self._make(int(line[:3]), body)
         return self._error
-
-    def _remember(self, line: bytes, reply: Reply) -> None:
-        seen = self._seen[self.enhanced]
-        if len(seen) < _REMEMBERED and len(line) <= SMALLEST_LIMIT:
-            seen[line] = reply
 
     def _cut_lines(self) -> bool:
         """Cut what has come into lines; False if no line is complete."""
@@ -235,7 +263,7 @@ class ReplyParser:
         if self._held:
             bodies = [*self._bodies, body]
             self._drop_held()
-        if self.enhanced and (found := _STATUS_PREFIX.match(bodies[0])):
+        if self._enhanced and (found := _STATUS_PREFIX.match(bodies[0])):
             status = found[1]
             starts = (f"{status} ", f"{status}\t")
             shared = all(each.startswith(starts) or each == status for each in bodies)
@@ -268,12 +296,36 @@ class ReplyParser:
         self._length = 0
         self._newline = False
         self._lines = []
+        self.ready = []
         self._drop_held()
 
     def _drop_held(self) -> None:
         self._held = []
         self._bodies = []
         self._held_size = 0
+
+
+def _remember_line(line: bytes, reply: Reply, enhanced: bool) -> None:
+    if len(line) <= SMALLEST_LIMIT and reply.code != _CHALLENGE:
+        known = LINES[enhanced]
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[line] = reply
+
+
+def _remember_delivery(octets: bytes, lines: list[bytes], enhanced: bool) -> None:
+    """Remember what came at once, where all of its lines are known: those of the last first."""
+    known = LINES[enhanced]
+    replies = []
+    for line in lines:
+        reply = known.get(line)
+        if reply is None:
+            return
+        replies.append((line, reply))
+    deliveries = DELIVERIES[enhanced]
+    if len(deliveries) >= _REMEMBERED:
+        deliveries.clear()
+    deliveries[octets] = tuple(replies)
 
 
 def _read_common(line: bytes, enhanced: bool) -> Reply | None:
