@@ -20,6 +20,7 @@ from smtpwire.engine.client.kinds import (
     STARTTLS,
     Kind,
 )
+from smtpwire.engine.client.outlook import Outlook
 from smtpwire.engine.client.pipeline import Step
 from smtpwire.engine.client.sasl import Exchange, encode_response
 from smtpwire.engine.client.session import Session
@@ -96,8 +97,7 @@ def queue_all(session: Session, commands: Iterable[Command]) -> None:
         for command in commands:
             queue(session, command)
     except BaseException:
-        while len(held) > count:
-            held.pop()
+        del held[count:]
         outlook.restore(mark)
         session.body = body
         if isinstance(body, ChunkBody) and gathered is not None:
@@ -223,10 +223,13 @@ def _check_rcpt(session: Session, command: Rcpt, line: bytes) -> None:
         )
     most = offered.limits.rcptdomainmax
     if most is not None:
-        _count_domain(session.outlook.domains, command.address.domain, most)
+        _count_domain(session.outlook, command.address.domain, most)
 
 
-def _count_domain(domains: set[str], domain: str, most: int) -> None:
+def _count_domain(outlook: Outlook, domain: str, most: int) -> None:
+    domains = outlook.domains
+    if domains is None:
+        domains = outlook.domains = set()
     if domain not in domains and len(domains) >= most:
         raise SessionLimitError(f"the server takes {most} domains a session (RFC 9422 §4.3)")
     domains.add(domain)

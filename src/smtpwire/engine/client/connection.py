@@ -446,7 +446,7 @@ class ClientConnection:
         session = self._session
         stream = session.stream
         if session.events:
-            item: Item = session.events.popleft()
+            item: Item = session.events.pop(0)
         elif stream.received == stream.start:
             item = session.who_acts()
         else:
@@ -458,7 +458,7 @@ class ClientConnection:
             except BaseException:
                 # What a trace raises changes nothing: the event is still to come.
                 if not isinstance(item, Need):
-                    session.events.appendleft(item)
+                    session.events.insert(0, item)
                 raise
             if isinstance(item, Need):  # what the trace called may have changed who must act
                 return self.next_event()

@@ -9,9 +9,11 @@ from smtpwire.engine.errors import UnwritableError
 from smtpwire.extensions import AUTH, LIMITS, Offer, Registry
 from smtpwire.extensions.limits import ServerLimits
 from smtpwire.wire.command import COMMAND_LINE, AnyVerb
+from smtpwire.wire.ehlo import parse_ehlo
 from smtpwire.wire.parameter import AnyParameter, Parameters
+from smtpwire.wire.reply import Reply
 
-__all__ = ["NO_OFFER", "ServerOffer"]
+__all__ = ["NO_OFFER", "ServerOffer", "nothing_offered", "offer_of"]
 
 NO_OFFER: Final = Offer()
 
@@ -34,6 +36,7 @@ class ServerOffer:
     """
 
     __slots__ = (
+        "_checks",
         "_line_limits",
         "_mail",
         "_rcpt",
@@ -54,6 +57,7 @@ class ServerOffer:
         self.limits: ServerLimits = offer.get(LIMITS) or _UNLIMITED
         self.limited: bool = self.limits != _UNLIMITED
         self._registry = registry
+        self._checks = [item.extension.check for item in offer if item.extension.check is not None]
         self._mail = offer.mail
         self._rcpt = offer.rcpt
         self._line_limits: Mapping[str, int] = offer.line_limits()
@@ -102,6 +106,42 @@ class ServerOffer:
                     f"{verb} {given.keyword} needs {keyword}, which the server does not offer"
                     " (RFC 5321 §4.1.1.11)"
                 )
-        reason = self.offer.check(parameters)
-        if reason is not None:
-            raise UnwritableError(f"{verb}: {reason.reason}")
+        for check in self._checks:  # Offer.check(), without those that have none
+            error = check(self.offer, parameters)
+            if error is not None:
+                raise UnwritableError(f"{verb}: {error.reason}")
+
+
+# A client meets the same few servers, and their replies to EHLO are the same word for word. What is
+# made of one is never changed; the replies are small, bounded in number, forgotten all at once.
+_KNOWN: Final[dict[str, tuple[Registry, ServerOffer]]] = {}
+_REMEMBERED: Final = 64
+_SMALL: Final = 4096
+
+
+def offer_of(reply: Reply, registry: Registry) -> ServerOffer:
+    """What a reply to EHLO or LHLO offers."""
+    text = reply.text
+    known = _KNOWN.get(text)
+    if known is not None and known[0] is registry:
+        return known[1]
+    made = ServerOffer(registry.read(parse_ehlo(reply).keywords), registry)
+    if len(text) <= _SMALL:
+        _remember(text, registry, made)
+    return made
+
+
+def nothing_offered(registry: Registry) -> ServerOffer:
+    """Before EHLO, and after HELO."""
+    known = _KNOWN.get("")
+    if known is not None and known[0] is registry:
+        return known[1]
+    made = ServerOffer(NO_OFFER, registry)
+    _remember("", registry, made)
+    return made
+
+
+def _remember(text: str, registry: Registry, made: ServerOffer) -> None:
+    if len(_KNOWN) >= _REMEMBERED:
+        _KNOWN.clear()
+    _KNOWN[text] = registry, made

@@ -19,7 +19,9 @@ from smtpwire.wire.parameter import Parameters
 
 __all__ = ["Mark", "Outlook"]
 
-Mark: TypeAlias = tuple[State, int, Parameters, int, Command | None, int, int, frozenset[str]]
+Mark: TypeAlias = tuple[
+    State, int, Parameters, int, Command | None, int, int, frozenset[str] | None
+]
 """An outlook as it was, to come back to."""
 
 
@@ -38,7 +40,7 @@ class Outlook:
         closed_by: nothing may be queued behind this command before its reply.
         mails: MAILs in this session.
         rcpts: RCPTs in the latest transaction, the refused ones too.
-        domains: of the recipients in this session, where the server limits them.
+        domains: of the recipients in this session, where the server limits them; None: of nobody.
     """
 
     __slots__ = (
@@ -60,7 +62,7 @@ class Outlook:
         self.closed_by: Command | None = None
         self.mails: int = 0
         self.rcpts: int = 0
-        self.domains: set[str] = set()
+        self.domains: set[str] | None = None
 
     def check(self, kind: Kind) -> State:
         """Where a command leads from here; LocalProtocolError where it may not be sent."""
@@ -139,7 +141,7 @@ class Outlook:
             self.closed_by,
             self.mails,
             self.rcpts,
-            frozenset(self.domains),
+            None if self.domains is None else frozenset(self.domains),
         )
 
     def restore(self, mark: Mark) -> None:
@@ -151,9 +153,9 @@ class Outlook:
         self.closed_by = mark[4]
         self.mails = mark[5]
         self.rcpts = mark[6]
-        self.domains = set(mark[7])
+        self.domains = None if mark[7] is None else set(mark[7])
 
     def forget_session(self) -> None:
         """The server has forgotten all: nothing is queued, and LIMITS counts from 0 again."""
         self.mails = 0
-        self.domains.clear()
+        self.domains = None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Final, TypeAlias, final
 
 from smtpwire.engine.client.body import Body, ChunkBody
 from smtpwire.engine.client.kinds import AUTH, OPEN, QUIT, RESPONSE
-from smtpwire.engine.client.offered import NO_OFFER, ServerOffer
+from smtpwire.engine.client.offered import ServerOffer, nothing_offered
 from smtpwire.engine.client.outlook import Outlook
 from smtpwire.engine.client.pipeline import Pipeline, Step
 from smtpwire.engine.client.replystream import EXCERPT, ReplyStream
@@ -106,7 +105,7 @@ class Session:
         self.pipeline: Pipeline = Pipeline(config.limits, lmtp=config.lmtp)
         self.outlook: Outlook = Outlook()
         self.state: State = STATE_GREETING
-        self.events: deque[ClientEvent] = deque()
+        self.events: list[ClientEvent] = []
         self.transaction: Transaction = NO_TRANSACTION
         self.body: Body | None = None
         self.exchange: Exchange | None = None
@@ -119,8 +118,11 @@ class Session:
         self.authentications_failed: int = 0
         cached = config.cached_offer
         assumed = cached is not None and ("PIPECONNECT" in cached or "X_PIPE_CONNECT" in cached)
-        offer = cached if cached is not None and assumed else NO_OFFER
-        self.offered: ServerOffer = ServerOffer(offer, config.registry, assumed=assumed)
+        self.offered: ServerOffer = (
+            ServerOffer(cached, config.registry, assumed=True)
+            if cached is not None and assumed
+            else nothing_offered(config.registry)
+        )
 
     # -- who must act
 
@@ -162,11 +164,11 @@ class Session:
         step = held[0]
         opens = step.kind is OPEN
         if not self.transaction.accepted or (opens and self.outlook.leads_to is not STATE_CHUNKS):
-            held.popleft()
+            held.pop(0)
             self.replan()
             return Unanswered(step.command, Cause.NOT_SENT)
         if opens:
-            held.popleft()
+            held.pop(0)
             self.state = STATE_CHUNKS
             self.body = ChunkBody(
                 self.pipeline,
@@ -199,12 +201,12 @@ class Session:
             self.end(CloseReason.QUIT)  # it has done its work
         else:
             self.end(CloseReason.EOF)
-        return self.events.popleft()
+        return self.events.pop(0)
 
     def violation(self, kind: ViolationKind, said: object = "") -> ClientEvent:
         """End with a violation, and give the first event of that."""
         self.violate(kind, said)
-        return self.events.popleft()
+        return self.events.pop(0)
 
     def violate(self, kind: ViolationKind, said: object = "") -> None:
         """A fatal one: which reply belongs to which command is no longer known.
@@ -293,7 +295,7 @@ class Session:
     def forget(self) -> None:
         """As after the greeting: nothing is known of the server."""
         self.transaction = NO_TRANSACTION
-        self.offered = ServerOffer(NO_OFFER, self.config.registry)
+        self.offered = nothing_offered(self.config.registry)
         self.identity = None
         self.state = STATE_HELLO
         self.outlook.settle(STATE_HELLO)
