@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from types import NoneType
 from typing import Any, Final, TypeAlias, TypedDict, final, get_args, get_type_hints
 
@@ -172,7 +173,8 @@ def plan(
         planned = planned.having(*mail.parameters)
     mail = Mail(mail.address, planned)
     special = [rcpt for rcpt in rcpts if rcpt.parameters is not NO_PARAMETERS]
-    if planned is not NO_PARAMETERS or special:
+    # SIZE alone is what most have, and it is there because it is offered.
+    if special or (planned is not NO_PARAMETERS and not _is_size_alone(planned)):
         _check_offered(offer, conn.config.registry, mail, special)
     groups = _transactions(offer, rcpts)
     if len(groups) > 1 and (content is HANDED_IN or isinstance(content, Iterator)):
@@ -210,11 +212,15 @@ def _parameters(
     return Parameters(*given) if given else NO_PARAMETERS
 
 
+def _is_size_alone(planned: Parameters) -> bool:
+    return len(planned) == 1 and parameters.SIZE in planned
+
+
 def mail_of(sender: Sender) -> Mail:
     """The MAIL of a sender. Raises TypeError and ValueError for a wrong address."""
     if isinstance(sender, Mail):
         return sender
-    return Mail(None if sender is None or sender == "" else _address(sender))
+    return Mail(None if sender is None or sender == "" else _address(sender, _known))
 
 
 def rcpts_of(recipients: Iterable[Recipient]) -> tuple[Rcpt, ...]:
@@ -234,11 +240,15 @@ def _rcpt(item: Recipient) -> Rcpt:
     return Rcpt(_address(item))
 
 
-def _address(item: str | Address) -> Address:
+_known: Final = lru_cache(maxsize=64)(Address.parse)
+"""Most clients have few senders, and say them again and again."""
+
+
+def _address(item: str | Address, parse: Callable[[str], Address] = Address.parse) -> Address:
     if isinstance(item, Address):
         return item
     try:
-        return Address.parse(item)
+        return parse(item)
     except TypeError:
         raise TypeError(f"an address is {type_of(item)}: pass a str or an Address") from None
     except ValueError as error:

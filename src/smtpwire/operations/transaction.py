@@ -43,8 +43,8 @@ _OPEN: Final = (STATE_MAIL, STATE_RCPT, STATE_CHUNKS)
 _NO_MORE: Final = (Need, Closed)
 """Nothing more will be told; a union of them would be made anew at each look."""
 _REFUSED: Final = 400
-_LEAD_ON: Final = (Rcpt, Mail, Data, Bdat)
-"""Where these are not refused, a reply to a later command is owed."""
+_LEAD_ON: Final = (Rcpt, Mail, Data)
+"""Where these are not refused, a reply to a later command is owed, as it is where Bdat is not."""
 
 
 @final
@@ -217,7 +217,10 @@ class MailTransaction:
                 self._before._note_reply(event)
                 return
             self._before = None
-        if reply.code >= _REFUSED or not isinstance(command, _LEAD_ON):
+        if reply.code < _REFUSED and isinstance(command, _LEAD_ON):
+            self._answers[id(command)] = reply
+            return
+        if reply.code >= _REFUSED or not isinstance(command, Bdat):
             self._may_be_over = True
         if isinstance(command, EndOfData):
             self._judge(END_OF_DATA, reply, event.recipient)
