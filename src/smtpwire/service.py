@@ -26,6 +26,7 @@ from smtpwire.engine.events import (
     Peer,
     ServerEvent,
 )
+from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation
@@ -184,7 +185,7 @@ class Service:
 
     def __call__(self, session: Session, /) -> Handler:
         """The handler of a session's events: a Service is a session factory."""
-        return _Attendant(self, session)
+        return _attended(self, session)
 
     # -- questions: each is answered by what the method gives
 
@@ -477,78 +478,80 @@ def _arguments(function: Callable[..., object]) -> tuple[int, float]:
 # -- what becomes of an event
 
 
-@final
-class _Attendant:
+def _attended(service: Service, session: Session) -> Handler:
     """The handler of one session: gives a Service its events, and the engine its answers."""
+    own = {} if _KNOWN.isdisjoint(service.__dict__) else _own_methods(service)
+    methods = _methods_of(type(service), own) if own else service._methods
+    conn, streams = session.conn, BodyChunk in methods
+    chunks: list[bytes] = []  # of the message that is open
+    method_for, reply, collect = methods.get, conn.reply, chunks.append
 
-    __slots__ = ("_chunks", "_conn", "_methods", "_service", "_session", "_streams")
-
-    def __init__(self, service: Service, session: Session) -> None:
-        self._service, self._session, self._conn = service, session, session.conn
-        self._methods = (
-            service._methods
-            if _KNOWN.isdisjoint(service.__dict__)
-            else _methods_of(type(service), _own_methods(service))
-        )
-        self._streams = BodyChunk in self._methods
-        self._chunks: list[bytes] = []  # of the message that is open
-
-    def __call__(self, event: ServerEvent) -> Awaitable[None] | None:
+    def handle(event: ServerEvent) -> Awaitable[None] | None:
         kind = type(event)
-        if isinstance(event, BodyChunk) and not self._streams:
-            self._chunks.append(event.data)
+        if kind is BodyChunk and not streams:
+            collect(cast(BodyChunk, event).data)
             return None
+        method = method_for(kind)
         if kind is Data or kind is MessageAborted:
-            self._chunks = []
-        method = self._methods.get(kind)
+            chunks.clear()
         if method is None:
-            if self._conn.pending is event:
-                self._conn.reply()
+            if isinstance(event, Request):
+                reply()
             return None
-        given = self._message(event) if isinstance(event, EndOfMessage) else event
-        answer = method(self._service, self._session, given)
-        if answer is not None and isinstance(answer, Awaitable):
-            return self._answer_later(event, answer)
-        self._answer(event, answer)
+        given = _message(conn, event, chunks) if isinstance(event, EndOfMessage) else event
+        answer = method(service, session, given)
+        if answer is None:
+            if conn.pending is event:  # the method has not answered by itself
+                reply()
+            return None
+        if isinstance(answer, Awaitable):
+            return _answer_later(conn, event, answer)
+        _answer(conn, event, answer)
         return None
 
-    async def _answer_later(self, event: ServerEvent, answer: Awaitable[object]) -> None:
-        self._answer(event, await answer)
+    return handle
 
-    def _message(self, event: EndOfMessage) -> Message:
-        conn, chunks = self._conn, self._chunks
-        self._chunks = []
-        return Message(
-            event.envelope,
-            b"".join(chunks),
-            event.size,
-            event.canonical,
-            conn.hello,
-            conn.peer,
-            conn.tls,
-            conn.identity,
-        )
 
-    def _answer(self, event: ServerEvent, answer: object) -> None:
-        """Hand on what a method gave. None is the engine's own, unless the method has answered."""
-        conn = self._conn
-        if answer is None:
-            if conn.pending is event:
-                conn.reply()
-        elif isinstance(event, BodyChunk) and isinstance(answer, Reply):
-            conn.reply(answer)
-        elif isinstance(event, SecretRequest) and isinstance(answer, StoredSecret):
-            conn.supply(answer, to=event)
-        elif not isinstance(event, Request):
-            raise TypeError(_asked_nothing(event, answer))
-        elif isinstance(answer, Reply):
-            conn.reply(*[answer] * (conn.replies_owed or 1), to=event)
-        else:
-            name = _method_of(event)
-            replies = checked(name, cast(tuple[Reply, ...], answer), _REPLIES)
-            if not replies:  # by which reply() would say the engine's own, a 250
-                raise ValueError(f"{name} gives no reply: give None to accept")
-            conn.reply(*replies, to=event)
+def _message(conn: ServerConnection, event: EndOfMessage, chunks: list[bytes]) -> Message:
+    content = b"".join(chunks)
+    chunks.clear()
+    return Message(
+        event.envelope,
+        content,
+        event.size,
+        event.canonical,
+        conn.hello,
+        conn.peer,
+        conn.tls,
+        conn.identity,
+    )
+
+
+async def _answer_later(
+    conn: ServerConnection, event: ServerEvent, answer: Awaitable[object]
+) -> None:
+    _answer(conn, event, await answer)
+
+
+def _answer(conn: ServerConnection, event: ServerEvent, answer: object) -> None:
+    """Hand on what a method gave. None is the engine's own, unless the method has answered."""
+    if answer is None:
+        if conn.pending is event:
+            conn.reply()
+    elif isinstance(event, BodyChunk) and isinstance(answer, Reply):
+        conn.reply(answer)
+    elif isinstance(event, SecretRequest) and isinstance(answer, StoredSecret):
+        conn.supply(answer, to=event)
+    elif not isinstance(event, Request):
+        raise TypeError(_asked_nothing(event, answer))
+    elif isinstance(answer, Reply):
+        conn.reply(*[answer] * (conn.replies_owed or 1), to=event)
+    else:
+        name = _method_of(event)
+        replies = checked(name, cast(tuple[Reply, ...], answer), _REPLIES)
+        if not replies:  # by which reply() would say the engine's own, a 250
+            raise ValueError(f"{name} gives no reply: give None to accept")
+        conn.reply(*replies, to=event)
 
 
 def _method_of(event: ServerEvent) -> str:
