@@ -16,12 +16,12 @@ from smtpwire import ClientConfig, Password, Reply, Security, ServerConfig
 from smtpwire.adapters import asyncio, blocking, trio
 from smtpwire.adapters.session import Session
 from smtpwire.adapters.tls import TlsConfig
-from smtpwire.engine.events import Closed, MessageAborted
+from smtpwire.engine.events import Closed, CloseReason, MessageAborted
 from smtpwire.engine.tls import PeerCertificate
 from smtpwire.operations import TlsFailed
 from smtpwire.sasl import SecretRequest, StoredSecret, derive_scram
 from smtpwire.service import Message, Service
-from smtpwire.wire.command import Noop, Rcpt
+from smtpwire.wire.command import Help, Noop, Quit, Rcpt
 from smtpwire.wire.value import replace
 
 RELAY = ServerConfig.relay("mx.example.org", ("example.org",))
@@ -242,3 +242,68 @@ def test_every_client_asks_the_hook(loop: Loop, server_tls: TlsConfig) -> None:
         "asyncio", Inbox(), replace(SUBMISSION, mechanisms=("PLAIN",)), server_tls
     ) as port:
         loop.run(scenario)
+
+
+class Slow(Service):
+    """Answers HELP and QUIT after a while."""
+
+    def __init__(self, adapter: str) -> None:
+        self.adapter = adapter
+        self.ended: list[CloseReason] = []
+        self.over = threading.Event()
+
+    def help(self, session: Session, command: Help, /) -> Any:
+        return self._later(Reply(214, f"On {command.topic}", "2.0.0"))
+
+    def quit(self, session: Session, command: Quit, /) -> Any:
+        return self._later(Reply(221, "Come again", "2.0.0"))
+
+    def closed(self, session: Session, news: Closed, /) -> None:
+        self.ended.append(news.reason)
+        self.over.set()
+
+    def _later(self, reply: Reply) -> Any:
+        if self.adapter == "blocking":
+            return reply
+
+        async def later() -> Reply:
+            waiting = pause(self.adapter, 0.01)
+            assert waiting is not None
+            await waiting
+            return reply
+
+        return later()
+
+
+ASKS = ServerConfig.relay("mx.example.org", ("example.org",), asks=frozenset({"HELP", "QUIT"}))
+
+
+def test_answers_to_help_and_quit_come_in_order_however_much_is_pipelined(adapter: str) -> None:
+    service = Slow(adapter)
+    with serving(adapter, service, ASKS) as port, Dialogue(port) as client:
+        client.reply()
+        client.say(b"EHLO client.example.com")
+        client.send(b"HELP a\r\nNOOP\r\nHELP b\r\nQUIT\r\nHELP c\r\n")
+        replies = [client.reply() for _ in range(4)]
+    assert [reply.rstrip() for reply in replies] == [
+        b"214 2.0.0 On a",
+        b"250 2.0.0 OK",
+        b"214 2.0.0 On b",
+        b"221 2.0.0 Come again",
+    ]
+    assert service.over.wait(10)
+    assert service.ended == [CloseReason.QUIT]
+
+
+def test_a_client_that_goes_before_the_answer(
+    adapter: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Slow(adapter)
+    with serving(adapter, service, ASKS) as port:
+        with Dialogue(port) as client:
+            client.reply()
+            client.say(b"EHLO client.example.com")
+            client.send(b"HELP a\r\nQUIT\r\n")
+        assert service.over.wait(10)
+    assert len(service.ended) == 1
+    assert "Traceback" not in caplog.text
