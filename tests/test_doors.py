@@ -63,6 +63,7 @@ from smtpwire import (
     XForward,
     derive_scram,
     extensions,
+    operations,
     parameters,
     replace,
 )
@@ -70,7 +71,8 @@ from smtpwire.adapters.tls import TlsConfig
 from smtpwire.extensions import When
 from smtpwire.extensions.future_release import FutureRelease
 from smtpwire.extensions.limits import ServerLimits
-from smtpwire.operations import TlsRequired, open_session, send_mail
+from smtpwire.operations import TlsRequired, alone, open_session, quit, reset, send_mail
+from smtpwire.testing import every_split
 
 BOB = Address("bob", "example.org")
 
@@ -420,6 +422,24 @@ def test_what_is_no_sender_and_no_list_of_recipients(
     with pytest.raises(TypeError, match=said):
         next(send_mail(conn, sender, recipients, b""))
     assert conn.data_to_send() == b""
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda wrong: next(open_session(wrong)), "^conn is a str: pass a ClientConnection"),
+        (lambda wrong: next(send_mail(wrong, BOB, [BOB], b"")), "^conn is a str"),
+        (lambda wrong: next(reset(wrong)), "^conn is a str"),
+        (lambda wrong: next(quit(wrong)), "^conn is a str"),
+        (lambda wrong: next(operations.command(wrong, Noop())), "^conn is a str"),
+        (lambda wrong: next(alone(ready(), wrong)), "^operation is a str: pass a Generator"),
+        (lambda wrong: asked().shutdown(wrong), "^reply is a str: pass a Reply"),
+        (lambda wrong: next(every_split(wrong)), "^data is a str: pass bytes"),
+    ],
+)
+def test_what_an_operation_is_not_given(call: Callable[[Any], object], said: str) -> None:
+    with pytest.raises(TypeError, match=f"{said}|object expected; got"):  # the latter: compiled
+        call("mx.example.org")
 
 
 @pytest.mark.parametrize("text", ["Bob <bob@example.org>", "<bob@example.org>"])

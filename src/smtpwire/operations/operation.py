@@ -18,6 +18,7 @@ from smtpwire.engine.events import (
 )
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
 from smtpwire.operations.content import Chunk, HandingIn
+from smtpwire.wire.checked import checked
 from smtpwire.wire.command import Command, Rset
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.reply import Reply
@@ -134,7 +135,10 @@ def alone(conn: ClientConnection, operation: Operation[R]) -> Operation[R]:
     """The operation, with the connection to itself from its first step to its end.
 
     Put this around what ``ask()`` and ``advance()`` are called in, once: see the package.
+    Raises TypeError for what is no connection of a client's, and for what is no operation.
     """
+    checked("conn", conn, ClientConnection)
+    checked("operation", operation, Generator)
     conn.begin_operation()
     given_up = True
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
 
 from smtpwire.engine.need import ClientNeed, Need, ServerNeed
 from smtpwire.engine.tls import TlsInfo
-from smtpwire.wire.checked import checked
+from smtpwire.wire.checked import OCTETS, checked
 from smtpwire.wire.value import Request
 
 if TYPE_CHECKING:  # the engines are the caller's: nothing of them is needed here to run
@@ -36,7 +36,7 @@ def every_split(data: bytes) -> Iterator[list[bytes]]:
 
     An engine must behave alike for each. Gives one empty list for no octets.
     """
-    if not data:
+    if not checked("data", data, OCTETS):
         yield []
         return
     yield [data]

@@ -358,6 +358,8 @@ class ServerConnection:
         ``next_event()`` again, which gives what is to be told and ``Closed``. A second call, or one
         after the end, changes nothing. Raises LocalProtocolError for a reply other than 421.
         """
+        if reply is not None:
+            checked("reply", reply, Reply)
         self._session.shut_down(reply)
 
     def offer(self, *extensions: Offered) -> Offer:
