@@ -205,3 +205,15 @@ def test_a_signature_can_be_asked_before_the_first_value_is_made() -> None:
     bound = vars(Fresh)["__init__"].__get__(Fresh, type(Fresh))
     assert list(inspect.signature(bound).parameters) == ["number", "word"]
     assert list(inspect.signature(Fresh).parameters) == ["number", "word"]
+
+
+def test_a_class_below_a_value_has_its_constructor_whichever_is_made_first() -> None:
+    @value
+    class Above:
+        x: int
+
+    class Below(Above):
+        pass
+
+    assert Below(1).x == Above(1).x == 1
+    assert "__init__" not in vars(Below)

@@ -154,7 +154,8 @@ class _Constructor:
 
     def __get__(self, item: object, cls: type) -> object:
         # inspect.signature() binds it to the class itself, from Python 3.13 on.
-        made: Any = item if isinstance(item, type) else cls
+        asked = item if isinstance(item, type) else cls
+        made: Any = next((base for base in asked.__mro__ if "__match_args__" in vars(base)), asked)
         written = _written(made, self._fields, self._checked, self._typed)
         made.__init__ = _strict(made, written, self._fields) if self._checked else written
         return made.__init__ if item is None else made.__init__.__get__(item, cls)
