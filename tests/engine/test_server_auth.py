@@ -323,10 +323,14 @@ def test_a_shutdown_while_a_secret_is_looked_up() -> None:
 # -- refusals
 
 
+def three_tries() -> Session:
+    return authenticating(config=replace(SERVICE, limits=Limits(authentications=3)))
+
+
 def test_wrong_passwords_and_the_third_is_the_last() -> None:
     """RFC 4954 §9."""
     made = play(
-        authenticating,
+        three_tries,
         r"""
         C: AUTH PLAIN AHVzZXIAd3Jvbmc=
         S: 535 5.7.8 Authentication credentials invalid
@@ -363,7 +367,7 @@ def test_wrong_passwords_and_the_third_is_the_last() -> None:
 
 
 def test_starttls_does_not_reset_the_count() -> None:
-    made = authenticating()
+    made = three_tries()
     for _ in range(2):
         made.feed(b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n")
     made.feed(b"STARTTLS\r\n")
@@ -373,6 +377,13 @@ def test_starttls_does_not_reset_the_count() -> None:
     assert made.feed(b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n").endswith(
         b"421 4.7.0 Too many failed authentications\r\n"
     )
+
+
+def test_by_default_a_client_may_try_three_mechanisms_twice() -> None:
+    made = authenticating()
+    for _ in range(5):
+        assert made.feed(b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n").startswith(b"535")
+    assert b"421" in made.feed(b"AUTH PLAIN AHVzZXIAd3Jvbmc=\r\n")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_the_bounds_where_none_are_named() -> None:
         refused_recipients=200,
         errors=20,
         junk=100,
-        authentications=3,
+        authentications=6,
         backlog=262_144,
         output=65_536,
         swallow=104_857_600,

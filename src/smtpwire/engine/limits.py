@@ -56,9 +56,10 @@ class Limits:
     """Commands that moved no mail since the last accepted message: EHLO, HELP, VRFY, EXPN, NOOP,
     RSET, those of extensions, empty chunks, and MAIL, DATA, STARTTLS and messages that the
     application refused; beyond: 421."""
-    authentications: int = 3
+    authentications: int = 6
     """Failed, cancelled and malformed AUTH exchanges in a connection; the last is answered, then
-    421 (RFC 4954 §9: not before 3)."""
+    421 (RFC 4954 §9: not before 3; a client that tries three mechanisms with a mistyped password
+    has a second go)."""
     backlog: int = 256 * 1024
     """Octets received and not yet parsed: at it ``wants_data`` is False, and beyond it
     ``receive_data()`` raises."""
