@@ -47,8 +47,10 @@ LOADED_WHERE_USED: Final = {
     "datetime": datetime,
 }
 """What is imported for type checkers alone, since most programs do without it."""
-SOCKETS = {f"smtpwire.testing.{name}" for name in ("listener", "loopback", "pytest_plugin")}
-"""What of it opens sockets, and is loaded only where one is opened."""
+SOCKETS = {
+    f"smtpwire.testing.{name}" for name in ("collector", "listener", "loopback", "pytest_plugin")
+}
+"""What of it opens sockets, and is loaded only where one is wanted."""
 
 
 def modules() -> list[str]:

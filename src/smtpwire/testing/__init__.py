@@ -7,7 +7,8 @@ engine's events, :class:`ConnectionPair` joins a client and a server in memory, 
 With sockets, at loopback: ``Script.listen()`` and ``Script.connect()``, and :func:`sink`, a server
 that collects what it is sent. :func:`certificate` makes a certificate for the test.
 
-A name is loaded when it is first used; sockets and TLS when one is first opened.
+A name is loaded when it is first used: sockets with ``sink`` or when a script opens one, TLS where
+it is wanted.
 
 .. include:: README.md
 """

@@ -19,6 +19,7 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import TlsInfo
 from smtpwire.sasl.questions import PasswordLogin, SecretRequest
 from smtpwire.sasl.stored import PlainPassword
+from smtpwire.testing.listener import Listener, in_thread
 from smtpwire.wire.address import Address
 from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.command import Data, Hello, Rcpt
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from smtpwire.operations.serve import Handler, Session
     from smtpwire.testing.certificates import Certificate
-    from smtpwire.testing.listener import Listener
 
 __all__ = ["ReceivedMessage", "Sink", "sink"]
 
@@ -128,7 +128,7 @@ def _config(tls: TlsKind, login: bool, lmtp: bool) -> ServerConfig:
         config = ServerConfig.relay(host)
     return replace(
         config,
-        limits=replace(config.limits, authentications=20),  # one smtplib.login() may use up three
+        limits=replace(config.limits, authentications=20),  # a test may log in as often as it likes
         starttls=tls == "starttls",
         require_auth=login,
         mechanisms=_MECHANISMS if login else (),
@@ -195,8 +195,6 @@ class Sink:
 
     def start(self) -> None:
         """Listen. ``with`` and ``async with`` do it. Raises RuntimeError where it listens."""
-        from smtpwire.testing.listener import Listener
-
         if self._listening:
             raise RuntimeError("the sink listens already: stop() it first")
         tls = self.certificate.server_context() if self._tls_wanted else None
@@ -254,8 +252,6 @@ class Sink:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        from smtpwire.testing.listener import in_thread
-
         await in_thread(self.stop)
 
 

@@ -78,8 +78,9 @@ class Listener:
     def close(self, *, wait: bool) -> None:
         """Listen no more. What is open may end by itself if ``wait``, else it is cut off."""
         self._closing = True
-        with suppress(OSError), socket.create_connection((HOST, self.port), 1):
-            pass  # it wakes accept()
+        with suppress(OSError), socket.socket() as waking:  # it wakes accept()
+            waking.settimeout(1)
+            waking.connect((HOST, self.port))  # create_connection() would load IDNA first
         self._thread.join()
         self._socket.close()
         if not wait:
