@@ -1,12 +1,9 @@
-"""A pytest plugin: the black-box tests of aiosmtpd's own suite, pointed at another server.
+"""A pytest plugin: whoever uses aiosmtpd's server gets the facade.
 
-aiosmtpd's wheel has its tests in it. ``REMOTE=HOST:PORT pytest -p tests.interop.aiosmtpd_remote``
-runs them with a controller which starts nothing and says it listens at REMOTE. Replies are compared
-by their code, never by their text. A test which takes longer than a few seconds fails: it waits for
-something that only its own server would do. See ``aiosmtpd_suite.run()``.
+Replies are compared by their code, never by their text. A test that takes longer than a few
+seconds fails: it waits for something that only its own server would do.
 """
 
-import os
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -14,31 +11,27 @@ from types import FrameType
 from typing import Any
 
 import aiosmtpd.controller
+import aiosmtpd.lmtp
+import aiosmtpd.main
+import aiosmtpd.smtp
 import pytest
 from aiosmtpd.testing import statuscodes
 
-SECONDS = 3
+from . import aiosmtpd_facade
 
-_host, _, _port = os.environ["REMOTE"].rpartition(":")
+SECONDS = 20
 
-
-class RemoteController:
-    """Stands where aiosmtpd's Controller stood."""
-
-    hostname = _host
-    port = int(_port)
-    smtpd = None
-
-    def __init__(self, handler: object = None, *arguments: object, **options: object) -> None:
-        self.handler = handler
-
-    def start(self) -> None:
-        pass
-
-    begin = end = start
-
-    def stop(self, *arguments: object, **options: object) -> None:
-        pass
+modules: tuple[Any, ...] = (
+    aiosmtpd.smtp,
+    aiosmtpd.controller,
+    aiosmtpd.lmtp,
+    aiosmtpd.main,
+)
+for module in modules:
+    if hasattr(module, "SMTP"):
+        module.SMTP = aiosmtpd_facade.SMTP
+    if hasattr(module, "LMTP"):
+        module.LMTP = aiosmtpd_facade.LMTP
 
 
 def _same_code(expected: Any, given: Any) -> bool:
@@ -53,8 +46,6 @@ def _hash(expected: Any) -> int:
     return hash(expected[0])
 
 
-controller: Any = aiosmtpd.controller
-controller.Controller = RemoteController
 status_code: Any = statuscodes.StatusCode
 status_code.__eq__ = _same_code
 status_code.__ne__ = _other_code
