@@ -73,6 +73,127 @@ def test_swaks_under_tls(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cGVuY2ls" not in out
 
 
+PASSWORDS = ("pass-WRONG-1", "cGFzcy1XUk9ORy0x", "AHVzZXIAcGFzcy1XUk9ORy0x", "dXNlcg==")
+"""Of the dialogues below, in clear text and as AUTH LOGIN and AUTH PLAIN have them."""
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("smtplib.txt", "smtplib, set_debuglevel"),
+        ("tshark.txt", "tshark, follow"),
+        ("exim-bh.txt", "openssl s_client, or a terminal"),
+        ("exim-auth.txt", "Exim, debugging"),
+        ("postfix-verbose.txt", "Postfix, debugging"),
+    ],
+)
+def test_why_the_server_rejects_me(
+    name: str, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each says what was refused and what to do, breaks no rule, and shows no password."""
+    given = (DIALOGUES / name).read_text()
+    assert any(password in given for password in PASSWORDS)
+    out = explained(capsys, name)
+    assert out.startswith(f"({form}")
+    assert "Refused: the login (AUTH)" in out
+    assert "User or password are wrong" in out
+    if name != "exim-auth.txt":
+        assert re.search(r"Refused: (?:RCPT TO|rcpt TO):<reject5@example\.test>", out)
+        assert "The server does not know this recipient." in out
+    assert "!!" not in out
+    assert "(what came before it)" not in out
+    assert main(["explain", "--json", str(DIALOGUES / name)]) == 1
+    out += capsys.readouterr().out
+    assert not any(password in out for password in PASSWORDS)
+
+
+def test_a_log_of_several_connections(capsys: pytest.CaptureFixture[str]) -> None:
+    """One that looks whether the server runs is none of them."""
+    out = explained(capsys, "postfix-verbose.txt")
+    assert re.findall(r"connection [0-9] of [0-9]", out) == [
+        f"connection {number} of 3" for number in (1, 2, 3)
+    ]
+    assert out.count("S: 220 ") == 3
+
+
+def _logged(process: int, *said: str) -> list[str]:
+    log = "Nov 29 01:26:38 mx postfix/smtpd"
+    return [f"{log}[{process}]: {line[0]} client[192.0.2.1]: {line[2:]}" for line in said]
+
+
+def test_the_processes_of_a_log_are_taken_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = _logged(7, "> 220 mx ESMTP", "< EHLO a.example", "> 250 mx", "< VRFY x", "> 550 no")
+    two = _logged(8, "> 220 mx ESMTP", "< EHLO b.example", "> 250 mx", "< QUIT", "> 221 bye")
+    three = _logged(9, "> 220 mx ESMTP")
+    mixed = [line for each in zip(one, two, strict=True) for line in each]
+    found = pasted("\n".join([*mixed, *three]), monkeypatch, capsys)
+    assert [each["command"] for each in found["refused"]] == ["VRFY x"]
+    assert not [each for line in found["dialogue"] for each in line["findings"]]
+    said = [line["line"] for line in found["dialogue"]]
+    assert said.index("C: EHLO b.example") > said.index("S: 550 no")
+    assert said.count("S: 220 mx ESMTP") == 2
+
+
+def test_the_processes_of_exims_debugging_are_taken_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        " 7 SMTP>> 220 mx ESMTP\n 8 SMTP>> 220 mx ESMTP\n 7 SMTP<< EHLO a.example\n"
+        " 8 SMTP<< QUIT\n 7 SMTP>> 250-mx\n 7         250 HELP\n 8 SMTP>> 221 bye\n"
+    )
+    found = pasted(text, monkeypatch, capsys)
+    assert found["form"] == "Exim, debugging"
+    assert [line["line"] for line in found["dialogue"]] == [
+        *("S: 220 mx ESMTP", "C: EHLO a.example", "S: 250-mx", "S: 250 HELP", "--drop"),
+        *("S: 220 mx ESMTP", "C: QUIT", "S: 221 bye"),
+    ]
+
+
+def test_a_greeting_of_several_lines_is_one_connection(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "220-mx\n220 no UBE\nEHLO a.example\n250 mx\nVRFY x\n550 no\n"
+    found = pasted(text, monkeypatch, capsys)
+    assert [line["line"] for line in found["dialogue"]][:2] == ["S: 220-mx", "S: 220 no UBE"]
+    assert not [each for line in found["dialogue"] for each in line["findings"]]
+
+
+def test_a_refused_greeting_is_a_connection(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = "220 mx\nEHLO a.example\n250 mx\nQUIT\n221 bye\n"
+    assert len(pasted(f"{first}220 mx\n", monkeypatch, capsys)["dialogue"]) == 5
+    found = pasted(f"{first}220 mx\n421 too busy\n", monkeypatch, capsys)
+    assert [each["code"] for each in found["refused"]] == [421]
+
+
+@pytest.mark.parametrize("response", ["cGVuY2ls", "*", "="])
+def test_a_response_that_was_typed(
+    response: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"220 mx\nEHLO a.example\n250 AUTH LOGIN\nAUTH LOGIN\n334 VXNl\n{response}\n535 no\n"
+    found = pasted(text, monkeypatch, capsys)
+    assert [each["command"] for each in found["refused"]] == ["the login (AUTH)"]
+    assert found["dialogue"][-2]["line"] in ("C: <redacted>", "C: *")  # which cancels
+
+
+def test_what_swaks_shows_in_clear_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --auth-plaintext it shows responses as they were before base64."""
+    text = (
+        "<-  220 mx\n -> EHLO a.example\n<-  250 AUTH LOGIN\n -> AUTH PLAIN \\0joe\\0hidden one\n"
+        "<** 535 no\n -> AUTH LOGIN\n<-  334 Username:\n -> joe\n<-  334 Password:\n"
+        " -> hidden two\n<** 535 no\n"
+    )
+    found = pasted(text, monkeypatch, capsys)
+    assert len(found["refused"]) == 2
+    assert "hidden" not in json.dumps(found)
+    assert "joe" not in json.dumps(found)
+
+
 def test_exim_debugging_as_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     out = explained(capsys, "exim-server.txt")
     assert "C: RCPT bob" in out

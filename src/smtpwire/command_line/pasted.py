@@ -11,7 +11,7 @@ from typing import Final, TypeAlias, final
 from smtpwire.transcript import Elided, Item, Line, Mark, Note, Side, read
 from smtpwire.wire.value import value
 
-__all__ = ["Pasted", "read_pasted"]
+__all__ = ["Pasted", "connections", "read_pasted"]
 
 
 @final
@@ -32,6 +32,58 @@ def read_pasted(text: str) -> Pasted:
     with suppress(ValueError):
         found.insert(0, Pasted("transcript", tuple(read(text))))
     return max(found, key=lambda each: (sum(map(_counts, each.items)), each.form != "replies"))
+
+
+def connections(items: Iterable[Item]) -> list[list[Item]]:
+    """The same, a list for each connection: one begins with a greeting behind a 221, a 421, or
+    another greeting, and behind a mark that says that it was dropped.
+
+    Those with a greeting only, as of who looks whether the server runs, are left out where others
+    are not.
+    """
+    found: list[list[Item]] = [[]]
+    last = b""
+    for item in items:
+        if isinstance(item, Line):
+            greets = item.side == "S" and item.octets[:4] in _OPENING and last in _ENDING
+            if greets or found[-1][-1:] == [_DROPPED]:
+                found.append([])
+            ends = item.side == "S" and item.octets[3:4] != b"-"
+            last = item.octets[:3] if ends else b""
+        found[-1].append(item)
+    return [each for each in found if any(map(_tells, each))] or found[-1:]
+
+
+_DROPPED: Final = Mark("drop")
+_OPENING: Final = (b"220 ", b"220-")
+_ENDING: Final = (b"220", b"221", b"421")
+
+
+def _tells(item: Item) -> bool:
+    """More than that a server is there."""
+    return isinstance(item, Line) and (item.side == "C" or item.octets[:1] in (b"4", b"5"))
+
+
+def _by_process(lines: Iterable[str], number: re.Pattern[str]) -> list[list[str]]:
+    """The lines of a log in which several processes write, a list for each process.
+
+    A line without a number belongs to the one before it.
+    """
+    groups: dict[str, list[str]] = {}
+    process = ""
+    for line in lines:
+        if found := number.match(line):
+            process = found[1]
+        groups.setdefault(process, []).append(line)
+    return list(groups.values())
+
+
+def _apart(parts: Iterable[list[Item]]) -> list[Item]:
+    """What each process has said, with a mark in between."""
+    items: list[Item] = []
+    for part in filter(None, parts):
+        items += [_DROPPED, *part] if items else part
+    return items
 
 
 def _counts(item: Item) -> int:
@@ -86,11 +138,18 @@ def _note(text: str) -> Note:
 
 # -- Exim with -d or -v
 
-_EXIM: Final = re.compile(r"(?:[0-9]+ )?\s*SMTP(?P<way><<|>>|[|+]>) (?P<text>.*)")
-_EXIM_MORE: Final = re.compile(r"(?:[0-9]+ )?\s{6,}(?P<text>[2-5][0-5][0-9][ -].*)")
+_EXIM: Final = re.compile(r" {0,6}(?:[0-9]{1,9} )?\s*SMTP(?P<way><<|>>|[|+]>) (?P<text>.*)")
+_EXIM_PROCESS: Final = re.compile(
+    r" {0,6}([0-9]{1,9}) \s*(?:SMTP(?:<<|>>|[|+]>) |\s{6}[2-5][0-5][0-9][ -])"
+)
+_EXIM_MORE: Final = re.compile(r" {0,6}(?:[0-9]{1,9} )?\s{6,}(?P<text>[2-5][0-5][0-9][ -].*)")
 
 
 def _exim(lines: list[str]) -> list[Item]:
+    return _apart(map(_exim_process, _by_process(lines, _EXIM_PROCESS)))
+
+
+def _exim_process(lines: list[str]) -> list[Item]:
     """It is the client where the first reply came in, and the server where it went out."""
     said: list[tuple[bool, str]] = []
     for line in lines:
@@ -126,6 +185,7 @@ _POSTFIX: Final = re.compile(
     r"(?:.*\bpostfix(?:-[\w.-]{1,99})?/(?:[\w.-]{1,99}/){0,4}(?P<program>\w{1,99})\[[0-9]{1,9}\]: )"
     r"(?P<way>[<>]) \S+\[[^]]*\](?::[0-9]+)?: (?P<text>.*)"
 )
+_POSTFIX_PROCESS: Final = re.compile(r"[^\[]{1,999}\[([0-9]{1,9})\]: ")
 _SAID: Final = re.compile(
     r"\bsaid: (?P<reply>[2-5][0-5][0-9][ -].*?)"
     r"(?:\(in reply to (?P<command>[\w ]{1,40}?)(?: command)?\))?\)?\Z"
@@ -137,6 +197,10 @@ _REJECT: Final = re.compile(
 
 
 def _postfix(lines: list[str]) -> list[Item]:
+    return _apart(map(_postfix_process, _by_process(lines, _POSTFIX_PROCESS)))
+
+
+def _postfix_process(lines: list[str]) -> list[Item]:
     items: list[Item] = []
     for line in lines:
         if found := _POSTFIX.fullmatch(line):
@@ -196,17 +260,24 @@ def _exim_log(lines: list[str]) -> list[Item]:
 # -- openssl s_client, telnet, nc: the replies and what was typed stand as they are
 
 
+_RESPONSE: Final = re.compile(r"[A-Za-z0-9+/]{2,}={0,2}|\*|=")  # to a challenge
+
+
 def _terminal(lines: list[str]) -> list[Item]:
     items: list[Item] = []
-    body, ends = False, "." in lines
+    body, asked, ends = False, False, "." in lines
     for line in lines:
         if body:
             body = line != "."
+            items.append(_line("C", line))
+        elif asked and _RESPONSE.fullmatch(line) and not _REPLY.fullmatch(line):
+            asked = False
             items.append(_line("C", line))
         elif _REPLY.fullmatch(line):
             if not (items and items[-1] == _line("S", line)):  # s_client shows STARTTLS's again
                 items.append(_line("S", line))
             body = line.startswith("354") and ends
+            asked = line.startswith("334")
         elif _COMMAND.fullmatch(line):
             items.append(_line("C", line))
         elif line.startswith("Verify return code:") and not items:
@@ -239,7 +310,7 @@ def _tshark(lines: list[str]) -> list[Item]:
 
 # -- smtplib's set_debuglevel(1)
 
-_SMTPLIB: Final = re.compile(r"(?:[0-9:.]+ )?(?P<what>send|reply|data|connect): (?P<text>.*)")
+_SMTPLIB: Final = re.compile(r"(?:[0-9:.]+ )?(?P<what>send|reply): (?P<text>.*)")
 
 
 def _smtplib(lines: list[str]) -> list[Item]:
