@@ -169,6 +169,21 @@ def test_a_refused_greeting_is_a_connection(
     assert [each["code"] for each in found["refused"]] == [421]
 
 
+def test_a_response_behind_a_refused_login_was_typed_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the server says which line it did not understand."""
+    text = (
+        "220 mx\nEHLO a.example\n250 mx\nAUTH LOGIN\n504 no\naHVudGVyMg==\n"
+        '500 5.5.1 Command unrecognized: "aHVudGVyMg=="\nQUIT\nDONE\n221 bye\n'
+    )
+    found = pasted(text, monkeypatch, capsys)
+    assert "aHVudGVyMg" not in json.dumps(found)
+    assert [each["code"] for each in found["refused"]] == [504, 500]
+    assert found["refused"][1]["text"] == 'Command unrecognized: "<redacted>"'
+    assert "DONE" not in json.dumps(found)
+
+
 @pytest.mark.parametrize("response", ["cGVuY2ls", "*", "="])
 def test_a_response_that_was_typed(
     response: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

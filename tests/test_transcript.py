@@ -24,6 +24,7 @@ from smtpwire.transcript import (
     read_sessions,
     said,
     unescaped,
+    without_echoes,
     without_secrets,
     write,
 )
@@ -274,3 +275,31 @@ def test_the_last_blank_is_seen() -> None:
     text = write([Line("S", "… 5 octets".encode())])
     assert text == "S: \\xe2\\x80\\xa6 5 octets\n"
     assert read(text) == [Line("S", "… 5 octets".encode())]
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "shown"),
+    [
+        ("AUTH PLAIN AGpvZQBhYmNkMTIz", "501 what is AGpvZQBhYmNkMTIz?", "501 what is <redacted>?"),
+        ("AUTH LOGIN aHVudGVyMg==", "501 aHVudGVyMg==", "501 <redacted>"),
+        ("AUTH PLAIN \\0joe\\0no such user", "550 no such user", "550 no such user"),
+        (
+            "AUTHPLAIN AGpvZQBhYmNkMTIz",
+            "500 AUTHPLAIN AGpvZQBhYmNkMTIz",
+            "500 AUTHPLAIN <redacted>",
+        ),
+        ("NOOP AGpvZQBhYmNkMTIz=x", "250 NOOP", "250 NOOP"),
+        ("RCPT TO:<a1@b.example>", "550 a1@b.example", "550 a1@b.example"),
+    ],
+)
+def test_a_server_that_repeats_a_secret(client: str, server: str, shown: str) -> None:
+    items = [Line("C", client.encode()), Line("S", server.encode())]
+    assert without_secrets(items)[1] == Line("S", shown.encode())
+    assert without_echoes(items) == [items[0], Line("S", shown.encode())]
+    assert without_secrets(without_secrets(items)) == without_secrets(items)
+
+
+def test_what_a_server_repeats_is_looked_for_in_bounded_time() -> None:
+    items: list[Item] = [Line("C", b"AUTH PLAIN %d=" % (number + 10**9)) for number in range(99)]
+    items.append(Line("S", b"501 " + b" ".join(b"%d=" % (n + 10**9) for n in range(99))))
+    assert without_secrets(items)[-1].octets.count(b"<redacted>") == 16  # type: ignore[union-attr]

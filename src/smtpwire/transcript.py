@@ -21,6 +21,7 @@ What is written holds no secrets: see :func:`without_secrets`.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
 
@@ -50,6 +51,7 @@ __all__ = [
     "read_sessions",
     "said",
     "unescaped",
+    "without_echoes",
     "without_secrets",
     "write",
 ]
@@ -365,11 +367,20 @@ def without_secrets(items: Iterable[Item]) -> list[Item]:
     """The items, with what may be a secret redacted: the responses of AUTH, the URL of BURL.
 
     Of a command that nobody knows only the verb is left, since it may be an AUTH with a slip in it.
-    A server's words and the content of messages are left as they are. Done twice it changes no
-    more than once.
+    A server's words and the content of messages are left as they are, but for what the server
+    repeats of a line that was redacted. Done twice it changes no more than once.
     """
     reader = _Reader()
     return [reader.shown(item) for item in items]
+
+
+def without_echoes(items: Iterable[Item]) -> list[Item]:
+    """The same of what the server said alone, so that what the client said can still be judged."""
+    reader = _Reader()
+    return [
+        shown if isinstance(item, _SAID) and item.side == "S" else item
+        for item, shown in ((item, reader.shown(item)) for item in items)
+    ]
 
 
 _OPEN_VERBS: Final = frozenset(
@@ -381,6 +392,8 @@ _SAID: Final = (Line, Octets, Elided)
 
 _Place: TypeAlias = Literal["command", "response", "body", "reply"]
 
+_PLAIN_WORD: Final = re.compile(rb"[A-Z]?[a-z]{1,11}|[A-Z]{1,11}")
+"""A word of a language, such as a reply has without repeating anything."""
 _CODE: Final = re.compile(rb"([0-9]{3})(?:[ ]|\Z)")
 _BDAT: Final = re.compile(rb"BDAT[ ]+([0-9]{1,15})(?:[ ]|\Z)", re.IGNORECASE)
 
@@ -389,9 +402,10 @@ _BDAT: Final = re.compile(rb"BDAT[ ]+([0-9]{1,15})(?:[ ]|\Z)", re.IGNORECASE)
 class _Reader:
     """Follows a dialogue: which of the client's octets are commands, secrets, or content."""
 
-    __slots__ = ("_auth", "_left", "_place")
+    __slots__ = ("_auth", "_hidden", "_left", "_place")
 
     def __init__(self) -> None:
+        self._hidden: deque[bytes] = deque(maxlen=16)  # words that a server may repeat
         self._place: _Place = "command"
         self._left = 0  # octets of a chunk
         self._auth = False  # since the first AUTH a line may be a response that came too late
@@ -437,8 +451,10 @@ class _Reader:
         if not isinstance(item, _SAID):
             return item
         place = self.place(item)
-        if isinstance(item, Elided) or place in ("body", "reply"):
+        if isinstance(item, Elided) or place == "body":
             return item
+        if place == "reply":
+            return self._without_echo(item)
         line = item.octets.rstrip(b"\r\n")  # line ends that are octets of their own
         end = item.octets[len(line) :]
         if place == "response":
@@ -447,7 +463,20 @@ class _Reader:
             line = redacted(line) if looks_like_auth(line) else _unknown(line)
         else:
             line = line if line in (b".", b"") else shown(line, _OPEN_VERBS)
+        self._hide(item.octets, line)
         return replace(item, octets=line + end)
+
+    def _hide(self, said: bytes, shown: bytes) -> None:
+        left = shown.split()
+        words = (word for word in said.split() if len(word) > 3 and word not in left)
+        self._hidden.extend(word for word in words if not _PLAIN_WORD.fullmatch(word))
+
+    def _without_echo(self, item: Line | Octets) -> Item:
+        """A server that does not understand a line may say which it was."""
+        octets = item.octets
+        for word in self._hidden:
+            octets = octets.replace(word, REDACTED)
+        return item if octets == item.octets else replace(item, octets=octets)
 
 
 def _unknown(line: bytes) -> bytes:

@@ -13,7 +13,7 @@ from smtpwire.command_line.output import Failure, show
 from smtpwire.command_line.pasted import connections, read_pasted
 from smtpwire.command_line.replay import read_text
 from smtpwire.command_line.report import as_json, show_dialogue, show_verdict
-from smtpwire.transcript import Item
+from smtpwire.transcript import Item, without_echoes
 
 __all__ = ["add_to", "run"]
 
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         raise Failure(
             "no reply of a server is found in this: paste the dialogue, or the bounce", 65
         )
-    judged = [_judged(items) for items in connections(pasted.items)]
+    judged = [_judged(items) for items in connections(without_echoes(pasted.items))]
     if options.json:
         show(as_json(*_together(judged), pasted.form))
     else:

@@ -260,25 +260,28 @@ def _exim_log(lines: list[str]) -> list[Item]:
 # -- openssl s_client, telnet, nc: the replies and what was typed stand as they are
 
 
-_RESPONSE: Final = re.compile(r"[A-Za-z0-9+/]{2,}={0,2}|\*|=")  # to a challenge
+_RESPONSE: Final = re.compile(r"(?![0-9]+\Z)\S+")  # typed behind a 334; tshark has numbers
+_LATE: Final = re.compile(r"[A-Za-z0-9+/]{4,}={0,2}")  # the same behind an AUTH that was refused
 
 
 def _terminal(lines: list[str]) -> list[Item]:
     items: list[Item] = []
-    body, asked, ends = False, False, "." in lines
+    body, ends = False, "." in lines
+    response: re.Pattern[str] | None = None
     for line in lines:
         if body:
             body = line != "."
-            items.append(_line("C", line))
-        elif asked and _RESPONSE.fullmatch(line) and not _REPLY.fullmatch(line):
-            asked = False
             items.append(_line("C", line))
         elif _REPLY.fullmatch(line):
             if not (items and items[-1] == _line("S", line)):  # s_client shows STARTTLS's again
                 items.append(_line("S", line))
             body = line.startswith("354") and ends
-            asked = line.startswith("334")
+            if response is not None:
+                response = _RESPONSE if line.startswith("334") else _LATE
         elif _COMMAND.fullmatch(line):
+            items.append(_line("C", line))
+            response = _LATE if line[:4].upper() == "AUTH" else None
+        elif response is not None and response.fullmatch(line):
             items.append(_line("C", line))
         elif line.startswith("Verify return code:") and not items:
             items.append(Mark("starttls"))

@@ -12,7 +12,7 @@ from smtpwire.command_line.dialogue import follow
 from smtpwire.command_line.judge import judge
 from smtpwire.command_line.output import UNAVAILABLE, Failure, show
 from smtpwire.command_line.report import as_json, show_dialogue
-from smtpwire.transcript import read_sessions
+from smtpwire.transcript import read_sessions, without_echoes
 
 __all__ = ["add_to", "read_text", "run"]
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         numbers = ", ".join(map(str, sorted(sessions))) or "none"
         raise Failure(f"{options.file} holds these connections: {numbers}; choose by --session N")
     (items,) = sessions.values()
-    entries = follow(items)
+    entries = follow(without_echoes(items))
     findings = judge(entries, options.role)
     if options.json:
         show(as_json(entries, findings))
