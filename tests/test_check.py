@@ -184,6 +184,17 @@ def test_progress_on_a_terminal(
     assert err.endswith("\r\x1b[K")
 
 
+@pytest.mark.parametrize(
+    "said", ["SSH-2.0-OpenSSH_9.2", "+OK ready", "* OK ready", "HTTP/1.1 400 no"]
+)
+def test_a_server_of_another_protocol(said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is not waited for until it closes: no second line is to come."""
+    with Script(f"S: {said}\n--wait 30").listen() as server:
+        assert main(["check", f"127.0.0.1:{server.port}", "--timeout", "20"]) == 69
+        server._stop.set()
+    assert f"this is no reply: {said}" in capsys.readouterr().err
+
+
 def test_a_server_that_says_it_octet_by_octet(capsys: pytest.CaptureFixture[str]) -> None:
     text = "S| 2\n--wait 0.02\n" * 200
     with suppress(ScriptDiffers), Script(text).listen() as server:

@@ -163,7 +163,7 @@ class _Line:
         while True:
             line = self._line(end)
             lines.append(line)
-            if line[3:4] != b"-":
+            if line[3:4] != b"-" or not line[:3].isdigit():  # such as SSH-2.0
                 break
         reply = reply_of(lines)
         if reply is None:
