@@ -45,6 +45,7 @@ from smtpwire.operations.serve import TURN, who
 from smtpwire.sasl import ChoicePolicy, Credentials
 from smtpwire.service import Application, session_factory
 from smtpwire.wire.command import Command
+from smtpwire.wire.options import shows_options
 from smtpwire.wire.reply import Reply
 
 if TYPE_CHECKING:
@@ -375,6 +376,7 @@ class Client:
         """Log in on a session that stands; again, where credentials were refused."""
         self.run(authenticate(self.conn, credentials, policy=policy))
 
+    @shows_options(SendOptions)
     def send_mail(
         self,
         sender: Sender,
@@ -391,6 +393,7 @@ class Client:
         """Send messages one behind the other: see :func:`smtpwire.operations.send_many`."""
         return self.run(send_many(self.conn, messages, results))
 
+    @shows_options(MessageOptions)
     def send_message(
         self,
         message: Message,

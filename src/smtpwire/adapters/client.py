@@ -52,6 +52,7 @@ from smtpwire.operations.send_many import check_messages
 from smtpwire.sasl import ChoicePolicy, Credentials
 from smtpwire.wire.checked import checked
 from smtpwire.wire.command import Command
+from smtpwire.wire.options import shows_options
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
@@ -247,6 +248,7 @@ class AsyncClient:
         """Log in on a session that stands; again, where credentials were refused."""
         await self.run(authenticate(self.conn, credentials, policy=policy))
 
+    @shows_options(SendOptions)
     async def send_mail(
         self,
         sender: Sender,
@@ -276,6 +278,7 @@ class AsyncClient:
         finally:
             await contents.close()
 
+    @shows_options(MessageOptions)
     async def send_message(
         self,
         message: Message,

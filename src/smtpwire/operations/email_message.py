@@ -27,6 +27,7 @@ from smtpwire.operations.send import check_open, send
 from smtpwire.wire.address import Address
 from smtpwire.wire.checked import type_of
 from smtpwire.wire.command import Mail
+from smtpwire.wire.options import shows_options
 from smtpwire.wire.value import value
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ _RECIPIENTS: Final = ("To", "Cc", "Bcc")
 _ADDRESSES: Final = ("From", "Sender", "Reply-To", "To", "Cc")
 
 
+@shows_options(MessageOptions)
 def send_message(
     conn: ClientConnection,
     message: Message,

@@ -56,31 +56,35 @@ Recipient: TypeAlias = str | Address | Rcpt
 
 
 class MessageOptions(TypedDict, total=False):
-    """What may be said of any message, whatever it is made of."""
+    """What may be said of any message, whatever it is made of.
+
+    require_tls: every hop is to be under verified TLS (RFC 8689).
+    chunking: BDAT or DATA; None, as by default: whichever suits.
+    idna: makes A-labels of a domain in Unicode, as ``idna.encode`` of the package of that name
+        does. Called where the server has no SMTPUTF8 and a domain is all that would need it; what
+        it raises comes out as UnsendableError. Without it domains are handed through as they are.
+    """
 
     require_tls: bool
-    """Every hop is to be under verified TLS (RFC 8689)."""
     chunking: bool | None
-    """BDAT or DATA; None, as by default: whichever suits."""
     idna: Callable[[str], str] | None
-    """Makes A-labels of a domain in Unicode, as ``idna.encode`` of the package of that name does.
-    Called where the server has no SMTPUTF8 and a domain is all that would need it; what it raises
-    comes out as UnsendableError. Without it domains are handed through as they are."""
 
 
 class SendOptions(MessageOptions, TypedDict, total=False):
     """What may be said of a message besides its envelope and content.
+
+    size: octets with CRLFs; of bytes they are counted.
+    body: what octets the content is of; bytes are looked through. A member, or its value.
+    smtputf8: its header needs SMTPUTF8 (RFC 6531 §3.4); bytes are looked through.
+    require_tls, chunking, idna: see :class:`MessageOptions`.
 
     What is said must hold: content with more octets than ``size``, or beyond ASCII where ``body``
     does not say so, is not sent.
     """
 
     size: int | None
-    """Octets with CRLFs; of bytes they are counted."""
     body: Body | None
-    """What octets the content is of; bytes are looked through. A member, or its value."""
     smtputf8: bool | None
-    """Its header needs SMTPUTF8 (RFC 6531 §3.4); bytes are looked through."""
 
 
 _OPTIONS: Final = get_type_hints(SendOptions)

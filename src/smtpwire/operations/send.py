@@ -25,11 +25,13 @@ from smtpwire.operations.operation import Operation, alone
 from smtpwire.operations.result import RecipientResult, SendResult
 from smtpwire.operations.transaction import MailTransaction, closing_words
 from smtpwire.wire.command import Rcpt
+from smtpwire.wire.options import shows_options
 from smtpwire.wire.status import Disposition
 
 __all__ = ["Message", "check_open", "send", "send_mail", "untried"]
 
 
+@shows_options(SendOptions)
 def send_mail(
     conn: ClientConnection,
     sender: Sender,

@@ -23,6 +23,7 @@ from smtpwire.operations.transaction import left_out
 from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.command import Mail, Rcpt
 from smtpwire.wire.error import SmtpwireError
+from smtpwire.wire.options import shows_options
 
 __all__ = ["MailObject", "SendingStopped", "check_messages", "send_many"]
 
@@ -37,6 +38,7 @@ class MailObject:
 
     __slots__ = ("content", "options", "recipients", "sender")
 
+    @shows_options(SendOptions)
     def __init__(
         self,
         sender: Sender,
