@@ -92,8 +92,8 @@ class ConnectionPair:
         from smtpwire.engine.client import ClientConnection
         from smtpwire.engine.server import ServerConnection
 
-        self.client = checked("client", client, ClientConnection)
-        self.server = checked("server", server, ServerConnection)
+        self.client: ClientConnection = checked("client", client, ClientConnection)
+        self.server: ServerConnection = checked("server", server, ServerConnection)
         self.client_events: list[ClientEvent] = []
         self.server_events: list[ServerEvent] = []
         self.to_client: deque[bytes] = deque()

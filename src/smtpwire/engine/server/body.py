@@ -57,8 +57,8 @@ class DotStuffedBody(Body):
 
     def __init__(self, decoder: DotDecoder, start: int) -> None:
         self.open = True  # DATA has been answered
-        self.size = 0
-        self.refusal = None
+        self.size: int = 0
+        self.refusal: Reply | None = None
         self.failed = False
         self._decoder = decoder
         self._start = start  # octets of the connection before it
@@ -119,8 +119,8 @@ class ChunkedBody(Body):
         self, check: LineEndingCheck | None, size: int, *, last: bool, strict: bool
     ) -> None:
         self.open = False  # until Data has been answered
-        self.size = 0
-        self.refusal = None
+        self.size: int = 0
+        self.refusal: Reply | None = None
         self.failed = False
         self._check = check
         self._strict = strict and check is not None
