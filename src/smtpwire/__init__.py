@@ -10,7 +10,8 @@
   ``Bdat``, ``Auth``, ``StartTls``, ``Vrfy`` …; their values: ``Address``, ``Parameters``,
   ``Envelope``. Answers: ``Reply``.
 - Events: the classes in ``ServerEvent`` and ``ClientEvent``; a ``Request`` is one that is owed an
-  answer. Mistakes of yours raise ``LocalProtocolError``; all errors are a ``SmtpwireError``.
+  answer. A call out of turn raises ``LocalProtocolError``, which is a ``SmtpwireError`` as whatever
+  else is raised on purpose; wrong types and values are a TypeError or ValueError.
 - Bounds and times: ``Limits``, ``Timeouts``. What a reply means: ``classify``, ``describe``.
 - Logins: ``Password``, ``BearerToken``, ``ScramSecret`` …, and ``smtpwire.sasl``.
 - Extensions: ``smtpwire.extensions``; parameters of MAIL and RCPT: ``smtpwire.parameters``.

@@ -79,7 +79,7 @@ class Line:
 class Octets:
     """Octets that one side said without a line end behind them.
 
-    ``octets``: one or more.
+    ``octets``: as they were said.
     """
 
     side: str
