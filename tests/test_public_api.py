@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import inspect
+import pydoc
 import re
 import subprocess
 import sys
@@ -128,6 +129,16 @@ def test_every_public_name_is_documented(module: ModuleType) -> None:
         ),
     ]
     assert undocumented == []
+
+
+def test_help_begins_with_the_map() -> None:
+    """Behind it pydoc has every class in full, as for each module that lists its names."""
+    page = pydoc.plain(pydoc.render_doc(smtpwire)).partition("\nCLASSES\n")[0]
+    assert len(page.splitlines()) <= 60
+    for name, found in members(smtpwire):
+        if inspect.ismodule(found):
+            assert f"smtpwire.{name}" in page
+    assert all(f"``{name}``" in page for name in ("ServerConnection", "ClientConnection"))
 
 
 def docstring_of(module: ModuleType, name: str, found: object) -> str | None:
