@@ -37,6 +37,7 @@ python -m pytest -m interop                                    # real peers: see
 | a real program | [`interop/`](interop/README.md); what it once said, `transcripts/` and [`dialogues/`](dialogues/README.md) |
 | a whole program as users write it | [`examples/`](examples/README.md) |
 | what documents say | `test_readme.py`: every block of Python runs, every table is fresh |
+| what is public, and its docstrings | `test_public_api.py`; `public.txt` lists it, which `python -m tests.public` writes anew |
 
 No test measures time. Servers are on loopback, at port 0. Every test can fail: see it do so once.
 
