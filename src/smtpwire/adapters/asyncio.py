@@ -381,21 +381,23 @@ class Server(Listening[ServerProtocol]):
 
         Questions that are pending may still be answered meanwhile. After ``grace`` seconds what
         is left is dropped and its handlers are cancelled: their peers are what is returned.
-        RuntimeError where it is a handler that asks: it would wait for itself.
+        Cancelled, it does so at once. RuntimeError where it is a handler that asks: it would
+        wait for itself.
         """
         self._check_who_waits()
         self._listen_no_more(self._loop.remove_reader)
         empty = asyncio.Event()
         self._end_sessions(empty.set)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(empty.wait(), grace)
-        cut = self._left()
+        self._connections.when_empty(self._ended.set)
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(empty.wait(), grace)
+        finally:
+            cut = self._cut()
         while self._connections:
-            for session in self._connections:
-                session.cut()
             with suppress(TimeoutError):
                 await asyncio.wait_for(empty.wait(), PARTING)
-        self._ended.set()
+            self._cut()
         return cut
 
     async def __aenter__(self) -> Self:

@@ -219,6 +219,10 @@ class ServerSession(StreamSession):
         """Send what is queued."""
         now(self._flush())
 
+    def cut(self) -> None:
+        """Drop the connection; its handler cannot be cancelled."""
+        self.close()
+
     async def _attend(self, awaitable: Awaitable[None]) -> None:
         if first_step(awaitable) is not None:
             raise RuntimeError("the handler suspends, and a blocking server has no loop")
@@ -289,9 +293,7 @@ class Server(Listening[ServerSession]):
         empty = Event()
         self._end_sessions(empty.set)
         empty.wait(grace)
-        cut = self._left()
-        for session in self._connections:
-            session.close()
+        cut = self._cut()
         empty.wait()
         return cut
 

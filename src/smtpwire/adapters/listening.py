@@ -257,6 +257,9 @@ class Served(Hashable, Protocol):
     def shutdown(self) -> None:
         """421, once the pending question is answered."""
 
+    def cut(self) -> None:
+        """Drop the connection, and cancel its handler where that can be."""
+
 
 S = TypeVar("S", bound=Served)
 
@@ -301,8 +304,13 @@ class Listening(Generic[S]):
         for session in self._connections:
             session.shutdown()
 
-    def _left(self) -> tuple[Peer, ...]:
-        return tuple(map(self._connections.peer_of, self._connections))
+    def _cut(self) -> tuple[Peer, ...]:
+        """Drop what is left: whose it was."""
+        left = tuple(self._connections)
+        peers = tuple(map(self._connections.peer_of, left))
+        for session in left:
+            session.cut()
+        return peers
 
 
 def _reached(most: int | None, count: int) -> bool:

@@ -186,9 +186,17 @@ class Server(Listening[ServerSession]):
         self._accepting = trio.CancelScope()
         self._ended = trio.Event()
         self._serving = trio.open_nursery()
+        self._begun = False
 
     async def serve_forever(self) -> None:
-        """Take connections until :meth:`shutdown` has been called elsewhere, and is done."""
+        """Take connections until :meth:`shutdown` has been called elsewhere, and is done.
+
+        Where the server's block takes them already, wait for that alone.
+        """
+        if self._begun:
+            await self._ended.wait()
+            return
+        self._begun = True
         async with trio.open_nursery() as sessions:
             try:
                 with self._accepting:
@@ -225,20 +233,21 @@ class Server(Listening[ServerSession]):
 
         Questions that are pending may still be answered meanwhile. After ``grace`` seconds what
         is left is dropped and its handlers are cancelled: their peers are what is returned.
-        RuntimeError where it is a handler that asks: it would wait for itself.
+        Cancelled, it does so at once. RuntimeError where it is a handler that asks: it would
+        wait for itself.
         """
         self._check_who_waits()
         self._accepting.cancel()
         self._listen_no_more(trio.lowlevel.notify_closing)
         empty = trio.Event()
         self._end_sessions(empty.set)
-        with trio.move_on_after(grace):
-            await empty.wait()
-        cut = self._left()
-        for session in self._connections:
-            session.cut()
+        self._connections.when_empty(self._ended.set)
+        try:
+            with trio.move_on_after(grace):
+                await empty.wait()
+        finally:
+            cut = self._cut()
         await empty.wait()
-        self._ended.set()
         return cut
 
     async def __aenter__(self) -> Self:

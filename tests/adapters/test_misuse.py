@@ -1,0 +1,274 @@
+"""What applications do to a server that nobody planned for, and what holds all the same."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from tests.adapters.handlers import Mailbox, answer, pause
+from tests.adapters.servers import SERVERS, Dialogue, serving
+
+from smtpwire.adapters import asyncio as asyncio_adapter
+from smtpwire.adapters import blocking
+from smtpwire.adapters import serving as serving_adapter
+from smtpwire.adapters import trio as trio_adapter
+from smtpwire.adapters.session import Handler, Session
+from smtpwire.engine.events import CloseReason, ServerEvent
+from smtpwire.engine.server_config import ServerConfig
+from smtpwire.wire.command import Vrfy
+
+RELAY = ServerConfig.relay("mx.example.org")
+LOOPS = sorted({*SERVERS} - {"blocking"})
+PATIENCE = 60.0
+
+
+@pytest.fixture(params=[*SERVERS, "fifth"])
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(autouse=True)
+def short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (asyncio_adapter, serving_adapter):
+        monkeypatch.setattr(module, "LINGER", 0.3)
+
+
+def run(loop: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run it in the loop, for a while at most."""
+
+    async def limited() -> None:
+        with anyio.fail_after(PATIENCE):
+            await main()
+
+    if loop == "trio":
+        anyio.run(limited, backend="trio")
+    else:
+        options = {"use_uvloop": loop == "uvloop"}
+        anyio.run(limited, backend="asyncio", backend_options=options)
+
+
+async def start(loop: str, session: Callable[[Session], Handler]) -> Any:
+    module: Any = trio_adapter if loop == "trio" else asyncio_adapter
+    return await module.start_server(session, RELAY, "127.0.0.1", 0)
+
+
+def port_of(server: Any) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+def greeted(port: int) -> None:
+    with Dialogue(port) as client:
+        assert client.reply().startswith(b"220 ")
+        assert client.say(b"QUIT").startswith(b"221 ")
+
+
+def test_a_block_in_which_the_server_serves_for_ever(loop: str) -> None:
+    """With trio the block takes connections already, and would have taken each twice."""
+
+    async def main() -> None:
+        async with await start(loop, Mailbox()) as server:
+
+            async def end() -> None:
+                await anyio.to_thread.run_sync(greeted, port_of(server))
+                await server.shutdown(1)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(end)
+                await server.serve_forever()
+
+    run(loop, main)
+
+
+def test_a_block_in_which_threads_serve_for_ever() -> None:
+    with blocking.start_server(Mailbox(), RELAY, "127.0.0.1", 0) as server:
+
+        def end() -> None:
+            greeted(port_of(server))
+            server.shutdown(1)
+
+        thread = threading.Thread(target=end)
+        thread.start()
+        server.serve_forever()
+        thread.join(PATIENCE)
+
+
+def test_a_handlers_child_that_waits_for_the_servers_end(loop: str) -> None:
+    """The handler waits for its child, and the child for the handler: up to the grace's end."""
+    mailbox = Mailbox()
+    made: list[Any] = []
+
+    def factory(session: Session) -> Handler:
+        note = mailbox(session)
+
+        async def wait() -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(made[0].shutdown, 0.1)
+
+        return lambda event: wait() if isinstance(event, Vrfy) else note(event)
+
+    def ask(port: int) -> None:
+        with Dialogue(port) as client:
+            client.reply()
+            client.send(b"EHLO c.example\r\nVRFY me\r\n")
+            client.rest()
+
+    async def main() -> None:
+        made.append(await start(loop, factory))
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(anyio.to_thread.run_sync, ask, port_of(made[0])))
+            await made[0].serve_forever()
+        assert not made[0].sessions
+
+    run(loop, main)
+    assert len(mailbox.endings) == 1
+
+
+def test_a_shutdown_that_is_cancelled_gives_no_more_grace(loop: str) -> None:
+    mailbox = Mailbox()
+    begun = threading.Event()
+
+    def factory(session: Session) -> Handler:
+        note = mailbox(session)
+
+        async def wait() -> None:
+            begun.set()
+            await anyio.sleep(60)
+
+        return lambda event: wait() if isinstance(event, Vrfy) else note(event)
+
+    def ask(client: Dialogue) -> None:
+        client.reply()
+        client.send(b"EHLO c.example\r\nVRFY me\r\n")
+        assert begun.wait(PATIENCE)
+
+    async def main() -> None:
+        server = await start(loop, factory)
+
+        async def end() -> None:
+            with Dialogue(port) as client:
+                await anyio.to_thread.run_sync(ask, client)
+                with anyio.move_on_after(0.05):
+                    await server.shutdown(60)
+
+        port = port_of(server)
+        async with anyio.create_task_group() as group:
+            group.start_soon(end)
+            await server.serve_forever()
+        assert not server.sessions
+
+    run(loop, main)
+    assert len(mailbox.endings) == 1
+
+
+class Stop(BaseException):
+    """No Exception, as a library's own signal may be."""
+
+
+FAILURES = {"function": Stop, "at-once": Stop, "later": Stop, "by-hand": asyncio.CancelledError}
+
+
+def test_what_is_no_exception_ends_the_connection(
+    adapter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler is told, once. What becomes of the error then is the loop's own affair.
+
+    (trio ends the whole server by it: see test_trio.)
+    """
+    if adapter == "trio":
+        return
+    monkeypatch.setattr(threading, "excepthook", lambda lost: None)
+    mailbox = Mailbox()
+
+    def factory(session: Session) -> Handler:
+        note = mailbox(session)
+
+        async def fail(when: str) -> None:
+            if when == "later":
+                await (pause(adapter, 0.01) or nothing())
+            raise FAILURES[when]
+
+        def handle(event: ServerEvent) -> Awaitable[None] | None:
+            if not isinstance(event, Vrfy):
+                return note(event)
+            if event.argument in ("function", "by-hand"):
+                raise FAILURES[event.argument]
+            return fail(event.argument)
+
+        return handle
+
+    with serving(adapter, factory, RELAY) as port:
+        for count, when in enumerate(FAILURES, 1):
+            with Dialogue(port) as client:
+                client.reply()
+                client.send(b"EHLO c.example\r\nVRFY %b\r\n" % when.encode())
+                client.rest()
+            wait_for(mailbox, count)
+            assert mailbox.endings[-1].reason is CloseReason.ABORTED
+        greeted(port)
+    assert len(mailbox.endings) == len(FAILURES) + 1
+
+
+@pytest.mark.parametrize("how", ["close", "abort", "shutdown"])
+def test_a_handler_that_ends_its_own_session(adapter: str, how: str) -> None:
+    """It may go on as it likes, and is told of the end, once."""
+    mailbox = Mailbox()
+    finished: list[str] = []
+
+    def factory(session: Session) -> Handler:
+        note = mailbox(session)
+        end = {
+            "close": session.close,
+            "abort": lambda: session.conn.abort("by hand"),
+            "shutdown": session.shutdown,
+        }[how]
+
+        async def handle(event: ServerEvent) -> None:
+            if not isinstance(event, Vrfy):
+                note(event)
+                return
+            end()
+            if event.argument == "waits":
+                for _ in range(3):
+                    await (pause(adapter, 0.01) or nothing())
+            finished.append(event.argument)
+            if event.argument == "raises":
+                raise ZeroDivisionError
+            if event.argument == "answers":
+                answer(session, event)
+
+        return handle
+
+    ways = ["returns", "waits", "raises", "answers"]
+    with serving(adapter, factory, RELAY) as port:
+        for way in ways:
+            with Dialogue(port) as client:
+                client.reply()
+                client.send(b"EHLO c.example\r\nVRFY %b\r\n" % way.encode())
+                client.rest()
+    reason = CloseReason.SHUTDOWN if how == "shutdown" else CloseReason.ABORTED
+    assert [ending.reason for ending in mailbox.endings] == [reason] * len(ways)
+    assert sorted(finished) == sorted(ways)  # a connection may be over before its handler
+
+
+def wait_for(mailbox: Mailbox, endings: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while len(mailbox.endings) < endings:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+async def nothing() -> None:
+    pass
