@@ -216,7 +216,7 @@ class FifthServer:
         self.listener = create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         self.adapters: dict[FifthAdapter, Thread] = {}
-        self.stopping, self.over, self.full = Event(), Event(), False
+        self.stopping, self.idle, self.over, self.full = Event(), Event(), Event(), False
 
     def run(self) -> None:
         with self.listener:
@@ -232,6 +232,7 @@ class FifthServer:
                     sleep(0.1)
                     continue
                 self.take(sock, Peer(*address))
+        self.idle.set()
         self.over.wait()
 
     def take(self, sock: socket, peer: Peer) -> None:
@@ -255,7 +256,7 @@ class FifthServer:
         if any(each.thread == get_ident() for each in tuple(self.adapters)):
             raise RuntimeError("a handler cannot wait for its own server's end")
         self.stopping.set()
-        sleep(0.1)  # the last accept
+        self.idle.wait()  # whoever is accepted is known from here on, and has a thread
         end = monotonic() + grace
         threads = tuple(self.adapters.values())
         for adapter in tuple(self.adapters):

@@ -69,7 +69,7 @@ class Mailbox:
 
     def wait_for_end(self) -> Closed:
         """Wait until a session has ended."""
-        assert self._closed.acquire(timeout=10)
+        assert self._closed.acquire(timeout=60)
         return self.endings[-1]
 
 

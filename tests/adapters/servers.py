@@ -24,7 +24,8 @@ from smtpwire.service import Application, session_factory
 
 __all__ = ["SERVERS", "UVLOOP", "Dialogue", "Running", "serving"]
 
-PATIENCE = 10.0
+PATIENCE = 60.0
+"""Seconds for what comes at once, but on a machine that has much else to do."""
 
 
 @dataclass

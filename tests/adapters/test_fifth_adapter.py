@@ -32,7 +32,7 @@ def served(mailbox: Mailbox, tls: TlsConfig, config: ServerConfig = RELAY) -> It
         thread = Thread(target=serve)
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
