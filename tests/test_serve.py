@@ -153,7 +153,7 @@ def test_a_turn_ends_between_two_events() -> None:
     while next(driven.serving) is Need.WRITE:
         turns.append(handled)
         driven.flush()
-    assert turns == [4, 8, 12, 16, 20]
+    assert turns == [5, 10, 15, 20]
 
 
 def test_a_turn_begins_anew_when_the_peer_has_been_waited_for() -> None:

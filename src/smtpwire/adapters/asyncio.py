@@ -55,6 +55,7 @@ class ServerProtocol(asyncio.Protocol):
     _transport: asyncio.Transport
     _channel: Channel
     _serving: Serving
+    _resume: Callable[[], ServeStep | None]
     _take: Callable[[bytes], None]
     _give: Callable[[], bytes]
     _timer: asyncio.TimerHandle
@@ -70,8 +71,9 @@ class ServerProtocol(asyncio.Protocol):
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._deadline = Deadline(self._loop.time)
-        self._context = copy_context()
-        self._eager = EagerTask(self._context, self.flush, self._go_on_later)
+        context = copy_context()
+        self._run = context.run
+        self._eager = EagerTask(context, self.flush, self._go_on_later)
         self._step: ServeStep | None = None  # what is waited for; None while a handler runs
         self._made = self._begun = False  # there is a transport; there is a session
         self._scheduled = self._lost = self._unwanted = False
@@ -105,12 +107,23 @@ class ServerProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         step = self._step
-        if step is NEED_DATA:  # the path of every command: no calls that are not needed
-            self._take(data)
-            if self._writable and not self._scheduled:
-                self._context.run(self._go_on)
-            else:
-                self._regulate()
+        if step is NEED_DATA and self._writable and not self._scheduled:
+            try:  # the path of every command: no calls that are not needed
+                self._take(data)
+                self._step = None
+                then = self._run(self._resume)
+                if then is NEED_DATA and self._reading and not self._channel.secure:
+                    self._step = then
+                    octets = self._give()
+                    if octets and not self._transport.is_closing():
+                        self._transport.write(octets)
+                else:
+                    if then is not None and not isinstance(then, Need):
+                        self._resume = self._advance  # its handlers are asynchronous
+                        then = self._run(self._advance, None, then)
+                    self._meet(then)
+            except BaseException as error:
+                self._go_on(error)
         elif step is NEED_CLOSE:
             self._dropped += len(data)
             if self._dropped > LINGER_OCTETS:
@@ -186,34 +199,46 @@ class ServerProtocol(asyncio.Protocol):
 
     # -- the server's loop
 
+    def _advance(
+        self, error: BaseException | None = None, begun: ServeStep | None = None
+    ) -> ServeStep | None:
+        """Go on, in the session's context, until something is to be done; None: a handler waits."""
+        serving = self._serving
+        step: ServeStep
+        if begun is not None:
+            step = begun
+        else:
+            step = next(serving) if error is None else serving.throw(error)
+        while step is not NEED_DATA and not isinstance(step, Need):
+            try:
+                if self._eager.begin(step):
+                    return None
+            except BaseException as raised:
+                step = serving.throw(raised)
+            else:
+                step = next(serving)
+        return step
+
     def _go_on(self, error: BaseException | None = None) -> None:
         """Drive the server's loop until somebody else has to act."""
-        serving = self._serving
-        self._scheduled = suspended = False
-        self._step = None
+        self._scheduled, self._step = False, None
         try:
-            step = next(serving) if error is None else serving.throw(error)
-            while not isinstance(step, Need):
-                try:
-                    if suspended := self._eager.begin(step):
-                        break
-                except BaseException as raised:
-                    step = serving.throw(raised)
-                else:
-                    step = next(serving)
+            step = self._run(self._advance, error)
         except BaseException as interruption:
             self._end(0)
             if not isinstance(interruption, asyncio.CancelledError):
                 raise
-            return
+        else:
+            self._meet(step)
+
+    def _meet(self, step: ServeStep | None) -> None:
+        """Flush, then do what the server's loop asks for."""
         self._step = step
-        if not suspended:
+        if step is not None:
             self.flush()
         if step is NEED_DATA:
             if self._channel.secure and self._channel.decrypt():
                 self._go_on_later()
-            elif self._reading:
-                return
         elif step is NEED_WRITE and self._writable:
             self._go_on_later()
         elif step is NEED_TLS:
@@ -229,7 +254,7 @@ class ServerProtocol(asyncio.Protocol):
     def _go_on_later(self, error: BaseException | None = None) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._go_on, error, context=self._context)
+            self._loop.call_soon(self._go_on, error)
 
     def _wake(self, *, later: bool = False) -> None:
         """Go on where that is waited for which may have come."""
@@ -239,7 +264,7 @@ class ServerProtocol(asyncio.Protocol):
                 self._go_on_later()
         elif (step is NEED_DATA or step is NEED_WRITE) and self._writable:
             if step is NEED_DATA and not (later or self._scheduled):
-                self._context.run(self._go_on)
+                self._go_on()
                 return
             self._go_on_later()
         self._regulate()
@@ -318,11 +343,12 @@ class ServerProtocol(asyncio.Protocol):
         if not self._channel.secure:
             self._take, self._give = conn.receive_data, conn.data_to_send
         self._serving = serve(self, self._session, self._config, logger, monotonic)
+        self._resume = self._serving.__next__
         self._begun = True
         self._deadline.begin_session(self.conn)
         self._timer.cancel()
         self._keep_time()
-        self._context.run(self._go_on)
+        self._go_on()
 
     def _give_up(self, reason: str) -> None:
         logger.info("%s: no session: %s", who(self._channel.peer), reason)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import BodyChunk, CommandQuestion, Peer, ServerEvent, ServerRequest
-from smtpwire.engine.need import NEED_CLOSE, NEED_REPLY, NEED_WRITE, Need
+from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_REPLY, NEED_TLS, NEED_WRITE, Need
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
@@ -65,7 +65,12 @@ Serving: TypeAlias = Generator[ServeStep, None, None]
 TURN: Final = 0.005
 """Seconds for which one connection's events are handled before others have their turn."""
 
-FAR: Final = float("inf")
+FREE: Final = 3
+"""So many events of a turn are pulled before the clock is first looked at: most turns have fewer.
+
+After what ended a connection no more are left: MessageAborted, Closed and CLOSE.
+"""
+
 _CREDENTIALS: Final = (
     PasswordLogin,
     TokenLogin,
@@ -113,23 +118,27 @@ def serve(
     except (Exception, GeneratorExit) as error:
         trouble.no_handler(error)
         handler = _ignore
-    turn_ends, begins = clock() + TURN, True
+    turn_ends, free = 0.0, FREE
     while True:
         item = None
         given_away = False  # it is the driver that acts, or abandons the connection
         try:
-            item = conn.next_event() if begins or clock() < turn_ends else NEED_WRITE
-            begins = False
-            if item is NEED_CLOSE:
-                break
-            if isinstance(item, Need):
-                if item is NEED_REPLY:
-                    trouble.unanswered()
-                    continue
-                turn_ends = FAR  # what is thrown in ends the connection, and that needs no turn
+            if free:
+                free -= 1
+                if not free:
+                    turn_ends = clock() + TURN
+                item = conn.next_event()
+            else:
+                item = conn.next_event() if clock() < turn_ends else NEED_WRITE
+            if item is NEED_DATA or item is NEED_WRITE or item is NEED_TLS:
+                free = FREE
                 given_away = True
                 yield item
-                turn_ends, begins = clock() + TURN, True
+                continue
+            if item is NEED_CLOSE:
+                break
+            if item is NEED_REPLY:
+                trouble.unanswered()
                 continue
             waiting = handler(item)
             if waiting is not None:
