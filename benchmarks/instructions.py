@@ -16,10 +16,24 @@ from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
 
+from benchmarks import ours
 from benchmarks.build import this_build
 from benchmarks.contents import MESSAGE, stuffed
-from benchmarks.dialogue import BODY, DATA, EHLO, MAIL, RCPT, RECIPIENT, SENDER
+from benchmarks.dialogue import (
+    BODY,
+    CONNECTION,
+    DATA,
+    EHLO,
+    LOCKSTEP,
+    MAIL,
+    PIPELINED,
+    RCPT,
+    RECIPIENT,
+    SENDER,
+    Step,
+)
 from benchmarks.harness import MissingToolError, Work
+from benchmarks.memory import MakeProtocol, connections, event_loop, messages
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import BodyChunk
@@ -112,6 +126,29 @@ _RCPT_PARAMETERS = (
     b"RCPT TO:<bob@example.org> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@example.org\r\n"
 )
 _PLAIN = b"AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"
+
+
+# --- asyncio's adapter, in memory ----------------------------------------------------------
+
+
+def _adapter(
+    steps: tuple[Step, ...], make: MakeProtocol = ours.protocol_with_plain_handler
+) -> Work:
+    """One connection's messages; the loop and the transport are counted as well."""
+
+    def work(count: int) -> None:
+        with event_loop() as loop:
+            messages(loop, make, steps)(count)
+
+    return work
+
+
+def _adapter_connections(steps: tuple[Step, ...]) -> Work:
+    def work(count: int) -> None:
+        with event_loop() as loop:
+            connections(loop, ours.protocol_with_plain_handler, steps)(count)
+
+    return work
 
 
 # --- the client ---------------------------------------------------------------------------
@@ -212,6 +249,10 @@ DIALOGUES: dict[str, Callable[[], Work]] = {
     "server connection": lambda: _server_connections([MAIL, RCPT, DATA, stuffed(MESSAGE)]),
     "server AUTH": lambda: _server_connections([_PLAIN], _SUBMISSIONS, _TLS),
     "server 100 recipients": lambda: _server([MAIL + RCPT * 100 + DATA, BODY]),
+    "asyncio lock-step": lambda: _adapter(LOCKSTEP),
+    "asyncio pipelined": lambda: _adapter(PIPELINED),
+    "asyncio coroutines": lambda: _adapter(LOCKSTEP, ours.protocol_with_async_handler),
+    "asyncio connection": lambda: _adapter_connections(CONNECTION),
     "client lock-step": lambda: _client([_OK, _OK, _GO_ON, _OK], offered=("8BITMIME",)),
     "client pipelined": lambda: _client(_FLIGHT),
     "client parameters": lambda: _client(_FLIGHT, mail=_WITH_DSN, rcpts=(_NOTIFIED,)),

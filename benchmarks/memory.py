@@ -9,7 +9,7 @@ from itertools import chain, repeat
 from benchmarks.dialogue import EHLO, Step
 from benchmarks.harness import Work
 
-__all__ = ["MemoryTransport", "connections", "event_loop", "messages"]
+__all__ = ["MakeProtocol", "MemoryTransport", "connections", "event_loop", "messages"]
 
 _PATIENCE = 120.0
 """Seconds after which a protocol that does not answer is given up."""
