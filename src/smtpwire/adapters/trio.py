@@ -214,11 +214,14 @@ class Server(Listening[ServerSession]):
             if isinstance(taken, float):
                 await trio.sleep(taken)
                 continue
-            (sock, peer), service = taken, self._service
-            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-            session = ServerSession(stream, service.session, service.config, service.tls, peer)
-            if self._connections.admit(session, peer, sock):
-                sessions.start_soon(self._run, session)
+            self._take(*taken, sessions)
+
+    def _take(self, sock: socket, peer: Peer, sessions: trio.Nursery) -> None:
+        service = self._service
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        session = ServerSession(stream, service.session, service.config, service.tls, peer)
+        if self._connections.admit(session, peer, sock):
+            sessions.start_soon(self._run, session)
 
     async def _run(self, session: ServerSession) -> None:
         try:
