@@ -353,7 +353,7 @@ def numbered(session: Session) -> Handler:
 
 
 def test_who_does_not_read_gets_no_reply_of_another_command(
-    adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
+    adapter: str, colour: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
     mailbox = Mailbox()
 
@@ -364,11 +364,12 @@ def test_who_does_not_read_gets_no_reply_of_another_command(
             handle(event)
             note(event)
 
-        return both
+        return coloured(colour, both)
 
     config = replace(PATIENT, timeouts=Timeouts(command=0.4, quit=0.4))
     with serving(adapter, factory, with_tls(config), tls) as port:
         client = talk(port, b"c.example")
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sock.settimeout(0.2)
         sent = 0
         try:
@@ -387,7 +388,8 @@ def test_who_does_not_read_gets_no_reply_of_another_command(
                 lines = client.received.split(b"\r\n")
     numbers = [int(line.split()[2]) for line in lines[:-1] if line.startswith(b"252 ")]
     assert numbers == list(range(len(numbers)))
-    assert not any(line.startswith(b"421") for line in lines)
+    if any(line.startswith(b"421") for line in lines):  # it was this client that had no turn
+        assert len(numbers) == handled
     assert len(numbers) <= handled <= sent + 1
     assert len(mailbox.endings) == 1
 
@@ -511,18 +513,30 @@ def test_a_binding_that_raises_is_logged_and_left_out(
 
 
 def test_shutdown_waits_for_the_handler_that_stores_a_message(
-    adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
+    adapter: str, colour: str, talk: Talk, with_tls: Config, tls: TlsConfig | None
 ) -> None:
     begun = threading.Event()
 
-    def step(session: Session, event: ServerEvent) -> Awaitable[None] | None:
-        if not isinstance(event, EndOfMessage):
-            return None
-        begun.set()
-        return pause(adapter, 0.3)
+    def factory(session: Session) -> Handler:
+        note = mailbox(session)
 
-    mailbox = Mailbox(step)
-    with serving(adapter, mailbox, with_tls(RELAY), tls, grace=9) as port:
+        async def store(event: ServerEvent) -> None:
+            await (pause(adapter, 0.3) or suspended(adapter))
+            note(event)
+
+        def handle(event: ServerEvent) -> Awaitable[None] | None:
+            if not isinstance(event, EndOfMessage):
+                return note(event)
+            begun.set()
+            if colour == "async":
+                return store(event)
+            time.sleep(0.3)
+            return note(event)
+
+        return handle
+
+    mailbox = Mailbox()
+    with serving(adapter, factory, with_tls(RELAY), tls, grace=9) as port:
         client = talk(port, b"c.example")
         client.send(OPENING)
         client.send(b"text\r\n.\r\n")
