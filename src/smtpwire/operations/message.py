@@ -102,6 +102,8 @@ def checked_options(
 ) -> SendOptions:
     """The options, of their types. Raises TypeError for unknown names and wrong types, ValueError
     for a word that no enum has and a size below 0."""
+    if not options:
+        return {}
     known_names(where, options, known)
     taken: Any = {
         name: value if value is None and name in _OPTIONAL else checked(name, value, _OPTIONS[name])
