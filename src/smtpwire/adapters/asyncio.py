@@ -475,6 +475,8 @@ async def start_server(
 class _Transport:
     """A socket of the loop. It has its turn before each call: what is ready at once has none."""
 
+    __slots__ = ("_loop", "_sock")
+
     def __init__(self, sock: socket) -> None:
         self._loop = asyncio.get_running_loop()
         self._sock = sock
@@ -506,6 +508,8 @@ class _Transport:
 @final
 class Client(AsyncClient):
     """A client; :func:`connect` makes one."""
+
+    __slots__ = ()
 
 
 async def connect(

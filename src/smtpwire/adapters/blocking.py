@@ -355,6 +355,8 @@ class Client:
     a time: LocalProtocolError for another, and the first is unharmed.
     """
 
+    __slots__ = ("__weakref__", "_inner", "conn")
+
     def __init__(self, inner: AsyncClient) -> None:
         self._inner = inner  # which never suspends, over a socket that blocks
         self.conn: ClientConnection = inner.conn

@@ -68,6 +68,8 @@ R = TypeVar("R")
 class Turn:
     """One operation at a time: whoever comes meanwhile, task or thread, is refused at once."""
 
+    __slots__ = ("_lock",)
+
     def __init__(self) -> None:
         self._lock = Lock()
 
@@ -89,6 +91,8 @@ class Dialled:
     ``sock`` is given, ValueError for a wrong port and time-out, and as
     :func:`tls_config`.
     """
+
+    __slots__ = ("_tls", "config", "server_name")
 
     def __init__(
         self,
@@ -161,6 +165,17 @@ class AsyncClient:
     cancelled, it closes at once instead. One operation runs at a time: LocalProtocolError for
     another, and the first is unharmed.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_closing",
+        "_dialled",
+        "_own_name",
+        "_peer",
+        "_stream",
+        "_turn",
+        "conn",
+    )
 
     conn: ClientConnection
 

@@ -64,6 +64,8 @@ class AsyncStream:
     written any more.
     """
 
+    __slots__ = ("_clock", "_deadline", "_layer", "_timeout", "broken", "conn", "transport")
+
     conn: ClientConnection
 
     def __init__(self, transport: Transport, clock: Callable[[], float], handshake: float) -> None:

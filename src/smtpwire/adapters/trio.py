@@ -313,6 +313,8 @@ async def start_server(
 class Client(AsyncClient):
     """A client; :func:`connect` makes one."""
 
+    __slots__ = ()
+
 
 async def connect(
     host: str = "",
