@@ -105,7 +105,9 @@ def test_status_codes_stay_in_the_text_until_they_are_offered() -> None:  # RFC 
     parser = ReplyParser()
     parser.receive_data(b"220 2.0.0 x\r\n250 2.0.0 y\r\n")
     assert parser.next_reply() == Reply(220, "2.0.0 x")
+    assert not parser.enhanced
     parser.enhanced = True
+    assert parser.enhanced
     assert parser.next_reply() == Reply(250, "y", "2.0.0")
 
 

@@ -157,19 +157,24 @@ class ReplyParser:
         if self._error is not None:
             return
         octets = bytes(data)
-        if not (self._length or self._lines or self.ready) and octets.endswith(b"\r\n"):
-            if not self._held and (known := DELIVERIES[self._enhanced].get(octets)):
-                self.ready += known
-                return
+        if self._length or self._lines or self.ready:
+            self._keep(octets)
+        elif not self._held and (known := DELIVERIES[self._enhanced].get(octets)):
+            self.ready += known
+        elif octets.endswith(b"\r\n"):
             lines = octets[:-2].split(b"\r\n")
             lines.reverse()
             self._lines = lines
             if not self._held and len(octets) <= _SMALL:
                 _remember_delivery(octets, lines, self._enhanced)
         else:
-            self._chunks.append(octets)
-            self._length += len(octets)
-            self._newline = self._newline or b"\n" in octets
+            self._keep(octets)
+
+    def _keep(self, octets: bytes) -> None:
+        """Keep octets that are not yet to be cut into lines."""
+        self._chunks.append(octets)
+        self._length += len(octets)
+        self._newline = self._newline or b"\n" in octets
 
     @property
     def pending(self) -> bool:

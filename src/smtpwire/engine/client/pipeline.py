@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 from itertools import chain
-from typing import Literal, final
+from typing import Final, Literal, final
 
-from smtpwire.engine.client.kinds import AUTH, OPEN, RESPONSE, Kind
+from smtpwire.engine.client.kinds import AUTH, DATA, MAIL, OPEN, RCPT, RESPONSE, RSET, Kind
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.redaction import REDACTED, redacted
 from smtpwire.wire.command import Command
 
 __all__ = ["Pipeline", "Step"]
+
+_GROUPED: Final = (RCPT, MAIL, RSET)
+"""They may stand anywhere in a group (RFC 2920 §3.1)."""
+_USUAL: Final = (RCPT, DATA, MAIL, RSET)
+"""They may stand behind those, and take up room in the window."""
 
 
 @final
@@ -107,7 +112,14 @@ class Pipeline:
         for step in held:
             kind = step.kind
             if flight:
-                if not pipelining or not self._may_follow(step, room):
+                # In a group of the usual commands only the room counts: no call for each of them.
+                fits = (
+                    kind in _USUAL
+                    and flight[-1].kind in _GROUPED
+                    and len(flight) < self._most
+                    and len(step.octets) <= room
+                )
+                if not pipelining or not (fits or self._may_follow(step, room)):
                     break
             elif kind.gated and (kind is OPEN or not recipients):
                 break  # next_event() opens the body, or drops its command
@@ -138,10 +150,8 @@ class Pipeline:
         """Whether it may be written before the replies to what is in flight have come."""
         kind = step.kind
         flight = self.flight
-        before = flight[-1].kind
         return (
-            # kind.may_follow(), without a call for each command
-            ((before.grouped and kind.joins and not before.part) or before.word in kind.behind)
+            kind.may_follow(flight[-1].kind)
             and len(flight) < self._most
             and (not kind.counted or len(step.octets) <= room)
             and not (kind.ends_body and self._lmtp)  # RFC 2033 §4.3: it has a reply a recipient

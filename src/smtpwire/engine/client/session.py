@@ -140,16 +140,16 @@ class Session:
         # pipeline.body_is_next(), without a call for each reply
         if held and not flight and held[0].kind.gated and (event := self._begin_body()):
             return event
-        if pipeline.body_octets >= self.config.limits.output:
+        if pipeline.body_octets and pipeline.body_octets >= self.config.limits.output:
             return NEED_WRITE
         if self.body is not None:
             if pipeline.body_octets or (held and pipeline.can_release(self.offered.pipelining)):
                 return NEED_WRITE
             return NEED_DATA if held else NEED_BODY
-        stream = self.stream
-        if flight or held or stream.received != stream.start or state is STATE_GREETING:
+        if flight or held or state is STATE_GREETING:
             return NEED_DATA
-        return NEED_COMMAND
+        stream = self.stream
+        return NEED_COMMAND if stream.received == stream.start else NEED_DATA
 
     # -- the body
 
