@@ -13,7 +13,7 @@ from tests.adapters.servers import serving
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
-from smtpwire.operations import MailObject, SendResult
+from smtpwire.operations import HANDED_IN, MailObject, SendResult
 from smtpwire.wire.status import Disposition
 
 RELAY = ServerConfig.relay("mx.example.org", local_domains=["example.org"])
@@ -148,6 +148,16 @@ def test_what_is_no_message_is_told_before_anything_is_sent(loop: Loop) -> None:
     assert mailbox.messages == []
 
 
+def test_what_nobody_hands_in_is_not_sent(loop: Loop) -> None:
+    mailbox = Mailbox()
+    with serving("blocking", mailbox, RELAY) as port:
+        results = sent(loop, port, [message(), message(HANDED_IN)])
+        mailbox.wait_for_end()
+    assert each(results) == [DONE, RETRY]
+    assert results[1].recipients[0].reason.startswith("the content failed: TypeError")
+    assert mailbox.messages == [MESSAGE]
+
+
 # -- with a loop
 
 
@@ -189,6 +199,16 @@ def test_asynchronous_content_that_raises(async_loop: Loop) -> None:
     assert each(results) == [DONE, RETRY, RETRY]
     assert results[1].recipients[0].reason == "the content failed: OSError: no such disk"
     assert broken.closed
+    assert mailbox.messages == [MESSAGE]
+
+
+def test_no_message_gets_what_is_left_of_anothers_content(async_loop: Loop) -> None:
+    mailbox = Mailbox()
+    with serving("blocking", mailbox, RELAY) as port:
+        results = sent(async_loop, port, [message(Chunks(MESSAGE)), message(HANDED_IN)])
+        mailbox.wait_for_end()
+    assert each(results) == [DONE, RETRY]
+    assert results[1].recipients[0].reason.endswith("pass the content itself")
     assert mailbox.messages == [MESSAGE]
 
 

@@ -138,15 +138,20 @@ class _Contents(Iterator[MailObject], AsyncIterator[Chunk]):
     def __init__(self, messages: Iterable[MailObject]) -> None:
         self._messages = iter(messages)
         self._begun: list[AsyncIterator[Chunk]] = []
+        self._has_content = False
 
     def __next__(self) -> MailObject:
         message = next(self._messages)
+        self._has_content = False
         if not (isinstance(message, MailObject) and isinstance(message.content, AsyncIterable)):
             return message
         self._begun.append(aiter(message.content))
+        self._has_content = True
         return MailObject(message.sender, message.recipients, HANDED_IN, **message.options)
 
     async def __anext__(self) -> Chunk:
+        if not self._has_content:  # it would get what is left of another's
+            raise TypeError("the content is HANDED_IN: pass the content itself")
         await self.close(but=1)
         return await anext(self._begun[-1])
 
