@@ -110,6 +110,8 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 class Recorder:
     """A client whose events and commands are noted while an operation drives it."""
 
+    __class__ = ClientConnection  # type: ignore[assignment]  # to those who ask what it is
+
     def __init__(self, conn: ClientConnection) -> None:
         self.conn = conn
         self.events: list[ClientEvent] = []
@@ -131,9 +133,9 @@ class Recorder:
         assert self.conn.next_event() is item
         return item
 
-    def send(self, command: Command) -> Command:
-        sent = self.conn.send(command)
-        self.commands.append(sent)
+    def send(self, *commands: Command) -> object:
+        sent = self.conn.send(*commands)
+        self.commands += commands
         return sent
 
     def end_body(self) -> EndOfData:
