@@ -181,7 +181,7 @@ def test_what_an_application_keeps(copied: Copy, thing: object) -> None:
 def test_a_copied_registry_reads_as_the_first(copied: Copy) -> None:
     again = copied(REGISTRY)
     assert again.extensions == REGISTRY.extensions
-    for extension in again.extensions:
+    for extension in again:
         assert isinstance(extension, AnyExtension)
         assert extension == REGISTRY.by_keyword[extension.keyword]
 

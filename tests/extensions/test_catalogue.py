@@ -12,7 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpwire import extensions
-from smtpwire.extensions import REGISTRY, SIZE, AnyExtension, Registry, parameters, table
+from smtpwire.extensions import (
+    REGISTRY,
+    SIZE,
+    AnyExtension,
+    Extension,
+    Registry,
+    Row,
+    flag,
+    no_parameter,
+    parameters,
+    table,
+)
 from smtpwire.wire.command import AnyVerb
 from smtpwire.wire.parameter import AnyParameter, Parameter
 
@@ -34,12 +45,12 @@ def test_every_parameter_is_public_by_its_keyword() -> None:
         assert parameter.keyword == keyword
 
 
-@pytest.mark.parametrize("entry", REGISTRY.extensions, ids=repr)
+@pytest.mark.parametrize("entry", list(REGISTRY), ids=repr)
 def test_what_an_entry_requires_is_there(entry: AnyExtension) -> None:
     assert set(entry.requires) <= ENTRIES.keys()
 
 
-@pytest.mark.parametrize("entry", REGISTRY.extensions, ids=repr)
+@pytest.mark.parametrize("entry", list(REGISTRY), ids=repr)
 def test_an_entry_brings_room_for_its_parameters(entry: AnyExtension) -> None:
     # RFC 5321 §4.5.3.1.4; 8BITMIME has no figure of its own
     longer = {verb for verb, _ in entry.increments}
@@ -71,7 +82,7 @@ def test_a_parameter_refuses_or_can_be_written_again(parameter: AnyParameter, te
         assert parameter.format(given_.parsed) is None or parameter(given_.parsed)
 
 
-@pytest.mark.parametrize("entry", REGISTRY.extensions, ids=repr)
+@pytest.mark.parametrize("entry", list(REGISTRY), ids=repr)
 @given(text=TEXT)
 def test_an_ehlo_line_is_refused_or_read(entry: AnyExtension, text: str) -> None:
     offered = taken(lambda: entry.read(text))
@@ -138,3 +149,53 @@ def test_the_docstring_of_the_parameters_tells_the_type_of_each() -> None:
     }
     assert {name: kind for name, _, kind in told} == typed
     assert {(verb, getattr(parameters, name).keyword) for name, verb, _ in told} == allowed
+
+
+@pytest.mark.parametrize(
+    "row", [item for item in REGISTRY.extensions if isinstance(item, Row)], ids=lambda r: r.keyword
+)
+def test_a_row_says_what_its_entry_says(row: Row) -> None:
+    assert row.entry.keyword == row.keyword
+    assert tuple(verb.name for verb in row.entry.verbs) == row.verbs
+    assert not any(verb.secret for verb in row.entry.verbs)
+    assert REGISTRY.by_keyword[row.keyword] is row.entry
+
+
+def test_an_entry_takes_the_place_of_a_row() -> None:
+    mine = Extension("DSN", "mine", "my own", flag, no_parameter)
+    registry = REGISTRY + (mine,)  # noqa: RUF005 - as the README has it
+    assert registry.by_keyword["DSN"] is mine
+    assert len(registry.by_keyword) == len(REGISTRY.by_keyword)
+    assert "NOTHING" not in registry.by_keyword
+
+
+LOADED = """
+import sys
+from smtpwire import ServerConfig, ServerConnection
+conn = ServerConnection(ServerConfig.relay("mx.example", ["d.example"]))
+for line in (b"EHLO c.example", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@d.example>", b"WHAT"):
+    conn.receive_data(line + b"\\r\\n")
+    while not str(conn.next_event()).startswith("Need"):
+        if conn.pending is not None:
+            conn.reply()
+    conn.data_to_send()
+print(*sys.modules)
+from smtpwire.extensions import REGISTRY
+from smtpwire.wire.ehlo import EhloKeyword
+REGISTRY.read([EhloKeyword("DSN")])
+print(*sys.modules)
+"""
+
+
+def test_what_is_rare_is_loaded_where_it_is_met() -> None:
+    run = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
+    server, client = (set(line.split()) for line in run.stdout.splitlines())
+    rare = {
+        f"smtpwire.extensions.{item.place.partition('.')[0]}"
+        for item in REGISTRY.extensions
+        if isinstance(item, Row)
+    }
+    assert "smtpwire.extensions.size" in server
+    assert "smtpwire.engine.server.sasl" not in server
+    assert not rare & server
+    assert rare & client == {"smtpwire.extensions.dsn"}

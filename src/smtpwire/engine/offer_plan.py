@@ -8,7 +8,7 @@ from typing import final
 from smtpwire.engine.commands import CommandRow, extension_row
 from smtpwire.engine.limits import Limits
 from smtpwire.extensions import AUTH, CHUNKING, LIMITS, PIPELINING, SIZE, Offer, ServerLimits
-from smtpwire.sasl import offers_plus
+from smtpwire.sasl.registry import binds
 from smtpwire.wire.command import PLAIN_LINE_LIMIT, Grammar
 
 __all__ = ["OfferPlan"]
@@ -45,7 +45,7 @@ class OfferPlan:
             name: extension_row(verb) for name, verb in grammar.verbs.items()
         }
         self.mechanisms: tuple[str, ...] = offer.get(AUTH) or ()
-        self.binds: bool = offers_plus(self.mechanisms)
+        self.binds: bool = any(map(binds, self.mechanisms))
         self.limits: ServerLimits | None = offer.get(LIMITS)
         self.pipelining: bool = PIPELINING in offer
         self.chunking: bool = CHUNKING in offer

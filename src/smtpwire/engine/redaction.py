@@ -13,7 +13,7 @@ __all__ = ["REDACTED", "looks_like_auth", "redacted", "without_secrets"]
 
 REDACTED: Final = secrets.REDACTED.encode()
 _NAMES: Final = frozenset(name.encode() for name in MECHANISMS)
-_AUTH: Final = re.compile(rb"(?:\A|\r)[ \t]*AUTH", re.IGNORECASE)
+_AUTH: Final = rb"(?:\A|\r)[ \t]*AUTH"
 _STARTS: Final = frozenset({b"A", b"a", b" ", b"\t"})
 CR: Final = 0x0D
 _PLAUSIBLE: Final = re.compile(rb"[A-Z]{1,12}|[A-Z]?[a-z]{1,11}")
@@ -24,7 +24,7 @@ def looks_like_auth(line: bytes) -> bool:
     """Whether a line starts like AUTH, or goes on so behind a bare CR."""
     if line[:1] not in _STARTS and CR not in line:
         return False  # as nearly always: a quarter of the search
-    return _AUTH.search(line) is not None
+    return re.search(_AUTH, line, re.IGNORECASE) is not None
 
 
 def redacted(line: bytes) -> bytes:

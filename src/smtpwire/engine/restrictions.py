@@ -11,7 +11,6 @@ from smtpwire.extensions import (
     LIMITS,
     SIZE,
     STARTTLS,
-    XCLIENT,
     Offer,
     Offered,
     ServerLimits,
@@ -106,6 +105,8 @@ def _auth(
 def _xclient(
     item: Offered, offer: Offer, config: ServerConfig, now: OfferConditions
 ) -> Offered | None:
+    from smtpwire.extensions.xclient import XCLIENT
+
     names = tuple(name for name in offer[XCLIENT] if name != "LOGIN" or config.xclient_login)
     return XCLIENT(names) if names else None
 
@@ -116,6 +117,6 @@ _RESTRICTIONS: Final[Mapping[str, Restriction]] = {
     SIZE.keyword: _size,
     LIMITS.keyword: _limits,
     AUTH.keyword: _auth,
-    XCLIENT.keyword: _xclient,
+    "XCLIENT": _xclient,
 }
 """By keyword: what the service's own settings and the conditions leave of an extension."""

@@ -22,14 +22,11 @@ from smtpwire.extensions import (
     CHUNKING,
     EIGHTBITMIME,
     ENHANCEDSTATUSCODES,
-    PIPECONNECT,
     PIPELINING,
     REGISTRY,
     SIZE,
     SMTPUTF8,
     STARTTLS,
-    XCLIENT,
-    XFORWARD,
     AnyExtension,
     Offer,
     Offered,
@@ -278,7 +275,8 @@ class ServerConfig:
     def open_verbs(self) -> frozenset[bytes]:
         """The verbs, in upper case, whose lines may be shown: they hold no secrets."""
         secret = {row.verb: row.secret for row in COMMANDS.values() if row.verb}
-        for entry in (*self.registry, *self.entries.values()):
+        secret |= self.registry.secrets
+        for entry in self.entries.values():
             secret |= {verb.name: verb.secret for verb in entry.verbs}
         return frozenset(verb.encode() for verb, hidden in secret.items() if not hidden)
 
@@ -292,9 +290,9 @@ class ServerConfig:
         """The lists of clients that are not empty, by the keyword of what they may have."""
         given = {
             "PROXY": TrustList(self.proxy, "proxy"),
-            PIPECONNECT.keyword: TrustList(self.pipeconnect, "pipeconnect"),
-            XCLIENT.keyword: TrustList(self.xclient, "xclient"),
-            XFORWARD.keyword: TrustList(self.xforward, "xforward"),
+            "PIPECONNECT": TrustList(self.pipeconnect, "pipeconnect"),
+            "XCLIENT": TrustList(self.xclient, "xclient"),
+            "XFORWARD": TrustList(self.xforward, "xforward"),
         }
         for keyword, clients in self.listed.items():
             if keyword in given:
@@ -335,10 +333,8 @@ class ServerConfig:
         """
         for item in offer:
             EhloKeyword(item.extension.keyword, item.parameters)  # raises where no line can say it
-        entries = {**self.registry.by_keyword, **self.entries}
-        recognized = frozenset(
-            verb.name.encode() for entry in entries.values() for verb in entry.verbs
-        )
+        own = (verb.name for entry in self.entries.values() for verb in entry.verbs)
+        recognized = frozenset(name.encode() for name in (*self.registry.secrets, *own))
         grammar = offer.grammar(self.leniency, recognized, self.limits.command_line)
         if AUTH in offer:  # an initial response may be as long as any of the exchange
             limits = {**grammar.line_limits, b"AUTH": self.limits.sasl_line}

@@ -8,18 +8,13 @@ command said. ``REGISTRY`` has them all; ``REGISTRY + (MINE,)`` adds a private o
 
 from __future__ import annotations
 
-from smtpwire.extensions import parameters
-from smtpwire.extensions.atrn import ATRN, Atrn
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
 from smtpwire.extensions.auth import AUTH
 from smtpwire.extensions.body import BINARYMIME, EIGHTBITMIME
 from smtpwire.extensions.burl import BURL, Burl
 from smtpwire.extensions.catalogue import REGISTRY, table
-from smtpwire.extensions.checkpoint import CHECKPOINT
-from smtpwire.extensions.client_attributes import Unavailable
-from smtpwire.extensions.conversion import CONNEG, CONPERM
-from smtpwire.extensions.deliver_by import DELIVERBY
-from smtpwire.extensions.dsn import DSN
-from smtpwire.extensions.etrn import ETRN, Etrn
 from smtpwire.extensions.flags import (
     CHUNKING,
     ENHANCEDSTATUSCODES,
@@ -29,13 +24,7 @@ from smtpwire.extensions.flags import (
     STARTTLS,
     VRFY,
 )
-from smtpwire.extensions.future_release import FUTURERELEASE, FutureRelease
-from smtpwire.extensions.historic import ONEX, VERB
 from smtpwire.extensions.limits import LIMITS, ServerLimits
-from smtpwire.extensions.mt_priority import MT_PRIORITY
-from smtpwire.extensions.mtrk import MTRK
-from smtpwire.extensions.no_soliciting import NO_SOLICITING
-from smtpwire.extensions.pipe_connect import PIPECONNECT, X_PIPE_CONNECT
 from smtpwire.extensions.prdr import PRDR
 from smtpwire.extensions.registry import (
     AnyExtension,
@@ -45,17 +34,34 @@ from smtpwire.extensions.registry import (
     Offered,
     Profile,
     Registry,
+    Row,
     When,
     flag,
     no_parameter,
 )
-from smtpwire.extensions.require_tls import REQUIRETLS
-from smtpwire.extensions.rrvs import RRVS
 from smtpwire.extensions.size import SIZE
 from smtpwire.extensions.smtputf8 import SMTPUTF8
-from smtpwire.extensions.submitter import SUBMITTER
-from smtpwire.extensions.xclient import XCLIENT, XClient
-from smtpwire.extensions.xforward import XFORWARD, Source, XForward
+
+if TYPE_CHECKING:
+    from smtpwire.extensions import parameters
+    from smtpwire.extensions.atrn import ATRN, Atrn
+    from smtpwire.extensions.checkpoint import CHECKPOINT
+    from smtpwire.extensions.client_attributes import Unavailable
+    from smtpwire.extensions.conversion import CONNEG, CONPERM
+    from smtpwire.extensions.deliver_by import DELIVERBY
+    from smtpwire.extensions.dsn import DSN
+    from smtpwire.extensions.etrn import ETRN, Etrn
+    from smtpwire.extensions.future_release import FUTURERELEASE, FutureRelease
+    from smtpwire.extensions.historic import ONEX, VERB
+    from smtpwire.extensions.mt_priority import MT_PRIORITY
+    from smtpwire.extensions.mtrk import MTRK
+    from smtpwire.extensions.no_soliciting import NO_SOLICITING
+    from smtpwire.extensions.pipe_connect import PIPECONNECT, X_PIPE_CONNECT
+    from smtpwire.extensions.require_tls import REQUIRETLS
+    from smtpwire.extensions.rrvs import RRVS
+    from smtpwire.extensions.submitter import SUBMITTER
+    from smtpwire.extensions.xclient import XCLIENT, XClient
+    from smtpwire.extensions.xforward import XFORWARD, Source, XForward
 
 __all__ = [
     "ATRN",
@@ -105,6 +111,7 @@ __all__ = [
     "Offered",
     "Profile",
     "Registry",
+    "Row",
     "ServerLimits",
     "Source",
     "Unavailable",
@@ -116,3 +123,40 @@ __all__ = [
     "parameters",
     "table",
 ]
+
+_HOMES: Final = {
+    "atrn": "ATRN Atrn",
+    "checkpoint": "CHECKPOINT",
+    "client_attributes": "Unavailable",
+    "conversion": "CONNEG CONPERM",
+    "deliver_by": "DELIVERBY",
+    "dsn": "DSN",
+    "etrn": "ETRN Etrn",
+    "future_release": "FUTURERELEASE FutureRelease",
+    "historic": "ONEX VERB",
+    "mt_priority": "MT_PRIORITY",
+    "mtrk": "MTRK",
+    "no_soliciting": "NO_SOLICITING",
+    "pipe_connect": "PIPECONNECT X_PIPE_CONNECT",
+    "require_tls": "REQUIRETLS",
+    "rrvs": "RRVS",
+    "submitter": "SUBMITTER",
+    "xclient": "XCLIENT XClient",
+    "xforward": "XFORWARD Source XForward",
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    """An extension is loaded where it is first met: a server uses a dozen of them."""
+    if name == "parameters":
+        return import_module("smtpwire.extensions.parameters")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"smtpwire.extensions.{_HOME_OF[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

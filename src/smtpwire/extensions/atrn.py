@@ -19,6 +19,7 @@ class Atrn(ExtensionRequest):
     """Send what waits for these domains; none: for all of the customer's (RFC 2645 §5.2.1)."""
 
     verb = "ATRN"
+    special = "ATRN"
 
     domains: tuple[str, ...] = ()
 

@@ -26,6 +26,7 @@ class Burl(ExtensionRequest):
     """
 
     verb = "BURL"
+    special = "BURL"
 
     url: str = field(repr=False)
     last: bool = False

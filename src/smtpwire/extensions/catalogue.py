@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from smtpwire.extensions.atrn import ATRN
 from smtpwire.extensions.auth import AUTH
 from smtpwire.extensions.body import BINARYMIME, EIGHTBITMIME
 from smtpwire.extensions.burl import BURL
-from smtpwire.extensions.checkpoint import CHECKPOINT
-from smtpwire.extensions.conversion import CONNEG, CONPERM
-from smtpwire.extensions.deliver_by import DELIVERBY
-from smtpwire.extensions.dsn import DSN
-from smtpwire.extensions.etrn import ETRN
 from smtpwire.extensions.flags import (
     CHUNKING,
     ENHANCEDSTATUSCODES,
@@ -22,22 +16,11 @@ from smtpwire.extensions.flags import (
     STARTTLS,
     VRFY,
 )
-from smtpwire.extensions.future_release import FUTURERELEASE
-from smtpwire.extensions.historic import ONEX, VERB
 from smtpwire.extensions.limits import LIMITS
-from smtpwire.extensions.mt_priority import MT_PRIORITY
-from smtpwire.extensions.mtrk import MTRK
-from smtpwire.extensions.no_soliciting import NO_SOLICITING
-from smtpwire.extensions.pipe_connect import PIPECONNECT, X_PIPE_CONNECT
 from smtpwire.extensions.prdr import PRDR
-from smtpwire.extensions.registry import AnyExtension, Registry
-from smtpwire.extensions.require_tls import REQUIRETLS
-from smtpwire.extensions.rrvs import RRVS
+from smtpwire.extensions.registry import AnyExtension, Registry, Row
 from smtpwire.extensions.size import SIZE
 from smtpwire.extensions.smtputf8 import SMTPUTF8
-from smtpwire.extensions.submitter import SUBMITTER
-from smtpwire.extensions.xclient import XCLIENT
-from smtpwire.extensions.xforward import XFORWARD
 
 __all__ = ["REGISTRY", "table"]
 
@@ -52,35 +35,38 @@ REGISTRY: Final = Registry(
         AUTH,
         CHUNKING,
         BINARYMIME,
-        DSN,
+        Row("DSN", "dsn.DSN"),
         LIMITS,
-        REQUIRETLS,
-        DELIVERBY,
-        FUTURERELEASE,
-        MT_PRIORITY,
-        RRVS,
-        MTRK,
-        NO_SOLICITING,
-        SUBMITTER,
-        CONPERM,
-        CONNEG,
-        CHECKPOINT,
+        Row("REQUIRETLS", "require_tls.REQUIRETLS"),
+        Row("DELIVERBY", "deliver_by.DELIVERBY"),
+        Row("FUTURERELEASE", "future_release.FUTURERELEASE"),
+        Row("MT-PRIORITY", "mt_priority.MT_PRIORITY"),
+        Row("RRVS", "rrvs.RRVS"),
+        Row("MTRK", "mtrk.MTRK"),
+        Row("NO-SOLICITING", "no_soliciting.NO_SOLICITING"),
+        Row("SUBMITTER", "submitter.SUBMITTER"),
+        Row("CONPERM", "conversion.CONPERM"),
+        Row("CONNEG", "conversion.CONNEG"),
+        Row("CHECKPOINT", "checkpoint.CHECKPOINT"),
         BURL,
         PRDR,
-        ETRN,
-        ATRN,
+        Row("ETRN", "etrn.ETRN", ("ETRN",)),
+        Row("ATRN", "atrn.ATRN", ("ATRN",)),
         HELP,
         VRFY,
         EXPN,
-        VERB,
-        ONEX,
-        PIPECONNECT,
-        X_PIPE_CONNECT,
-        XCLIENT,
-        XFORWARD,
+        Row("VERB", "historic.VERB", ("VERB",)),
+        Row("ONEX", "historic.ONEX", ("ONEX",)),
+        Row("PIPECONNECT", "pipe_connect.PIPECONNECT"),
+        Row("X_PIPE_CONNECT", "pipe_connect.X_PIPE_CONNECT"),
+        Row("XCLIENT", "xclient.XCLIENT", ("XCLIENT",)),
+        Row("XFORWARD", "xforward.XFORWARD", ("XFORWARD",)),
     )
 )
-"""Every extension the house knows; what a side offers or reads is chosen from it."""
+"""Every extension the house knows; what a side offers or reads is chosen from it.
+
+Those that every server needs, and rows of the others: a new one is a file and a row here.
+"""
 
 
 def table(registry: Registry = REGISTRY) -> str:

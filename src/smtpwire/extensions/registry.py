@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from enum import Enum
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
 from smtpwire.wire.checked import checked, type_of
@@ -21,6 +22,7 @@ __all__ = [
     "Offered",
     "Profile",
     "Registry",
+    "Row",
     "When",
     "flag",
     "no_parameter",
@@ -333,41 +335,98 @@ Check: TypeAlias = Callable[[Offer, Parameters], CommandError | None]
 
 
 @final
+@value
+class Row:
+    """An extension of the catalogue that is loaded where it is first met.
+
+    ``keyword``: its own. ``place``: its file in this package and its entry's name there.
+    ``verbs``: those it brings; none of them has a secret in its argument.
+    """
+
+    keyword: str
+    place: str
+    verbs: tuple[str, ...] = ()
+
+    @property
+    def entry(self) -> AnyExtension:
+        """The extension itself."""
+        module, name = self.place.split(".")
+        found: AnyExtension = getattr(import_module(f"smtpwire.extensions.{module}"), name)
+        return found
+
+
+def _loaded(item: AnyExtension | Row) -> AnyExtension:
+    return item.entry if isinstance(item, Row) else item
+
+
+@final
+class _Entries(Mapping[str, AnyExtension]):
+    """The entries of a registry by keyword; a look-up loads one that only stands in a row."""
+
+    def __init__(self, items: Iterable[AnyExtension | Row]) -> None:
+        self._items = {item.keyword: item for item in items}
+
+    def __getitem__(self, keyword: str) -> AnyExtension:
+        return _loaded(self._items[keyword])
+
+    def __contains__(self, keyword: object) -> bool:
+        return keyword in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+@final
 @value(checked=True)
 class Registry:
     """The extensions known to one side: what it can read in an offer, and which verbs it knows.
 
     ``registry + (MINE,)`` is a registry with private entries added; an entry replaces one of the
-    same keyword.
+    same keyword. ``extensions`` are entries, and rows of those not yet loaded; to go through the
+    registry gives entries only.
     """
 
     __slots__ = ("__dict__",)  # for the look-ups, computed once
 
-    extensions: tuple[AnyExtension, ...] = ()
+    extensions: tuple[AnyExtension | Row, ...] = ()
 
     def __add__(self, more: Iterable[AnyExtension]) -> Registry:
         more = checked("what is added to a Registry", more, tuple[AnyExtension, ...])
-        by_keyword = {entry.keyword: entry for entry in (*self.extensions, *more)}
+        by_keyword = {item.keyword: item for item in (*self.extensions, *more)}
         return Registry(tuple(by_keyword.values()))
 
     def __iter__(self) -> Iterator[AnyExtension]:
-        return iter(self.extensions)
+        return map(_loaded, self.extensions)
 
     @cached_property
     def by_keyword(self) -> Mapping[str, AnyExtension]:
         """The entries by keyword."""
-        return {entry.keyword: entry for entry in self.extensions}
+        return _Entries(self.extensions)
+
+    @cached_property
+    def secrets(self) -> Mapping[str, bool]:
+        """The verbs of all extensions, and whether a secret stands in the argument."""
+        found: dict[str, bool] = {}
+        for item in self.extensions:
+            if isinstance(item, Row):
+                found |= dict.fromkeys(item.verbs, False)
+            else:
+                found |= {verb.name: verb.secret for verb in item.verbs}
+        return found
 
     @cached_property
     def verbs(self) -> Mapping[str, AnyExtension]:
         """Which extension brings a verb."""
-        return {verb.name: entry for entry in self.extensions for verb in entry.verbs}
+        return {verb.name: entry for entry in self for verb in entry.verbs}
 
     @cached_property
     def parameters(self) -> Mapping[tuple[str, str], AnyExtension]:
         """Which extension brings a parameter, the first of several: ("MAIL", keyword) …"""
         found: dict[tuple[str, str], AnyExtension] = {}
-        for entry in self.extensions:
+        for entry in self:
             for parameter in entry.mail:
                 found.setdefault(("MAIL", parameter.keyword), entry)
             for parameter in entry.rcpt:

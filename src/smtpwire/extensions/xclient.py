@@ -41,6 +41,7 @@ class XClient(ExtensionRequest):
     """
 
     verb = "XCLIENT"
+    special = "XCLIENT"
 
     name: Text = None
     address: Text = None

@@ -50,6 +50,7 @@ class XForward(ExtensionRequest):
     """
 
     verb = "XFORWARD"
+    special = "XFORWARD"
 
     name: Text = None
     address: Text = None

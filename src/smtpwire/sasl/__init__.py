@@ -8,17 +8,9 @@ this package loads no hash and no Unicode table: they come with the first use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from smtpwire.sasl.bindings import UndefinedBindingError, tls_server_end_point
-from smtpwire.sasl.choice import (
-    Choice,
-    ChoicePolicy,
-    NoMechanism,
-    TlsFacts,
-    choose_mechanism,
-    offers_plus,
-)
 from smtpwire.sasl.credentials import (
     Anonymous,
     BearerToken,
@@ -79,6 +71,15 @@ from smtpwire.sasl.stored import (
 )
 
 if TYPE_CHECKING:
+    from smtpwire.sasl.bindings import UndefinedBindingError, tls_server_end_point
+    from smtpwire.sasl.choice import (
+        Choice,
+        ChoicePolicy,
+        NoMechanism,
+        TlsFacts,
+        choose_mechanism,
+        offers_plus,
+    )
     from smtpwire.sasl.derive import derive_digest_md5, derive_scram, verify
 
 __all__ = [
@@ -143,13 +144,22 @@ __all__ = [
     "verify",
 ]
 
+_HOMES: Final = {
+    "bindings": "UndefinedBindingError tls_server_end_point",
+    "choice": "Choice ChoicePolicy NoMechanism TlsFacts choose_mechanism offers_plus",
+    "derive": "derive_digest_md5 derive_scram verify",
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
+
 
 def __getattr__(name: str) -> object:
-    """Deriving loads hashes: only where it is done."""
-    if name in ("derive_digest_md5", "derive_scram", "verify"):
-        from smtpwire.sasl import derive
+    """A server chooses nothing, and deriving loads hashes: loaded where it is first met."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"smtpwire.sasl.{_HOME_OF[name]}"), name)
+    globals()[name] = found
+    return found
 
-        made: object = getattr(derive, name)
-        globals()[name] = made
-        return made
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import Enum
+from functools import cache
 from typing import Final, TypeAlias, final
 
 from smtpwire.wire.checked import checked
@@ -100,7 +101,6 @@ _UTF8_DOMAIN: Final = _domain(_LET_DIG + _NON_ASCII)
 _LENIENT_DOMAIN: Final = _domain(_LET_DIG + b"_")
 _UTF8_LENIENT_DOMAIN: Final = _domain(_LET_DIG + b"_" + _NON_ASCII)
 
-_DOMAIN: Final = re.compile(DOMAIN)
 _PLAIN: Final = re.compile(b"(%b)@(%b)" % (DOT_STRING, DOMAIN))
 # What is rarely met is compiled when first used: re keeps it.
 _PATHS: Final = {
@@ -364,6 +364,12 @@ def _too_long(local_part: bool) -> PathError:
     return PathError(f"{what} too long", PathErrorKind.TOO_LONG)
 
 
+@cache
+def _domain_pattern() -> re.Pattern[bytes]:
+    """Compiled where it is first met, as it is a large one."""
+    return re.compile(DOMAIN)
+
+
 def parse_domain(octets: bytes, *, lenient: bool = False, max_domain: int = 255) -> str | None:
     """Parse the argument of EHLO, HELO or LHLO: a domain or an address literal, as it came.
 
@@ -373,7 +379,7 @@ def parse_domain(octets: bytes, *, lenient: bool = False, max_domain: int = 255)
     """
     if len(octets) > max_domain:
         return None
-    if _DOMAIN.fullmatch(octets) or _literal(octets) is not None:
+    if _domain_pattern().fullmatch(octets) or _literal(octets) is not None:
         return octets.decode()
     if lenient and re.fullmatch(_LENIENT_NAME, octets):
         return octets.decode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar, final
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, final
 
 from smtpwire.wire.address import (
     DOT_STRING,
@@ -94,10 +94,12 @@ class Command:
 class ExtensionRequest(Request, Command):
     """A command that an extension brings, and a question: ``case ExtensionRequest()`` takes all.
 
-    ``verb`` tells which; by default each is answered as its :class:`Verb` says.
+    ``verb`` tells which; by default each is answered as its :class:`Verb` says. ``special`` names
+    what the engines do for it beyond that; it is empty for an extension of your own.
     """
 
     __slots__ = ()
+    special: ClassVar[str] = ""
 
 
 NO_PARAMETERS: Final = Parameters()

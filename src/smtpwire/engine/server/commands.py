@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.errors import LocalProtocolError
@@ -15,18 +15,9 @@ from smtpwire.engine.server.session import CLOSED, OverBudget, Refused, Replies,
 from smtpwire.engine.server.transaction import Transaction
 from smtpwire.engine.server_config import hello_octets, serialise
 from smtpwire.engine.violation import ViolationKind
-from smtpwire.extensions import (
-    EXPN,
-    SIZE,
-    STARTTLS,
-    XCLIENT,
-    XFORWARD,
-    Atrn,
-    XClient,
-    XForward,
-)
-from smtpwire.extensions import parameters as p
-from smtpwire.extensions.xclient import XCLIENT_VERB
+from smtpwire.extensions import EXPN, SIZE, STARTTLS
+from smtpwire.extensions.size import SIZE_PARAMETER
+from smtpwire.extensions.smtputf8 import SMTPUTF8_PARAMETER
 from smtpwire.wire.command import (
     NO_PARAMETERS,
     Command,
@@ -43,6 +34,9 @@ from smtpwire.wire.command import (
 )
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.reply import Reply
+
+if TYPE_CHECKING:
+    from smtpwire.extensions import Atrn, XClient, XForward
 
 __all__: list[str] = []
 
@@ -146,7 +140,7 @@ def answer_mail(session: Session, question: Mail, replies: Replies) -> None:
         session.tally.excused = 0
         session.answer_by_default(SENDER_OK)
         return
-    utf8 = question.parameters is not NO_PARAMETERS and p.SMTPUTF8 in question.parameters
+    utf8 = question.parameters is not NO_PARAMETERS and SMTPUTF8_PARAMETER in question.parameters
     reply, octets = session.accept(replies, utf8=utf8)
     if reply.is_positive:
         session.state = session.state.commands["MAIL"]
@@ -206,7 +200,7 @@ def check_parameters(session: Session, parameters: Parameters) -> None:
     """The parameters are offered, agree with one another, and promise no too large message."""
     offer = session.offering.plan.offer
     limit = offer.get(SIZE)
-    if limit and parameters.get(p.SIZE, 0) > limit:  # RFC 1870 §6.1
+    if limit and parameters.get(SIZE_PARAMETER, 0) > limit:  # RFC 1870 §6.1
         raise Refused(ReplyKind.TOO_LARGE)
     error = offer.check(parameters)
     if error is not None:
@@ -328,12 +322,16 @@ def extension(session: Session, command: Command, line: bytes) -> ServerRequest:
 
 def xclient(session: Session, command: XClient, line: bytes) -> ServerRequest:
     """XCLIENT, with what it was asked for (XCLIENT_README)."""
+    from smtpwire.extensions.xclient import XCLIENT
+
     check_attributes(command.attributes, session.offering.plan.offer.get(XCLIENT))
     return extension(session, command, line)
 
 
 def xforward(session: Session, command: XForward, line: bytes) -> ServerRequest:
     """XFORWARD, with what it was asked for (XFORWARD_README)."""
+    from smtpwire.extensions.xforward import XFORWARD
+
     check_attributes(command.attributes, session.offering.plan.offer.get(XFORWARD))
     return extension(session, command, line)
 
@@ -407,6 +405,8 @@ def answer_starttls(session: Session, _: StartTls, replies: Replies) -> None:
 
 def answer_xclient(session: Session, question: XClient, replies: Replies) -> None:
     """220 is not sent: the greeting that follows is the reply (XCLIENT_README)."""
+    from smtpwire.extensions.xclient import XCLIENT_VERB
+
     if not replies or not session.accept(replies, XCLIENT_VERB.positive)[0].is_positive:
         answer_extension(session, question, replies)
         return

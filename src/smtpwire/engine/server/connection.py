@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
@@ -19,7 +19,7 @@ from smtpwire.engine.events import (
 from smtpwire.engine.need import NEED_REPLY, Need
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.restrictions import restricted
-from smtpwire.engine.server import body, commands, sasl
+from smtpwire.engine.server import body, commands, login
 from smtpwire.engine.server.answers import Answer, answer_extension, answer_query
 from smtpwire.engine.server.lines import CommandReader, Rule
 from smtpwire.engine.server.outbox import Trace
@@ -34,13 +34,9 @@ from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import (
     AUTH,
     STARTTLS,
-    Atrn,
-    Burl,
     Offer,
     Offered,
     Profile,
-    XClient,
-    XForward,
 )
 from smtpwire.sasl import (
     AnonymousLogin,
@@ -74,6 +70,7 @@ from smtpwire.wire.value import Request
 if TYPE_CHECKING:
     from smtpwire.engine.client import ClientConnection
     from smtpwire.engine.client_config import ClientConfig
+    from smtpwire.wire.command import ExtensionRequest
 
 __all__ = ["ServerConnection"]
 
@@ -83,7 +80,6 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     Rcpt: Rule("RCPT", commands.rcpt),
     Data: Rule("DATA", body.data),
     Bdat: Rule("", body.bdat),
-    Burl: Rule("BURL", body.burl),
     Rset: Rule("RSET", commands.rset),
     Noop: Rule("NOOP", commands.noop),
     Help: Rule("HELP", commands.help_),
@@ -91,10 +87,7 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     Vrfy: Rule("VRFY", commands.vrfy),
     Expn: Rule("", commands.expn),
     StartTls: Rule("", commands.starttls),
-    Auth: Rule("", sasl.auth),
-    Atrn: Rule("", commands.atrn),
-    XClient: Rule("", commands.xclient),
-    XForward: Rule("", commands.xforward),
+    Auth: Rule("", login.auth),
 }
 """What a command must be to be taken, by its class; all others are an extension's."""
 
@@ -105,23 +98,36 @@ ANSWERS: Final[Mapping[type[Request], Answer]] = {
     Rcpt: commands.answer_rcpt,
     Data: body.answer_data,
     EndOfMessage: body.answer_end,
-    Burl: body.answer_burl,
     StartTls: commands.answer_starttls,
     Vrfy: answer_query,
     Expn: answer_query,
-    Atrn: commands.answer_atrn,
-    XClient: commands.answer_xclient,
     CommandQuestion: commands.answer_command,
-    PasswordLogin: sasl.answer_login,
-    TokenLogin: sasl.answer_login,
-    ExternalLogin: sasl.answer_login,
-    AnonymousLogin: sasl.answer_login,
-    SecretRequest: sasl.answer_secret,
-    AuthorizationRequest: sasl.answer_authorization,
+    PasswordLogin: login.answer_login,
+    TokenLogin: login.answer_login,
+    ExternalLogin: login.answer_login,
+    AnonymousLogin: login.answer_login,
+    SecretRequest: login.answer_secret,
+    AuthorizationRequest: login.answer_authorization,
 }
 """What an answer does, by the class of the question; all others are an extension's."""
 
-COMMANDS: Final = CommandReader(RULES, Rule("", commands.extension))
+SPECIAL_RULES: Final[Mapping[str, Rule]] = {
+    "ATRN": Rule("", commands.atrn),
+    "BURL": Rule("BURL", body.burl),
+    "XCLIENT": Rule("", commands.xclient),
+    "XFORWARD": Rule("", commands.xforward),
+}
+"""What an extension's command must be beyond what its entry says, by ``special``: its file is
+loaded where it is first met."""
+
+SPECIAL_ANSWERS: Final[Mapping[str, Answer]] = {
+    "ATRN": commands.answer_atrn,
+    "BURL": body.answer_burl,
+    "XCLIENT": commands.answer_xclient,
+}
+"""What an answer to it does."""
+
+COMMANDS: Final = CommandReader(RULES, SPECIAL_RULES, Rule("", commands.extension))
 
 
 @final
@@ -335,8 +341,9 @@ class ServerConnection:
         else:
             try:  # a subscript costs half of what get() does
                 answer = ANSWERS[type(pending)]
-            except KeyError:
-                answer = answer_extension
+            except KeyError:  # an extension's
+                special = cast("ExtensionRequest", pending).special
+                answer = SPECIAL_ANSWERS.get(special, answer_extension)
             answer(session, pending, replies)
 
     def supply(self, secret: StoredSecret | None, *, to: Request | None = None) -> None:
@@ -347,7 +354,7 @@ class ServerConnection:
         Raises LocalProtocolError where no SecretRequest is pending, another one is, or this is no
         stored secret at all; nothing has changed then.
         """
-        sasl.supply(self._session, secret, to)
+        login.supply(self._session, secret, to)
 
     def shutdown(self, reply: Reply | None = None) -> None:
         """End the session with 421 as soon as no reply is owed (RFC 5321 §3.8).

@@ -10,12 +10,12 @@ from smtpwire.engine.restrictions import OfferConditions
 from smtpwire.engine.server.foreign import is_foreign_word
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import TlsInfo
-from smtpwire.extensions import Unavailable, XClient
 from smtpwire.sasl import family
 from smtpwire.wire.command import VERBS, Hello
 from smtpwire.wire.value import replace
 
 if TYPE_CHECKING:
+    from smtpwire.extensions import XClient
     from smtpwire.wire.proxy import ProxyHeader
 
 __all__ = ["Client"]
@@ -83,6 +83,8 @@ class Client:
 
     def take_xclient(self, xclient: XClient) -> None:
         """A trusted peer says for whom it speaks; what it does not say stays (XCLIENT_README)."""
+        from smtpwire.extensions.client_attributes import Unavailable
+
         said = {
             "name": xclient.name,
             "address": xclient.address,

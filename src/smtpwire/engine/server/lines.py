@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 from smtpwire.engine.commands import GROUPED
 from smtpwire.engine.events import ServerRequest
@@ -36,6 +36,9 @@ from smtpwire.wire.command import (
     plain_command,
 )
 from smtpwire.wire.reply import Reply, proven_reply
+
+if TYPE_CHECKING:
+    from smtpwire.wire.command import ExtensionRequest
 
 __all__ = ["EXCERPT", "CommandReader", "Judge", "LineDropper", "Rule"]
 
@@ -70,13 +73,17 @@ class Rule:
 class CommandReader(Reader):
     """Lines are commands. It has no data of a session: one serves all.
 
-    ``rules``: by the class of the command; ``extension``: that of all others.
+    ``rules``: by the class of the command; ``special``: by what an extension's command names;
+    ``extension``: that of all others.
     """
 
-    __slots__ = ("_extension", "_rules")
+    __slots__ = ("_extension", "_rules", "_special")
 
-    def __init__(self, rules: Mapping[type[Command], Rule], extension: Rule) -> None:
+    def __init__(
+        self, rules: Mapping[type[Command], Rule], special: Mapping[str, Rule], extension: Rule
+    ) -> None:
         self._rules = rules
+        self._special = special
         self._extension = extension
 
     def read(self, session: Session) -> Item | None:
@@ -123,7 +130,9 @@ class CommandReader(Reader):
         return question
 
     def _judge(self, session: Session, line: bytes, command: Command) -> Item | None:
-        rule = self._rules.get(type(command), self._extension)
+        rule = self._rules.get(type(command))
+        if rule is None:
+            rule = self._special.get(cast("ExtensionRequest", command).special, self._extension)
         try:
             word = rule.word
             if word:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final, final
 
 from smtpwire.engine.events import Aborted, Envelope, MessageAborted, proven_envelope
 from smtpwire.engine.server.reader import Reader
-from smtpwire.extensions import parameters as p
-from smtpwire.extensions.parameters import Body as BodyType
+from smtpwire.extensions.body import BODY_PARAMETER
+from smtpwire.extensions.body import Body as BodyType
+from smtpwire.extensions.prdr import PRDR_PARAMETER
+from smtpwire.extensions.smtputf8 import SMTPUTF8_PARAMETER
 from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
 from smtpwire.wire.reply import Reply
 
@@ -90,9 +92,9 @@ class Transaction:
         self.prdr: bool = False
         self.binary: bool = False
         if parameters is not NO_PARAMETERS:
-            self.utf8 = p.SMTPUTF8 in parameters
-            self.prdr = p.PRDR in parameters
-            self.binary = parameters.get(p.BODY) is BodyType.BINARYMIME
+            self.utf8 = SMTPUTF8_PARAMETER in parameters
+            self.prdr = PRDR_PARAMETER in parameters
+            self.binary = parameters.get(BODY_PARAMETER) is BodyType.BINARYMIME
 
     @property
     def envelope(self) -> Envelope | None:
