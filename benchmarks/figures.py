@@ -1,7 +1,7 @@
 """The table of figures: what is measured, against whom, and what the goal is."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -26,7 +26,7 @@ from benchmarks.harness import (
     speed,
     time,
 )
-from benchmarks.loopback import postfix_sink, server, smtp_source
+from benchmarks.loopback import distant_sink, postfix_sink, server, smtp_source
 from benchmarks.memory import connections, event_loop, messages
 from benchmarks.peers import (
     aiosmtpd_server,
@@ -197,6 +197,15 @@ def _client_loopback(effort: Effort) -> Measured:
     with postfix_sink() as port:
         mine = ours.blocking_connections(port, MESSAGE, effort.messages)
         return speed(mine, smtplib_client.connections(port, MESSAGE, effort.messages), effort)
+
+
+def _batches(sink: Callable[[], AbstractContextManager[int]]) -> Measure:
+    def measure(effort: Effort) -> Measured:
+        with sink() as port:
+            mine = ours.blocking_batches(port, MESSAGE, effort.messages)
+            return speed(mine, smtplib_client.connections(port, MESSAGE, effort.messages), effort)
+
+    return measure
 
 
 def _connection_smtplib(effort: Effort) -> Measured:
@@ -376,6 +385,10 @@ FIGURES: tuple[Figure, ...] = (
            "smtplib in memory", _MORE, 5, "×", _client_body("a dot on every line")),
     Figure(14, "client-loopback", "blocking client, 100 messages a connection, smtp-sink",
            "smtplib", _MORE, 1.35, "×", _client_loopback),
+    Figure(14, "client-many", "blocking client, the same by send_many()",
+           "smtplib", _MORE, 2, "×", _batches(postfix_sink)),
+    Figure(14, "client-many-distant", "blocking client, send_many(), round trip of 4 ms",
+           "smtplib", _MORE, 3.5, "×", _batches(distant_sink)),
     Figure(14, "client-connection", "blocking client, time of one message a connection",
            "smtplib", _LESS, 1.3, "×", _connection_smtplib),
     Figure(14, "client-connection-asyncio", "asyncio client, time of one message a connection",

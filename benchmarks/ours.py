@@ -26,7 +26,7 @@ from smtpwire.engine.need import Need
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.violation import ProtocolViolation
-from smtpwire.operations import SendResult
+from smtpwire.operations import MailObject, SendResult
 from smtpwire.sasl import (
     Ask,
     Challenge,
@@ -44,6 +44,7 @@ from smtpwire.wire.value import Request, replace
 
 __all__ = [
     "asyncio_connections",
+    "blocking_batches",
     "blocking_connections",
     "client_messages",
     "commands_in_one_chunk",
@@ -421,6 +422,20 @@ def blocking_connections(port: int, message: bytes, messages: int) -> Work:
                 client.open_session()
                 for _ in range(messages):
                     _all_taken(client.send_mail(SENDER, [RECIPIENT], message))
+
+    return work
+
+
+def blocking_batches(port: int, message: bytes, messages: int) -> Work:
+    """Make a connection on loopback and send the messages over it, none awaiting the one before."""
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            batch = [MailObject(SENDER, (RECIPIENT,), message) for _ in range(messages)]
+            with connect(_LOOPBACK, port, _CLIENT) as client:
+                client.open_session()
+                for result in client.send_many(batch):
+                    _all_taken(result)
 
     return work
 
