@@ -548,6 +548,9 @@ class CommandError(SmtpwireError, ValueError):
         self.verb = verb
 
 
+_BLANKS: Final = (0x20, 0x09)
+
+
 def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Command:
     """The command a line is, given without its CRLF.
 
@@ -558,7 +561,7 @@ def parse_command(line: bytes, grammar: Grammar, *, utf8: bool = False) -> Comma
     make = _WITHOUT_ARGUMENT.get(line)
     if make is not None:
         return make()
-    if line[-1:] in (b" ", b"\t"):
+    if line and line[-1] in _BLANKS:
         line = line.rstrip(b" \t")  # RFC 5321 §4.1.1: tolerate trailing white space
     verb, _, argument = line.partition(b" ")
     verb = verb.upper()

@@ -64,10 +64,10 @@ def answer_connected(session: Session, _: Connected, replies: Replies) -> None:
     if replies:
         reply, octets = session.accept(replies, COMMANDS["(greeting)"].positive)
     outbox = session.outbox
-    outbox.hurry()
-    outbox.begin(in_greeting=False)
-    session.enter("(greeting)")
-    session.listen()
+    outbox.urgent = True
+    outbox.in_greeting = False
+    session.state = session.state.commands["(greeting)"]
+    session.reader = session.commands
     if reply is None or octets is None:
         session.answer_by_default(WELCOME)
         return
@@ -91,20 +91,21 @@ def hello(session: Session, command: Hello, line: bytes) -> Hello:
 
 def answer_hello(session: Session, question: Hello, replies: Replies) -> None:
     """250 puts the offer in force; whatever was before is as after RSET (§4.1.4)."""
-    positive = COMMANDS[question.verb].positive
-    reply = session.accept(replies, positive)[0] if replies else None
+    reply = None
+    if replies:
+        reply = session.accept(replies, COMMANDS[question.verb].positive)[0]
     outbox = session.outbox
-    outbox.hurry()
+    outbox.urgent = True
     if reply is not None and not reply.is_positive:
         session.tally.excuse()
         session.answer(reply, serialise(reply, enhanced=False))  # RFC 2034 §4: none on EHLO
         return
     extended = question.verb != "HELO"
     outbox.put(hello_reply(session, reply, extended=extended))
-    session.client.greet(question)
-    session.tally.forget_refusals()
+    session.client.hello = question
+    session.tally.excused = 0
     session.offering.put_in_force(extended=extended)
-    session.enter(question.verb)
+    session.state = session.state.commands[question.verb]
     session.forget_transaction()
     session.settle()
 
@@ -413,6 +414,6 @@ def answer_xclient(session: Session, question: XClient, replies: Replies) -> Non
     session.client.take_xclient(question)
     session.offering.await_hello()
     session.enter("XCLIENT")
-    session.outbox.begin(in_greeting=True)
+    session.outbox.begin()
     session.hand_over(GREETING)
     session.settle()

@@ -60,10 +60,6 @@ class Client:
 
     # -- what it says and proves
 
-    def greet(self, hello: Hello) -> None:
-        """EHLO, HELO or LHLO was accepted."""
-        self.hello = hello
-
     def authenticate(self, identity: Identity) -> None:
         """AUTH succeeded: no response can be in what follows."""
         self.identity = identity

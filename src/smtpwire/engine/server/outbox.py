@@ -149,9 +149,9 @@ class Outbox:
         """What is queued must not wait for more input (RFC 2920 §3.2)."""
         self.urgent = True
 
-    def begin(self, *, in_greeting: bool) -> None:
-        """A greeting is to come, or the first of them has been decided."""
-        self.in_greeting = in_greeting
+    def begin(self) -> None:
+        """A greeting is to come."""
+        self.in_greeting = True
 
     def clear(self) -> None:
         """Drop what is queued: nobody will read it."""

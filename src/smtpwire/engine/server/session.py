@@ -201,9 +201,11 @@ class Session:
 
     def check_place(self, word: str) -> None:
         """Nothing is required before the command, and the table of states has it here."""
-        required = self.offering.required_before(COMMANDS[word])
-        if required is not None:
-            raise Refused(required)
+        offering = self.offering
+        if offering.required is not None:
+            required = offering.required_before(COMMANDS[word])
+            if required is not None:
+                raise Refused(required)
         if word not in self.state.commands:
             raise Refused(self.refusal_of_place(word))
 
