@@ -117,11 +117,11 @@ class ServerProtocol(asyncio.Protocol):
                     octets = self._give()
                     if octets and not self._transport.is_closing():
                         self._transport.write(octets)
-                else:
-                    if then is not None and not isinstance(then, Need):
-                        self._resume = self._advance  # its handlers are asynchronous
-                        then = self._run(self._advance, None, then)
+                elif then is None or isinstance(then, Need):
                     self._meet(then)
+                else:
+                    self._resume = self._advance  # its handlers are asynchronous
+                    self._meet(self._run(self._advance, None, then))
             except BaseException as error:
                 self._go_on(error)
         elif step is NEED_CLOSE:
@@ -148,7 +148,7 @@ class ServerProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._wake(later=True)
+        self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = self._writable = True
@@ -157,7 +157,7 @@ class ServerProtocol(asyncio.Protocol):
                 self.conn.receive_data(b"")
             else:
                 self.conn.abort(str(exc or "the connection was lost in the handshake"))
-            self._wake(later=True)
+            self._wake()
         if not self._begun or self._step is NEED_CLOSE:
             self._leave()
 
@@ -179,7 +179,7 @@ class ServerProtocol(asyncio.Protocol):
         self._unwanted = True
         if self._begun:
             self.conn.shutdown()
-            self._wake(later=True)
+            self._wake()
         elif self._made:
             self._transport.abort()
 
@@ -188,7 +188,7 @@ class ServerProtocol(asyncio.Protocol):
         self._unwanted = True
         if self._begun:
             self.conn.abort("closed by the application")
-            self._wake(later=True)
+            self._wake()
         if self._made:
             self._transport.abort()
 
@@ -246,7 +246,7 @@ class ServerProtocol(asyncio.Protocol):
             self._take, self._give = self._channel.receive_data, self._channel.data_to_send
             self._timer.cancel()
             self._keep_time()
-            self._wake(later=True)
+            self._wake()
         elif step is NEED_CLOSE:
             self._end(LINGER)
         self._regulate()
@@ -256,16 +256,13 @@ class ServerProtocol(asyncio.Protocol):
             self._scheduled = True
             self._loop.call_soon(self._go_on, error)
 
-    def _wake(self, *, later: bool = False) -> None:
+    def _wake(self) -> None:
         """Go on where that is waited for which may have come."""
         step = self._step
         if step is NEED_TLS:
             if self.conn.state is not State.TLS:
                 self._go_on_later()
         elif (step is NEED_DATA or step is NEED_WRITE) and self._writable:
-            if step is NEED_DATA and not (later or self._scheduled):
-                self._go_on()
-                return
             self._go_on_later()
         self._regulate()
 
@@ -280,12 +277,10 @@ class ServerProtocol(asyncio.Protocol):
     def _end(self, linger: float) -> None:
         """Close; half where the peer may still talk, so that no reset overtakes the last reply."""
         transport = self._transport
-        self._step = NEED_CLOSE
+        self._linger(linger)
         if self._lost:
             self._leave()
             return
-        self._timer.cancel()
-        self._timer = self._loop.call_later(linger, transport.abort)
         if transport.is_closing() or not linger:
             transport.abort()
             return
@@ -296,6 +291,11 @@ class ServerProtocol(asyncio.Protocol):
                 transport.write_eof()
                 return
         transport.close()
+
+    def _linger(self, seconds: float) -> None:
+        self._step = NEED_CLOSE
+        self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._transport.abort)
 
     def _leave(self) -> None:
         self._eager.stop()
@@ -315,7 +315,7 @@ class ServerProtocol(asyncio.Protocol):
                 self._give_up("the handshake takes too long")
                 return
             self._deadline.tell(self.conn)
-            self._wake(later=True)
+            self._wake()
             if unwritten:
                 transport.abort()
         times = self._config.timeouts
@@ -352,11 +352,8 @@ class ServerProtocol(asyncio.Protocol):
 
     def _give_up(self, reason: str) -> None:
         logger.info("%s: no session: %s", who(self._channel.peer), reason)
-        self._step = NEED_CLOSE
-        transport = self._transport
-        self._timer.cancel()
-        self._timer = self._loop.call_later(LINGER, transport.abort)
-        transport.close()
+        self._linger(LINGER)
+        self._transport.close()
 
 
 @final
