@@ -173,6 +173,43 @@ def test_a_shutdown_that_is_cancelled_gives_no_more_grace(loop: str) -> None:
     assert len(mailbox.endings) == 1
 
 
+def real_coroutines_only(
+    loop: asyncio.AbstractEventLoop, coroutine: Any, **named: Any
+) -> "asyncio.Task[Any]":
+    if not hasattr(coroutine, "cr_frame"):
+        raise TypeError(coroutine)
+    return asyncio.Task(coroutine, loop=loop, **named)
+
+
+@pytest.mark.parametrize("loop", sorted({*SERVERS} & {"asyncio", "uvloop"}))
+@pytest.mark.parametrize("name", ["eager_task_factory", ""])
+def test_a_loop_that_makes_tasks_in_its_own_way(loop: str, name: str) -> None:
+    """``eager_task_factory`` (Python 3.12) begins a task at once, in a context of its own."""
+    factory = getattr(asyncio, name, real_coroutines_only)
+
+    def session(session: Session) -> Handler:
+        async def handle(event: ServerEvent) -> None:
+            if isinstance(event, Vrfy):
+                async with asyncio.timeout(PATIENCE):
+                    await asyncio.sleep(0.001)
+            answer(session, event)
+
+        return handle
+
+    def ask(port: int) -> None:
+        with Dialogue(port) as client:
+            client.reply()
+            for _ in range(2):
+                assert client.say(b"VRFY me").startswith(b"252 ")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(factory)
+        async with await start(loop, session) as server:
+            await anyio.to_thread.run_sync(ask, port_of(server))
+
+    run(loop, main)
+
+
 class Stop(BaseException):
     """No Exception, as a library's own signal may be."""
 

@@ -51,7 +51,8 @@ class EagerTask(Coroutine[object, object, None]):
         """
         task = self._task
         if task is None or task.done():
-            self._task = task = self._loop.create_task(self, context=self._context)
+            # By no factory of the loop's: it would want a real coroutine, or begin it by itself.
+            self._task = task = asyncio.Task(self, loop=self._loop, context=self._context)
         loop = self._loop
         outer = current_task(loop)
         if outer is not None:
