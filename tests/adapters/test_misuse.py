@@ -220,12 +220,9 @@ FAILURES = {"function": Stop, "at-once": Stop, "later": Stop, "by-hand": asyncio
 def test_what_is_no_exception_ends_the_connection(
     adapter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The handler is told, once. What becomes of the error then is the loop's own affair.
-
-    (trio ends the whole server by it: see test_trio.)
-    """
+    """The handler is told, once. What becomes of the error then is the loop's own affair."""
     if adapter == "trio":
-        return
+        return  # which ends everything by it, as the next test has it
     monkeypatch.setattr(threading, "excepthook", lambda lost: None)
     mailbox = Mailbox()
 
@@ -256,6 +253,52 @@ def test_what_is_no_exception_ends_the_connection(
             assert mailbox.endings[-1].reason is CloseReason.ABORTED
         greeted(port)
     assert len(mailbox.endings) == len(FAILURES) + 1
+
+
+@pytest.mark.parametrize("when", ["function", "at-once", "later"])
+def test_a_handler_that_ends_the_process(loop: str, when: str) -> None:
+    """Whoever is connected is told, and the server's block ends."""
+    mailbox = Mailbox()
+
+    def factory(session: Session) -> Handler:
+        note = mailbox(session)
+
+        async def leave() -> None:
+            if when == "later":
+                await anyio.sleep(0.01)
+            raise SystemExit
+
+        def handle(event: ServerEvent) -> Awaitable[None] | None:
+            if not isinstance(event, Vrfy):
+                return note(event)
+            if when == "function":
+                raise SystemExit
+            return leave()
+
+        return handle
+
+    def ask(port: int) -> None:
+        with Dialogue(port) as idle, Dialogue(port) as client:
+            idle.reply()
+            client.reply()
+            client.send(b"VRFY me\r\n")
+            client.rest()
+            idle.rest()
+
+    threads: list[threading.Thread] = []
+
+    async def main() -> None:
+        async with await start(loop, factory) as server:
+            threads.append(threading.Thread(target=ask, args=(port_of(server),)))
+            threads[0].start()
+            await server.serve_forever()
+
+    with pytest.raises(BaseException) as raised:
+        run(loop, main)
+    assert isinstance(raised.value, SystemExit | BaseExceptionGroup)
+    threads[0].join(PATIENCE)
+    assert not threads[0].is_alive()
+    assert len(mailbox.endings) == 2
 
 
 @pytest.mark.parametrize("how", ["close", "abort", "shutdown"])

@@ -227,7 +227,7 @@ class ServerProtocol(asyncio.Protocol):
         except BaseException as interruption:
             self._end(0)
             if not isinstance(interruption, asyncio.CancelledError):
-                raise
+                self._loop.call_soon(_raise, interruption)
         else:
             self._meet(step)
 
@@ -354,6 +354,11 @@ class ServerProtocol(asyncio.Protocol):
         logger.info("%s: no session: %s", who(self._channel.peer), reason)
         self._linger(LINGER)
         self._transport.close()
+
+
+def _raise(error: BaseException) -> None:
+    """In a callback, where SystemExit ends a loop: uvloop takes it for a transport's trouble."""
+    raise error
 
 
 @final
