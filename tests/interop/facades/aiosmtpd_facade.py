@@ -38,6 +38,7 @@ from smtpwire.engine.events import (
     BodyChunk,
     Closed,
     CloseReason,
+    CommandQuestion,
     Connected,
     EndOfMessage,
     ServerEvent,
@@ -65,6 +66,7 @@ from smtpwire.wire.command import (
     Data,
     Expn,
     Hello,
+    Help,
     Leniency,
     Mail,
     Noop,
@@ -96,6 +98,19 @@ VERBS_OF_METHODS: Final = (
     *("HELO", "EHLO", "LHLO", "MAIL", "RCPT", "DATA", "RSET", "VRFY", "EXPN"),
     *("HELP", "QUIT", "AUTH", "STARTTLS"),
 )
+_SYNTAX: Final = {
+    "AUTH": "AUTH <mechanism>",
+    "DATA": "DATA",
+    "EHLO": "EHLO hostname",
+    "HELO": "HELO hostname",
+    "HELP": "HELP [command]",
+    "MAIL": "MAIL FROM: <address> [SP <mail-parameters>]",
+    "NOOP": "NOOP [ignored]",
+    "QUIT": "QUIT",
+    "RCPT": "RCPT TO: <address> [SP <mail-parameters>]",
+    "RSET": "RSET",
+    "VRFY": "VRFY <address>",
+}
 _INSECURE: Final = Reply(554, "Command refused due to lack of security")
 
 
@@ -213,6 +228,7 @@ class SMTP(asyncio.Protocol):
             timeouts=Timeouts.all(timeout),
             leniency=_LENIENT,
             replies=_WORDING,
+            asks=frozenset(("HELP", "NOOP", "QUIT", "RSET")),
             starttls=self.tls_context is not None,
             require_tls=self.require_starttls,
             require_auth=self._auth_required,
@@ -277,13 +293,13 @@ class SMTP(asyncio.Protocol):
     def _handle(self, event: ServerEvent) -> Awaitable[None] | None:
         if isinstance(event, Closed) and event.reason is not CloseReason.TLS_FAILED:
             return None  # the loop may be at its end, too
-        return (
-            self._attend(event) if isinstance(event, Request) or type(event) in _ANSWERS else None
-        )
+        heard = isinstance(event, Request) or type(event) in _ANSWERS
+        return self._attend(event) if heard else None
 
     async def _attend(self, event: ServerEvent) -> None:
+        asked = event.command if isinstance(event, CommandQuestion) else event
         try:
-            reply = await self._answer(event)
+            reply = await self._answer(asked)
         except ConnectionResetError:
             log.info("%r Connection lost during _handle_client()", self.session.peer)
             self._connection.close()
@@ -303,14 +319,18 @@ class SMTP(asyncio.Protocol):
             conn.reply(*answers)
         except LocalProtocolError as error:
             log.warning("%r %r: %s", self.session.peer, reply, error)
-            conn.reply(*[Reply(451, "Local error in processing")] * conn.replies_owed)
+            trouble = Reply(451, "Local error in processing")
+            can_refuse = not isinstance(conn.pending, CommandQuestion)
+            conn.reply(*[trouble] * conn.replies_owed if can_refuse else ())
 
     async def _answer(self, event: ServerEvent) -> Reply | None:
         if refusal := self._refusal(event):
             return refusal
         own = self._own_method(event)
         if own is not None:
-            return await self._say(own(_argument(event)))
+            reply = await self._say(own(_argument(event)))
+            if reply is not None or self._connection.conn.pending is None:
+                return reply
         answer = _ANSWERS.get(type(event))
         return None if answer is None else await answer(self, event)
 
@@ -331,7 +351,7 @@ class SMTP(asyncio.Protocol):
         """What aiosmtpd refuses before it looks at a command."""
         if self._connection.conn.tls is not None and self._secure is None:
             self._note_tls()
-        if isinstance(event, Request) and self._secure is False:
+        if isinstance(event, Request | Noop | Help) and self._secure is False:
             return _INSECURE
         return self._over_limit(event)
 
@@ -342,10 +362,7 @@ class SMTP(asyncio.Protocol):
         left = self._call_limits.setdefault(verb, self._call_limit_default)
         if left < 1:
             log.warning("%r over limit for %s", self.session.peer, verb)
-            refusal = Reply(421, f"4.7.0 {verb} sent too many times")
-            if not isinstance(event, Request):  # it is answered already
-                self._connection.conn.shutdown(refusal)
-            return refusal
+            return Reply(421, f"4.7.0 {verb} sent too many times")
         self._call_limits[verb] = left - 1
         return None
 
@@ -547,6 +564,15 @@ class SMTP(asyncio.Protocol):
     async def _quit(self, event: Quit) -> Reply | None:
         return await self._ask("QUIT")
 
+    async def _help(self, event: Help) -> Reply | None:
+        if self._auth_required and not self.session.authenticated:
+            return Reply(530, "5.7.0 Authentication required")
+        known = dict(_SYNTAX) if self.tls_context is None else {**_SYNTAX, "STARTTLS": "STARTTLS"}
+        syntax = known.get(event.topic.upper())
+        if syntax is not None:
+            return Reply(250, f"Syntax: {syntax}")
+        return Reply(501 if event.topic else 250, f"Supported commands: {' '.join(known)}")
+
     async def _end(self, event: Closed) -> Reply | None:
         await self.handle_exception(TLSSetupException())
         return None
@@ -695,11 +721,12 @@ _ANSWERS: Final[dict[type, Callable[[SMTP, Any], Awaitable[Reply | None]]]] = {
     Rset: SMTP._reset,
     Noop: SMTP._noop,
     Quit: SMTP._quit,
+    Help: SMTP._help,
     Closed: SMTP._end,
     PasswordLogin: SMTP._login,
 }
 
-_OVERRIDDEN: Final = (Hello, Mail, Rcpt, Data, Vrfy, Expn)
+_OVERRIDDEN: Final = (Hello, Mail, Rcpt, Data, Vrfy, Expn, Help, Noop, Quit, Rset)
 """Commands for which a subclass may have a method of its own; they are questions of the engine."""
 for _verb in VERBS_OF_METHODS:
     setattr(SMTP, f"smtp_{_verb}", SMTP.smtp_NOOP)
