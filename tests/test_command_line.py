@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.adapters.handlers import Mailbox
 from tests.adapters.servers import serving
 
+from smtpwire import command_line
 from smtpwire.command_line import main
 from smtpwire.command_line.output import printable
 from smtpwire.engine.limits import Limits
@@ -528,3 +529,10 @@ def test_the_module_runs() -> None:
     )
     for command in ("demo", "serve", "send"):
         assert command in result.stdout
+
+
+def test_the_names_that_a_shell_completes_are_all(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = Path(command_line.__file__).with_name("README.md").read_text()
+    [names] = re.findall(r'complete -W "([a-z ]+)"', readme)
+    assert main(["--help"]) == 0
+    assert re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE) == names.split()
