@@ -462,6 +462,17 @@ def test_replay_of_recorded_sessions(
         assert re.match(r"RFC [0-9]+ §", each["source"]) or "would not say" in each["rule"]
 
 
+def test_replay_of_what_is_no_transcript_shows_nothing_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "pasted.txt"
+    path.write_text("S: 334 UGFzc3dvcmQ6\naHVudGVyMg==\n")
+    assert main(["replay", str(path)]) == 65
+    err = capsys.readouterr().err
+    assert "line 2 is none of a transcript's" in err
+    assert "aHVudGVyMg" not in err
+
+
 def test_replay_of_one_connection_among_several(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -233,7 +233,7 @@ def numbered(text: str) -> Iterator[tuple[int | None, int, Item]]:
         found = _ITEM.fullmatch(line)
         if found is None:
             raise ValueError(
-                f"line {number} is none of a transcript's: {line!r};"
+                f"line {number} is none of a transcript's:"  # nor shown: a password may stand there
                 " begin it with C:, S:, C|, S|, --mark, # or ..."
             )
         try:
