@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.transcripts.sessions import Session, sessions
 
@@ -106,6 +106,7 @@ def test_it_is_read_and_written() -> None:
     assert write(ITEMS) == shown
 
 
+@example([Note("|0"), Note("| 0"), Note("|"), Note("|| x")])
 @given(st.lists(_item, max_size=12))
 def test_what_is_written_reads_as_it_was(items: list[Item]) -> None:
     shown = without_secrets(items)

@@ -254,9 +254,10 @@ def _item(found: re.Match[str]) -> Item:
         return Line(found["side"], octets)
     if found["mark"] is not None:
         return Mark(found["mark"], found["argument"] or "")
+    if found["note"] == "|":  # a blank behind it is the message's own
+        return Note(found.string[found.start("note") :])
     if found["note"] is not None:
-        bar = "| " if found["note"] == "|" else ""
-        return Note((bar + found["text"]).strip())
+        return Note(found["text"].strip())
     return Anything()
 
 
