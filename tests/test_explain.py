@@ -107,6 +107,32 @@ def test_why_the_server_rejects_me(
     assert not any(password in out for password in PASSWORDS)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_file_with_a_byte_order_mark(
+    encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As Notepad and PowerShell write them."""
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    text = mark + "S: 220 mx\r\nC: EHLO a.example\r\nS: 550 no\r\n"
+    (tmp_path / "log.txt").write_bytes(text.encode(encoding))
+    assert main(["explain", str(tmp_path / "log.txt")]) == 1
+    assert main(["replay", str(tmp_path / "log.txt")]) == 0
+    assert capsys.readouterr().out.count("C: EHLO a.example") == 2
+
+
+def test_a_log_in_colours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As journalctl shows it on a terminal."""
+    lines = _logged(7, "> 220 mx", "< EHLO a.example", "> 550 no")
+    text = "\n".join(f"\x1b[0;1;38;5;185m{line}\x1b[0m" for line in lines)
+    found = pasted(text, monkeypatch, capsys)
+    assert found["form"] == "Postfix, debugging"
+    assert [line["line"] for line in found["dialogue"]] == [
+        *("S: 220 mx", "C: EHLO a.example", "S: 550 no")
+    ]
+
+
 def test_a_log_of_several_connections(capsys: pytest.CaptureFixture[str]) -> None:
     """One that looks whether the server runs is none of them."""
     out = explained(capsys, "postfix-verbose.txt")

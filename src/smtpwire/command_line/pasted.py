@@ -27,11 +27,15 @@ def read_pasted(text: str) -> Pasted:
     """The dialogue in a text, in whichever form has most lines of it; "replies" where all that is
     found are replies by themselves, and no items where there is nothing.
     """
+    text = _COLOURS.sub("", text)
     lines = text.replace("\r\n", "\n").split("\n")
     found = [Pasted(form, tuple(reader(lines))) for form, reader in _FORMS]
     with suppress(ValueError):
         found.insert(0, Pasted("transcript", tuple(read(text))))
     return max(found, key=lambda each: (sum(map(_counts, each.items)), each.form != "replies"))
+
+
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]{0,99}m")
 
 
 def connections(items: Iterable[Item]) -> list[list[Item]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import sys
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,11 @@ from smtpwire.transcript import read_sessions, without_echoes
 __all__ = ["add_to", "read_text", "run"]
 
 _LARGEST: Final = 16 << 20
+_MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",  # what PowerShell makes of a program's output
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 
 
 def add_to(commands: Subcommands) -> Parser:
@@ -73,4 +79,7 @@ def read_text(name: str) -> str:
         raise Failure(f"cannot read {name}: {error.strerror}", UNAVAILABLE) from error
     if len(octets) > _LARGEST:
         raise Failure(f"{name} is larger than {_LARGEST >> 20} MiB", UNAVAILABLE)
+    for mark, encoding in _MARKS.items():
+        if octets.startswith(mark):
+            return octets[len(mark) :].decode(encoding, "replace")
     return octets.decode("utf-8", "surrogateescape")
