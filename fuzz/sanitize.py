@@ -23,6 +23,7 @@ TARGETS: Final = ("scan", "body")
 TESTS: Final = (
     "tests/wire/test_scan.py",
     "tests/wire/test_body.py",
+    "tests/wire/test_value.py",
     "tests/test_smuggling.py",
     "tests/test_fuzz_corpus.py::test_replay",
 )

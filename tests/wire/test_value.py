@@ -1,10 +1,15 @@
 """The decorator of the values: what it promises of every one of them."""
 
 import copy
+import gc
 import inspect
 import pickle
+import sys
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Generic, TypeVar, final, get_type_hints
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final, Generic, TypeVar, final, get_type_hints
 from unittest.mock import ANY
 
 import pytest
@@ -12,7 +17,7 @@ import pytest
 from smtpwire import Limits
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import Mail
-from smtpwire.wire.value import field, replace, value
+from smtpwire.wire.value import by_setters, field, in_c, maker, replace, value, while_open
 
 T = TypeVar("T")
 
@@ -217,3 +222,110 @@ def test_a_class_below_a_value_has_its_constructor_whichever_is_made_first() -> 
 
     assert Below(1).x == Above(1).x == 1
     assert "__init__" not in vars(Below)
+
+
+# --- makers ----------------------------------------------------------------------------------
+
+
+@final
+@value
+class Crate:
+    content: object
+
+
+def make(made: type, slots: tuple[Any, ...], *values: object) -> object:
+    """What the C code does."""
+    if len(slots) != len(values):
+        raise TypeError("not so many")
+    item: object = object.__new__(made)
+    for slot, each in zip(slots, values, strict=True):
+        slot.__set__(item, each)
+    return item
+
+
+MAKERS: Final[dict[str, Callable[[Any], Callable[..., Any]]]] = {
+    "as built": maker,
+    "in C": lambda cls: in_c(make, cls),
+    "while open": while_open,
+    "by setters": by_setters,
+}
+
+
+@pytest.mark.parametrize("way", MAKERS.values(), ids=MAKERS.keys())
+def test_what_a_maker_makes_is_no_other_value(way: Callable[[Any], Callable[..., Any]]) -> None:
+    made = way(Point)(1, 2, "one", ["tag"])
+    assert type(made) is Point
+    assert (made.x, made.y, made.label, made.tags) == (1, 2, "one", ["tag"])
+    assert made == Point(1, 2, tags=["tag"])
+    assert repr(made) == repr(Point(1, 2, tags=["tag"]))
+    with pytest.raises(AttributeError, match=r"^Point is frozen: x cannot be changed$"):
+        made.x = 2  # type: ignore[misc]  # what is tested
+    assert not hasattr(made, "__dict__")
+    box = way(Crate)((1, 2))
+    assert hash(box) == hash(Crate((1, 2)))
+    for again in (
+        copy.copy(box),
+        copy.deepcopy(box),
+        pickle.loads(pickle.dumps(box)),
+        replace(box),
+    ):
+        assert type(again) is Crate
+        assert again == box
+
+
+@pytest.mark.parametrize("way", MAKERS.values(), ids=MAKERS.keys())
+def test_a_maker_checks_nothing_and_takes_all_fields(
+    way: Callable[[Any], Callable[..., Any]],
+) -> None:
+    assert way(Point)(-1, 2, "", []).x == -1
+    assert type(way(Empty)()) is Empty
+    wrong: list[tuple[object, ...]] = [(), (1,), (1, 2, "", []) * 2]
+    for given in wrong:
+        with pytest.raises(TypeError):
+            way(Point)(*given)
+
+
+@pytest.mark.parametrize("way", MAKERS.values(), ids=MAKERS.keys())
+def test_what_a_maker_makes_is_collected(way: Callable[[Any], Callable[..., Any]]) -> None:
+    item = object()
+    before = sys.getrefcount(item)
+    circle: list[object] = [item]
+    circle.append(way(Crate)(circle))
+    del circle
+    gc.collect()
+    assert sys.getrefcount(item) == before
+
+
+in_c_only: Final = pytest.mark.skipif(
+    find_spec("smtpwire.wire._make") is None, reason="a pure build has no C code"
+)
+
+
+@in_c_only
+def test_what_the_c_code_refuses() -> None:
+    compiled: Any = import_module("smtpwire.wire._make")
+    slots = (vars(Crate)["content"],)
+    item = object()
+    before = sys.getrefcount(item)
+    for wrong in (
+        (),
+        (Crate,),
+        ("Crate", slots, item),
+        (Crate, list(slots), item),
+        (Crate, slots),
+        (Crate, slots, item, item),
+        (Crate, (vars(Point)["x"],), item),  # of another class
+        (Crate, (*slots, vars(Point)["x"]), item, item),
+        (Crate, ("content",), item),
+        (Crate, (vars(Crate)["__repr__"],), item),
+        (object, ()),
+        (int, ()),
+        (type, ()),
+        (ValueError, ()),
+    ):
+        with pytest.raises(TypeError):
+            compiled.make(*wrong)
+    del wrong
+    assert sys.getrefcount(item) == before
+    assert compiled.make(Crate, slots, item) == Crate(item)
+    assert sys.getrefcount(item) == before

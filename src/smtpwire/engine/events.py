@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal, final
 
@@ -36,7 +35,7 @@ from smtpwire.wire.command import (
 )
 from smtpwire.wire.ip import one_spelling
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import Request, field, replace, value
+from smtpwire.wire.value import Request, field, maker, replace, value
 
 if TYPE_CHECKING:
     from smtpwire.wire.proxy import ProxyHeader
@@ -67,7 +66,6 @@ __all__ = [
     "ServerEvent",
     "ServiceClosing",
     "Unanswered",
-    "proven_envelope",
 ]
 
 
@@ -182,19 +180,8 @@ class Envelope:
         return tuple(rcpt.address for rcpt in self.recipients)
 
 
-def proven_envelope(mail: Mail, recipients: tuple[Rcpt, ...]) -> Envelope:
-    """Make the Envelope of what the engine has read itself; nothing is checked."""
-    envelope = object.__new__(Envelope)
-    _set_mail(envelope, mail)
-    _set_recipients(envelope, recipients)
-    return envelope
-
-
-# The slots' own setters: a frozen class leaves no others.
-_set_mail: Final[Callable[[Envelope, Mail], None]] = Envelope.__dict__["mail"].__set__
-_set_recipients: Final[Callable[[Envelope, tuple[Rcpt, ...]], None]] = Envelope.__dict__[
-    "recipients"
-].__set__
+proven_envelope: Final = maker(Envelope)
+"""Makes the Envelope of what the engine has read itself; nothing is checked."""
 
 
 @final
@@ -267,6 +254,10 @@ class EndOfMessage(Request):
     envelope: Envelope
     size: int = 0
     canonical: bool = True
+
+
+body_chunk: Final = maker(BodyChunk)
+end_of_message: Final = maker(EndOfMessage)
 
 
 class Aborted(Enum):
@@ -418,6 +409,9 @@ class ReplyReceived:
     command: Command
     reply: Reply
     recipient: Rcpt | None = None
+
+
+reply_received: Final = maker(ReplyReceived)
 
 
 class Cause(Enum):

@@ -28,7 +28,7 @@ from smtpwire.operations.content import HANDED_IN, Content
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineNormaliser
 from smtpwire.wire.checked import checked, known_names, type_of
-from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt
+from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt, proven_rcpt
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.parameter import Given, Parameters
 from smtpwire.wire.value import value
@@ -243,7 +243,7 @@ def rcpts_of(recipients: Iterable[Recipient]) -> tuple[Rcpt, ...]:
 def _rcpt(item: Recipient) -> Rcpt:
     if isinstance(item, Rcpt):
         return Rcpt(item.address, item.parameters)
-    return Rcpt(_address(item))
+    return proven_rcpt(_address(item), NO_PARAMETERS)
 
 
 _known: Final = lru_cache(maxsize=64)(Address.parse)

@@ -10,15 +10,14 @@ UTF-8 (RFC 6531 §3.3).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from enum import Enum
 from functools import cache
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 from smtpwire.wire.checked import checked
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.ip import canonical_ip
-from smtpwire.wire.value import field, value
+from smtpwire.wire.value import field, maker, value
 
 __all__ = [
     "DOMAIN",
@@ -31,7 +30,6 @@ __all__ = [
     "PathErrorKind",
     "parse_domain",
     "parse_path",
-    "proven_address",
     "written_address",
 ]
 
@@ -269,25 +267,11 @@ def _written_unusual(address: Address) -> bytes:
     return octets
 
 
-def proven_address(local_part: str, domain: str, raw: str) -> Address:
-    """Make an Address from parts which a grammar has already proved; nothing is checked.
+proven_address: Final = maker(Address)
+"""Makes an Address of parts which a grammar has already proved; nothing is checked.
 
-    ``local_part`` without quotes, ``domain`` in lower case. For parsers: three stores are what
-    is left of the constructor.
-    """
-    address = _new(Address)
-    _set_local_part(address, local_part)
-    _set_domain(address, domain)
-    _set_raw(address, raw)
-    return address
-
-
-# The slots' own setters: half the price of object.__setattr__, which a frozen class leaves.
-_new: Final = object.__new__
-_Setter: TypeAlias = Callable[[Address, str], None]
-_set_local_part: Final[_Setter] = Address.__dict__["local_part"].__set__
-_set_domain: Final[_Setter] = Address.__dict__["domain"].__set__
-_set_raw: Final[_Setter] = Address.__dict__["raw"].__set__
+The local part without quotes, the domain in lower case, and the path as it came.
+"""
 
 
 def parse_path(

@@ -36,7 +36,7 @@ from smtpwire.wire.parameter import (
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.secrets import REDACTED, shown_argument
 from smtpwire.wire.sequences import CommandReplies, TimeoutName
-from smtpwire.wire.value import Request, field, value
+from smtpwire.wire.value import Request, field, maker, value
 
 __all__ = [
     "COMMAND_LINE",
@@ -193,6 +193,11 @@ class Rcpt(Request, Command):
         parameters = self.parameters
         tail = b"" if parameters is NO_PARAMETERS else _tail(parameters)
         return b"RCPT TO:<%b>%b" % (written_address(self.address), tail)
+
+
+proven_mail: Final = maker(Mail)
+proven_rcpt: Final = maker(Rcpt)
+"""Make the two commands of an address and parameters that have been proved; nothing is checked."""
 
 
 def _tail(parameters: Parameters) -> bytes:
@@ -599,28 +604,9 @@ def plain_command(groups: tuple[bytes | Any, ...]) -> Command:
     raw = path.decode()
     at = len(local_part)
     address = proven_address(raw[:at], raw[at + 1 :].lower(), raw)
-    # Nothing is left to be checked: stores instead of the constructor.
     if mail is None:
-        rcpt = _new(Rcpt)
-        _set_forward(rcpt, address)
-        _set_rcpt_parameters(rcpt, NO_PARAMETERS)
-        return rcpt
-    command = _new(Mail)
-    _set_reverse(command, address)
-    _set_mail_parameters(command, NO_PARAMETERS)
-    return command
-
-
-_new: Final = object.__new__
-# The slots' own setters: a frozen class leaves no others.
-_set_reverse: Final[Callable[[Mail, Address], None]] = Mail.__dict__["address"].__set__
-_set_forward: Final[Callable[[Rcpt, Address], None]] = Rcpt.__dict__["address"].__set__
-_set_mail_parameters: Final[Callable[[Mail, Parameters], None]] = Mail.__dict__[
-    "parameters"
-].__set__
-_set_rcpt_parameters: Final[Callable[[Rcpt, Parameters], None]] = Rcpt.__dict__[
-    "parameters"
-].__set__
+        return proven_rcpt(address, NO_PARAMETERS)
+    return proven_mail(address, NO_PARAMETERS)
 
 
 def _bad_argument(verb: str, reason: str) -> CommandError:

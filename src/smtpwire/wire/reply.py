@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 from smtpwire.wire.checked import checked
-from smtpwire.wire.value import value
+from smtpwire.wire.value import maker, value
 
-__all__ = ["SMALLEST_LIMIT", "STATUS", "Reply", "format_reply", "proven_reply"]
+__all__ = ["SMALLEST_LIMIT", "STATUS", "Reply", "format_reply"]
 
 # RFC 3463 §2: class 2, 4 or 5; subject and detail one to three digits without leading zeros.
 STATUS: Final = r"[245]\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2})"
@@ -101,20 +100,8 @@ class Reply:
         return " ".join(part for part in (f"{self.code:03}", self.enhanced, text) if part)
 
 
-def proven_reply(code: int, text: str, enhanced: str | None) -> Reply:
-    """Make a Reply of parts which a parser has proved; nothing is checked."""
-    reply = object.__new__(Reply)
-    _set_code(reply, code)
-    _set_text(reply, text)
-    _set_enhanced(reply, enhanced)
-    return reply
-
-
-# The slots' own setters: half the price of object.__setattr__, which a frozen class leaves.
-_StrSetter: TypeAlias = Callable[[Reply, str | None], None]
-_set_code: Final[Callable[[Reply, int], None]] = Reply.__dict__["code"].__set__
-_set_text: Final[_StrSetter] = Reply.__dict__["text"].__set__
-_set_enhanced: Final[_StrSetter] = Reply.__dict__["enhanced"].__set__
+proven_reply: Final = maker(Reply)
+"""Makes a Reply of code, text and enhanced code which a parser has proved; nothing is checked."""
 
 
 def format_reply(reply: Reply, *, utf8: bool = False, limit: int = 512) -> bytes:

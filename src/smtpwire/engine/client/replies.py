@@ -21,8 +21,8 @@ from smtpwire.engine.events import (
     EndOfData,
     ExtensionsChanged,
     Greeting,
-    ReplyReceived,
     ServiceClosing,
+    reply_received,
 )
 from smtpwire.engine.state import (
     STATE_AUTH,
@@ -150,7 +150,7 @@ def _hello(session: Session, step: Step, reply: Reply) -> ClientEvent:
             session.offered = nothing_offered(registry)
             return _offer_changed(session, command, reply)
         session.replan()
-        return ReplyReceived(command, reply)
+        return reply_received(command, reply, None)
     helo = isinstance(command, Hello) and command.verb == "HELO"
     session.offered = nothing_offered(registry) if helo else offer_of(reply, registry)
     offer = session.offered.offer
@@ -160,7 +160,7 @@ def _hello(session: Session, step: Step, reply: Reply) -> ClientEvent:
     session.state = STATE_READY
     if session.offer_before_tls is not None and session.tls is not None:
         _compare_offers(session, session.offer_before_tls, offer)
-    return ReplyReceived(command, reply)
+    return reply_received(command, reply, None)
 
 
 def _compare_offers(session: Session, before: Offer, after: Offer) -> None:
@@ -180,7 +180,7 @@ def _offer_changed(session: Session, command: Command, reply: Reply) -> ClientEv
         session.drop(pipeline.drop())
         session.state = STATE_READY if reply.is_positive else STATE_HELLO
         session.outlook.settle(session.state)
-    return ReplyReceived(command, reply)
+    return reply_received(command, reply, None)
 
 
 # -- the transaction
@@ -194,7 +194,7 @@ def _mail(session: Session, step: Step, reply: Reply) -> ClientEvent:
     else:
         session.drop(session.pipeline.drop(step.transaction))
         session.replan()
-    return ReplyReceived(command, reply)
+    return reply_received(command, reply, None)
 
 
 def _rcpt(session: Session, step: Step, reply: Reply) -> ClientEvent:
@@ -205,7 +205,7 @@ def _rcpt(session: Session, step: Step, reply: Reply) -> ClientEvent:
         session.state = STATE_RCPT
     else:
         session.outlook.recipient_refused(step.transaction)
-    return ReplyReceived(command, reply)
+    return reply_received(command, reply, None)
 
 
 def _data(session: Session, step: Step, reply: Reply) -> ClientEvent:
@@ -222,7 +222,7 @@ def _data(session: Session, step: Step, reply: Reply) -> ClientEvent:
         session.state = STATE_DATA
         session.pipeline.held.insert(0, Step(EndOfData(), DOT, b".\r\n", step.transaction))
         session.replan()
-    return ReplyReceived(step.command, reply)
+    return reply_received(step.command, reply, None)
 
 
 def _chunk(session: Session, step: Step, reply: Reply) -> ClientEvent:
@@ -231,7 +231,7 @@ def _chunk(session: Session, step: Step, reply: Reply) -> ClientEvent:
     else:
         session.transaction.failed = True
         _chunk_refused(session)
-    return ReplyReceived(step.command, reply)
+    return reply_received(step.command, reply, None)
 
 
 def _chunk_refused(session: Session) -> None:
@@ -256,13 +256,13 @@ def _end_of_data(session: Session, step: Step, reply: Reply) -> ClientEvent | No
         return None
     if transaction.verdicts < 0:
         _message_ended(session, step.kind, reply)
-        return ReplyReceived(step.command, reply)
+        return reply_received(step.command, reply, None)
     recipient = transaction.next_recipient()
     if recipient is None or transaction.is_answered:
         _message_ended(session, DOT, reply)
     else:
         session.pipeline.flight.insert(0, step)
-    return ReplyReceived(step.command, reply, recipient)
+    return reply_received(step.command, reply, recipient)
 
 
 def _message_ended(session: Session, kind: Kind, reply: Reply) -> None:
@@ -285,7 +285,7 @@ def _rset(session: Session, step: Step, reply: Reply) -> ClientEvent:
             session.state = STATE_READY
     else:
         session.replan()
-    return ReplyReceived(step.command, reply)
+    return reply_received(step.command, reply, None)
 
 
 # -- the session
@@ -296,7 +296,7 @@ def _quit(session: Session, step: Step, reply: Reply) -> ClientEvent:
         session.end(CloseReason.REFUSED, session.refusal)
     else:
         session.end(CloseReason.QUIT, reply)
-    return ReplyReceived(step.command, reply)
+    return reply_received(step.command, reply, None)
 
 
 def _starttls(session: Session, step: Step, reply: Reply) -> ClientEvent:
@@ -311,7 +311,7 @@ def _starttls(session: Session, step: Step, reply: Reply) -> ClientEvent:
         session.transaction = NO_TRANSACTION
         session.state = STATE_TLS
         outlook.settle(STATE_TLS)
-    return ReplyReceived(step.command, reply)
+    return reply_received(step.command, reply, None)
 
 
 def _auth(session: Session, step: Step, reply: Reply) -> ClientEvent | None:
@@ -340,7 +340,7 @@ def _auth(session: Session, step: Step, reply: Reply) -> ClientEvent | None:
 
 def _other(session: Session, step: Step, reply: Reply) -> ClientEvent:
     """NOOP and its like: nothing changes."""
-    return ReplyReceived(step.command, reply)
+    return reply_received(step.command, reply, None)
 
 
 def _xclient(session: Session, step: Step, reply: Reply) -> ClientEvent:
@@ -349,7 +349,7 @@ def _xclient(session: Session, step: Step, reply: Reply) -> ClientEvent:
         session.forget()
     else:
         session.replan()
-    return ReplyReceived(step.command, reply)
+    return reply_received(step.command, reply, None)
 
 
 def _atrn(session: Session, step: Step, reply: Reply) -> ClientEvent:
@@ -357,7 +357,7 @@ def _atrn(session: Session, step: Step, reply: Reply) -> ClientEvent:
     if reply.is_positive:
         session.end(CloseReason.REVERSED, reply)
         session.stream.hand_over()
-    return ReplyReceived(step.command, reply)
+    return reply_received(step.command, reply, None)
 
 
 # -- what nobody asked for
@@ -395,7 +395,7 @@ def _verdict(session: Session, reply: Reply) -> ClientEvent:
         end = held.pop(0).command
     accepted = session.transaction.accepted
     recipients: list[Rcpt | None] = [*accepted] if session.config.lmtp else [None]
-    session.events.extend(ReplyReceived(end, reply, recipient) for recipient in recipients)
+    session.events.extend(reply_received(end, reply, recipient) for recipient in recipients)
     if reply.code == 421:
         session.events.append(ServiceClosing(reply))
         session.end(CloseReason.SHUTDOWN, reply)
@@ -412,7 +412,7 @@ def _service_closing(session: Session, reply: Reply) -> ClientEvent:
         session.leave_exchange()
         session.events.append(exchange.unanswered(reply))
     elif reply.code == 421:
-        session.events.append(ReplyReceived(command, reply, _take_recipient(session)))
+        session.events.append(reply_received(command, reply, _take_recipient(session)))
     session.events.append(ServiceClosing(reply))
     session.end(CloseReason.SHUTDOWN, reply, cause=Cause.CLOSING)
     return session.events.pop(0)

@@ -7,7 +7,14 @@ from typing import Final, cast, final
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.errors import LocalProtocolError
-from smtpwire.engine.events import Aborted, BodyChunk, EndOfMessage, proven_envelope
+from smtpwire.engine.events import (
+    Aborted,
+    BodyChunk,
+    EndOfMessage,
+    body_chunk,
+    end_of_message,
+    proven_envelope,
+)
 from smtpwire.engine.need import NEED_DATA, NEED_WRITE
 from smtpwire.engine.policy import Policy
 from smtpwire.engine.replies import ReplyKind
@@ -84,7 +91,7 @@ class DotStuffedBody(Body):
             if not 0 < session.offering.plan.message < size:
                 session.tally.content += len(content)
                 self.size = size
-                return BodyChunk(content)
+                return body_chunk(content)
         return self._take(session, octets, content)
 
     def _take(self, session: Session, octets: bytes, content: bytes) -> BodyChunk | None:
@@ -208,7 +215,7 @@ def take_content(session: Session, body: Body, octets: bytes) -> BodyChunk | Non
         body.fail(session, session.outbox.text(TOO_LARGE), Aborted.LIMIT)
         return None
     body.size += size
-    return BodyChunk(octets)
+    return body_chunk(octets)
 
 
 def refuse_bare(session: Session, body: Body, kind: ViolationKind, offset: int) -> None:
@@ -237,7 +244,7 @@ def end_of_body(session: Session, body: Body, *, canonical: bool) -> Item | None
     mail = transaction.mail
     assert mail is not None, "a body belongs to a transaction"  # noqa: S101
     envelope = proven_envelope(mail, tuple(transaction.recipients))
-    return session.ask(EndOfMessage(envelope, body.size, canonical))
+    return session.ask(end_of_message(envelope, body.size, canonical))
 
 
 # -- DATA
