@@ -151,8 +151,15 @@ def docstring_of(module: ModuleType, name: str, found: object) -> str | None:
         for title, each in sorted(sys.modules.items())
         if title.startswith("smtpwire") and vars(each).get(name) is found
     ]
-    documented = (strings_behind(ast.parse(inspect.getsource(each)).body) for each in homes)
+    documented = (strings_behind(source_of(each).body) for each in homes)
     return next((strings[name] for strings in documented if name in strings), None)
+
+
+def source_of(module: ModuleType) -> ast.Module:
+    """Parsed; that of a compiled one stands beside it."""
+    path = Path(smtpwire.__file__).parent.joinpath(*module.__name__.split(".")[1:])
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(file.read_text("utf-8"))
 
 
 def strings_behind(body: list[ast.stmt]) -> dict[str, str]:
@@ -183,8 +190,11 @@ def fields_without_a_word(cls: type) -> list[str]:
     """Fields of a value that have no docstring, and that its class's does not name."""
     if not hasattr(cls, "__match_args__"):
         return []
-    (tree,) = ast.parse(inspect.cleandoc(inspect.getsource(cls))).body
-    assert isinstance(tree, ast.ClassDef)
+    (tree,) = (
+        node
+        for node in source_of(sys.modules[cls.__module__]).body
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__
+    )
     strings = strings_behind(tree.body)
     said = f"{cls.__doc__}"
     return [

@@ -14,7 +14,7 @@ import re
 from enum import Enum
 from typing import Final, Literal
 
-from smtpwire.wire.error import SmtpwireError
+from smtpwire.wire.error import BareLineEnding
 from smtpwire.wire.scan import DOT, END_OF_DATA, LINE_DOT
 
 try:  # in C, where it was built
@@ -63,23 +63,6 @@ BLOCK: Final = 128 * 1024
 SAMPLE: Final = 512
 # Slow; used only to find the place of what is known to be there.
 BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-
-
-class BareLineEnding(SmtpwireError, ValueError):
-    """Content to be sent has a CR or LF that is not part of CRLF (RFC 5321 §2.3.8).
-
-    Nothing of the chunk has been encoded, and the encoder has not changed.
-
-    Attributes:
-        offset: where it stands, counted in octets of content from the first chunk on.
-        octet: ``b"\\r"`` or ``b"\\n"``.
-    """
-
-    def __init__(self, offset: int, octet: bytes) -> None:
-        name = "CR" if octet == b"\r" else "LF"
-        super().__init__(f"bare {name} at offset {offset} of the content")
-        self.offset = offset
-        self.octet = octet
 
 
 def first_bare(octets: bytes) -> int:
