@@ -26,9 +26,10 @@ LIMITS = {
     ("asyncio", "ServerProtocol _raise"): 260,
     ("eager", "*"): 110,
     # how octets are moved: of a client, and of a server that is not asyncio's
-    ("blocking", "_Transport"): 65,
-    ("blocking", "_Waiting"): 45,
-    ("kernel_time", "*"): 50,
+    ("blocking", "_Transport"): 55,
+    ("blocking", "_send_all _end _wait_for"): 15,
+    ("blocking", "_Waiting"): 35,
+    ("kernel_time", "*"): 25,
     ("trio", "_Transport _limited _as_oserror"): 60,
     ("asyncio", "_Transport"): 30,
     # what listens

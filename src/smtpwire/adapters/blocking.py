@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
 from smtpwire.adapters.client import AsyncClient, Dialled
-from smtpwire.adapters.kernel_time import KernelTimeout, timeval_layout
+from smtpwire.adapters.kernel_time import timeval_layout, wait_a_moment
 from smtpwire.adapters.listening import GRACE, Listening, Service
 from smtpwire.adapters.serving import StreamSession, now
 from smtpwire.adapters.session import SessionFactory, first_step, logger
@@ -86,16 +86,7 @@ class _Transport:
         self._readable.register(self._woken, EVENT_READ)
 
     async def send(self, octets: bytes, seconds: float | None) -> None:
-        view = memoryview(octets)
-        end = None if seconds is None else monotonic() + seconds
-        while view:
-            try:
-                view = view[self._sock.send(view) :]
-            except BlockingIOError:
-                with Selector() as writable:
-                    writable.register(self._sock, EVENT_WRITE)
-                    if not writable.select(None if end is None else end - monotonic()):
-                        raise TimeoutError from None
+        _send_all(self._sock, octets, seconds)
 
     async def receive(self, size: int, seconds: float | None) -> bytes:
         while True:
@@ -145,37 +136,29 @@ class _Transport:
 
 @final
 class _Waiting:
-    """A client's socket that waits in the kernel: one call of the system for each of ours."""
+    """A client's socket that waits in the kernel: most often one call of the system for a call."""
 
-    __slots__ = ("_cut", "_receiving", "_sending", "_sock")
+    __slots__ = ("_cut", "_sock")
 
     def __init__(self, sock: socket.socket, layout: str) -> None:
         sock.setblocking(True)
+        wait_a_moment(sock, layout)
         self._sock = sock
         self._cut = False
-        self._sending = KernelTimeout(sock, socket.SO_SNDTIMEO, layout)
-        self._receiving = KernelTimeout(sock, socket.SO_RCVTIMEO, layout)
 
     async def send(self, octets: bytes, seconds: float | None) -> None:
-        view = memoryview(octets)
-        end = self._sending.begin(seconds)
-        while view:
-            with suppress(BlockingIOError):
-                view = view[self._sock.send(view) :]
-            if view:
-                self._sending.go_on(end)
+        _send_all(self._sock, octets, seconds, socket.MSG_DONTWAIT)
 
     async def receive(self, size: int, seconds: float | None) -> bytes:
-        end = self._receiving.begin(seconds)
+        end, flags = _end(seconds), 0
         while True:
-            try:
-                octets = self._sock.recv(size)
-            except BlockingIOError:
-                self._receiving.go_on(end)
-            else:
+            with suppress(BlockingIOError):
+                octets = self._sock.recv(size, flags)
                 if self._cut:
                     raise OSError("closed by the application")
                 return octets
+            _wait_for(self._sock, EVENT_READ, end)
+            flags = socket.MSG_DONTWAIT
 
     async def receive_now(self, size: int) -> bytes | None:
         try:
@@ -190,6 +173,29 @@ class _Waiting:
 
     async def close(self) -> None:
         self._sock.close()
+
+
+def _send_all(sock: socket.socket, octets: bytes, seconds: float | None, flags: int = 0) -> None:
+    """Send all of it by calls that do not wait; TimeoutError where it takes longer."""
+    view, end = memoryview(octets), _end(seconds)
+    while view:
+        try:
+            view = view[sock.send(view, flags) :]
+        except BlockingIOError:
+            _wait_for(sock, EVENT_WRITE, end)
+
+
+def _end(seconds: float | None) -> float | None:
+    """When so many seconds are over."""
+    return None if seconds is None else monotonic() + seconds
+
+
+def _wait_for(sock: socket.socket, event: int, end: float | None) -> None:
+    """Wait until it can be read or written; TimeoutError where that is later than the end."""
+    with Selector() as selector:
+        selector.register(sock, event)
+        if not selector.select(None if end is None else end - monotonic()):
+            raise TimeoutError
 
 
 @final
