@@ -19,6 +19,7 @@ from smtpwire.wire.status import Disposition
 RELAY = ServerConfig.relay("mx.example.org", local_domains=["example.org"])
 NOBODY = ClientConfig("client.example.com")
 MESSAGE = b"Subject: x\r\n\r\ntext\r\n"
+TO = ["b@example.org"]
 DONE, RETRY, UNKNOWN = Disposition.DONE, Disposition.RETRY, Disposition.UNKNOWN
 PIPELINED = b"250-mx.example.org\r\n250 PIPELINING\r\n"
 OK, GO = b"250 OK\r\n", b"354 go\r\n"
@@ -35,7 +36,7 @@ def async_loop(request: pytest.FixtureRequest) -> Loop:
 
 
 def message(content: Any = MESSAGE) -> MailObject:
-    return MailObject("a@example.com", ["b@example.org"], content)
+    return MailObject("a@example.com", TO, content)
 
 
 def each(results: list[SendResult]) -> list[Disposition]:
@@ -202,6 +203,23 @@ def test_asynchronous_content_that_raises(async_loop: Loop) -> None:
     assert mailbox.messages == [MESSAGE]
 
 
+class Unbegun:
+    """Content that cannot even be begun."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise OSError("no such file")
+
+
+def test_asynchronous_content_that_cannot_be_begun(async_loop: Loop) -> None:
+    mailbox = Mailbox()
+    with serving("blocking", mailbox, RELAY) as port:
+        results = sent(async_loop, port, [message(), message(Unbegun()), message()])
+        mailbox.wait_for_end()
+    assert each(results) == [DONE, RETRY, RETRY]
+    assert results[1].recipients[0].reason == "the content failed: OSError: no such file"
+    assert mailbox.messages == [MESSAGE]
+
+
 def test_no_message_gets_what_is_left_of_anothers_content(async_loop: Loop) -> None:
     mailbox = Mailbox()
     with serving("blocking", mailbox, RELAY) as port:
@@ -212,30 +230,75 @@ def test_no_message_gets_what_is_left_of_anothers_content(async_loop: Loop) -> N
     assert mailbox.messages == [MESSAGE]
 
 
+def refuse_in_the_middle(server: Script) -> None:
+    """The chunks of the first message are refused; those behind RSET are taken."""
+    server.send(b"220 mx.example.org\r\n")
+    server.expect(b"EHLO")
+    server.send(b"250-mx.example.org\r\n250-CHUNKING\r\n250 PIPELINING\r\n")
+    line = b""
+    chunk_reply = b"552 too much\r\n"
+    while chunk_reply != OK or b"LAST" not in line:
+        line = server.expect(b"")
+        if line.startswith(b"RSET"):
+            chunk_reply = OK
+        if line.startswith(b"BDAT"):
+            for _ in range(int(line.split()[1])):
+                server.sock.recv(1)
+        server.send(chunk_reply if line.startswith(b"BDAT") else OK)
+
+
+CHUNKED = ClientConfig("client.example.com", chunk_size=1000)
+MANY = [b"x" * 100 + b"\r\n"] * 100_000
+
+
 def test_content_that_was_begun_and_not_read_to_its_end_is_closed(async_loop: Loop) -> None:
-    """The server refuses the first in the middle of its chunks."""
-
-    def refuse(server: Script) -> None:
-        server.send(b"220 mx.example.org\r\n")
-        server.expect(b"EHLO")
-        server.send(b"250-mx.example.org\r\n250-CHUNKING\r\n250 PIPELINING\r\n")
-        line = b""
-        chunk_reply = b"552 too much\r\n"
-        while chunk_reply != OK or b"LAST" not in line:
-            line = server.expect(b"")
-            if line.startswith(b"RSET"):
-                chunk_reply = OK
-            if line.startswith(b"BDAT"):
-                for _ in range(int(line.split()[1])):
-                    server.sock.recv(1)
-            server.send(chunk_reply if line.startswith(b"BDAT") else OK)
-
-    pieces = Chunks(*[b"x" * 100 + b"\r\n"] * 100_000)
-    config = ClientConfig("client.example.com", chunk_size=1000)
-    with scripted(refuse) as port:
-        results = sent(async_loop, port, [message(pieces), message(Chunks(b"y\r\n"))], config)
+    pieces = Chunks(*MANY)
+    with scripted(refuse_in_the_middle) as port:
+        results = sent(async_loop, port, [message(pieces), message(Chunks(b"y\r\n"))], CHUNKED)
     assert each(results) == [Disposition.PERMANENT, DONE]
     assert pieces.closed
+
+
+async def unclosable() -> AsyncIterator[bytes]:
+    """Content that fails where it is closed before its end."""
+    try:
+        for chunk in MANY:
+            yield chunk
+    finally:
+        raise OSError("no such disk")
+
+
+def test_content_that_cannot_be_closed_is_no_fault_of_the_next(
+    async_loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scripted(refuse_in_the_middle) as port:
+        results = sent(
+            async_loop, port, [message(unclosable()), message(Chunks(b"y\r\n"))], CHUNKED
+        )
+    assert each(results) == [Disposition.PERMANENT, DONE]
+    assert "the content of a message failed when it was closed" in caplog.text
+    assert "no such disk" in caplog.text
+
+
+def test_nor_does_it_hide_the_verdict_on_its_message(
+    async_loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    results: list[SendResult] = []
+
+    async def scenario(port: int) -> None:
+        client = await async_loop.connect("127.0.0.1", port, CHUNKED)
+        try:
+            await client.open_session()
+            results.append(await client.send_mail("a@example.com", TO, unclosable()))
+            results.append(await client.send_mail("a@example.com", TO, Chunks(b"y\r\n")))
+        finally:
+            await client.close()
+
+    with scripted(refuse_in_the_middle) as port:
+        run: Callable[[], Any] = lambda: scenario(port)  # noqa: E731
+        async_loop.run(run)
+    assert each(results) == [Disposition.PERMANENT, DONE]
+    assert "no such disk" in caplog.text
 
 
 def test_results_are_there_where_it_is_cancelled(async_loop: Loop) -> None:

@@ -39,7 +39,7 @@ LIMITS = {
     ("asyncio", "Server start_server"): 90,
     # a client: its operations, and what dials
     ("client", "AsyncClient"): 150,
-    ("client", "_Contents"): 25,
+    ("client", "_Contents _close"): 35,
     ("client", "Turn Dialled"): 60,
     ("stream", "*"): 130,
     ("blocking", "Client"): 65,

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
-from smtpwire.adapters.session import Connected, checked_port, own_name, remote_peer
+from smtpwire.adapters.session import Connected, checked_port, logger, own_name, remote_peer
 from smtpwire.adapters.stream import AsyncStream, Transport, why
 from smtpwire.adapters.tls import Tls, TlsConfig, client_tls, tls_config
 from smtpwire.engine.client import ClientConnection
@@ -137,30 +137,40 @@ class _Contents(Iterator[MailObject], AsyncIterator[Chunk]):
 
     def __init__(self, messages: Iterable[MailObject]) -> None:
         self._messages = iter(messages)
+        self._content: AsyncIterable[Chunk] | None = None
+        self._is_new = False
         self._begun: list[AsyncIterator[Chunk]] = []
-        self._has_content = False
 
     def __next__(self) -> MailObject:
         message = next(self._messages)
-        self._has_content = False
+        self._content, self._is_new = None, True
         if not (isinstance(message, MailObject) and isinstance(message.content, AsyncIterable)):
             return message
-        self._begun.append(aiter(message.content))
-        self._has_content = True
+        self._content = message.content
         return MailObject(message.sender, message.recipients, HANDED_IN, **message.options)
 
     async def __anext__(self) -> Chunk:
-        if not self._has_content:  # it would get what is left of another's
-            raise TypeError("the content is HANDED_IN: pass the content itself")
-        await self.close(but=1)
+        if self._is_new:  # it is begun here, so that where it cannot be, it is this message's fault
+            await self.close()
+            self._is_new = False
+            if self._content is None:
+                raise TypeError("the content is HANDED_IN: pass the content itself")
+            self._begun.append(aiter(self._content))
         return await anext(self._begun[-1])
 
-    async def close(self, but: int = 0) -> None:
-        """Close what has been begun, as far as it can be closed, ``but`` the last one."""
-        while len(self._begun) > but:
-            chunks = self._begun.pop(0)
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
+    async def close(self) -> None:
+        """Close what has been begun, as far as it can be closed."""
+        while self._begun:
+            await _close(self._begun.pop())
+
+
+async def _close(chunks: AsyncIterator[Chunk]) -> None:
+    """Close content that is read no further; what it raises then changes no result."""
+    if isinstance(chunks, AsyncGenerator):
+        try:
+            await chunks.aclose()
+        except Exception:
+            logger.exception("the content of a message failed when it was closed")
 
 
 class AsyncClient:
@@ -283,8 +293,7 @@ class AsyncClient:
             try:
                 return await self.run(handed_in, chunks)
             finally:
-                if isinstance(chunks, AsyncGenerator):
-                    await chunks.aclose()
+                await _close(chunks)
         return await self.run(send_mail(self.conn, sender, recipients, content, **options))
 
     async def send_many(
