@@ -6,6 +6,7 @@ a coroutine that suspends.
 
 import inspect
 import logging
+import tracemalloc
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import UTC, datetime
@@ -326,6 +327,27 @@ def test_a_message_is_bounded() -> None:
         with pytest.raises(ValueError, match="Everything collects messages"):
             session_factory(application, unbounded)
     session_factory(Streaming, unbounded)
+
+
+class Forgetful(Service):
+    """Lets messages come, and has no use for them."""
+
+    def data(self, session: Session, command: Data, /) -> None:
+        pass
+
+
+@both_colours
+def test_what_no_method_gets_is_not_collected(colour: Colour) -> None:
+    session = Driven(colour(Forgetful), replace(RELAY, limits=Limits(message=0)))
+    session.say(HELLO + MAIL + b"DATA\r\n")
+    tracemalloc.start()
+    try:
+        for _ in range(64):
+            session.say(bytes(16_382).replace(b"\0", b"x") + b"\r\n")
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+    assert session.say(b".\r\n")[-1].startswith("250 ")
 
 
 class Streaming(Service):

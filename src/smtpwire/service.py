@@ -484,7 +484,8 @@ def _attended(service: Service, session: Session) -> Handler:
     methods = _methods_of(type(service), own) if own else service._methods
     conn, streams = session.conn, BodyChunk in methods
     chunks: list[bytes] = []  # of the message that is open
-    method_for, reply, collect = methods.get, conn.reply, chunks.append
+    collect: Callable[[bytes], None] = chunks.append if EndOfMessage in methods else _drop
+    method_for, reply = methods.get, conn.reply
 
     def handle(event: ServerEvent) -> Awaitable[None] | None:
         kind = type(event)
@@ -510,6 +511,10 @@ def _attended(service: Service, session: Session) -> Handler:
         return None
 
     return handle
+
+
+def _drop(octets: bytes) -> None:
+    """What comes of a message that no method gets: ``data()`` alone let it come."""
 
 
 def _message(conn: ServerConnection, event: EndOfMessage, chunks: list[bytes]) -> Message:
