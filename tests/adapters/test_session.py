@@ -55,7 +55,7 @@ def test_a_session_ends_when_its_own_time_is_over() -> None:
 def test_who_is_at_the_other_end() -> None:
     assert peer_of(("192.0.2.1", 25)) == Peer("192.0.2.1", 25)
     assert peer_of(("2001:db8::1", 25, 0, 0)) == Peer("2001:db8::1", 25)
-    for unknown in ("/run/lmtp.sock", "", None):
+    for unknown in ("/run/lmtp.sock", "", None, (3, 4_000_000_000)):  # the last: AF_VSOCK
         assert peer_of(unknown) == Peer()
 
 
@@ -121,6 +121,8 @@ class Own:
         (("::ffff:203.0.113.9", 50000, 0, 0), "[203.0.113.9]"),
         (("fe80::1%eth0", 50000, 0, 2), "[IPv6:fe80::1]"),
         ("", "[127.0.0.1]"),
+        ((3, 4_000_000_000), "[127.0.0.1]"),  # of AF_VSOCK
+        (("00:11:22:33:44:55", 1), "[127.0.0.1]"),  # of AF_BLUETOOTH
         (OSError(), "[127.0.0.1]"),
     ],
 )

@@ -126,9 +126,12 @@ class Deadline:
 
 
 def peer_of(address: object) -> Peer:
-    """Who is at a socket's address: nobody known of a UNIX socket, or if it is gone."""
-    if isinstance(address, tuple) and len(address) > 1:
-        return Peer(str(address[0]), int(address[1]))
+    """Who is at a socket's address: nobody known of a UNIX socket, or if it is gone.
+
+    Nor of AF_VSOCK, which has a number, and ports beyond 65535.
+    """
+    if isinstance(address, tuple) and len(address) > 1 and isinstance(address[0], str):
+        return Peer(address[0], int(address[1]))
     return Peer()
 
 
@@ -150,13 +153,13 @@ def remote_peer(sock: Connected) -> Peer:
 def own_name(sock: Connected) -> str:
     """What a client calls itself that was given no name: the literal of its socket's own address.
 
-    That of loopback at a UNIX socket, which does not leave this host.
+    That of loopback where its family has no IP addresses, as at a UNIX socket, which does not leave
+    this host, or at one between a virtual machine and its host.
     """
     try:
-        address = peer_of(sock.getsockname()).address
-    except OSError:
-        address = ""  # it has gone already, which the first read will tell
-    return address_literal(address or "127.0.0.1")
+        return address_literal(peer_of(sock.getsockname()).address)
+    except (OSError, ValueError):  # OSError: it has gone already, which the first read will tell
+        return "[127.0.0.1]"
 
 
 def checked_port(port: int, least: int = 1) -> int:
