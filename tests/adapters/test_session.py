@@ -6,6 +6,7 @@ from socket import socket
 
 import pytest
 
+from smtpwire.adapters import blocking
 from smtpwire.adapters.client import Dialled
 from smtpwire.adapters.session import Deadline, own_name, peer_of
 from smtpwire.adapters.tls import TlsConfig, check_service, client_tls
@@ -57,6 +58,19 @@ def test_who_is_at_the_other_end() -> None:
     assert peer_of(("2001:db8::1", 25, 0, 0)) == Peer("2001:db8::1", 25)
     for unknown in ("/run/lmtp.sock", "", None, (3, 4_000_000_000)):  # the last: AF_VSOCK
         assert peer_of(unknown) == Peer()
+
+
+def test_a_socket_with_tls_of_its_own_is_refused_at_the_door() -> None:
+    context = ssl.create_default_context()
+    with context.wrap_socket(socket(), server_hostname="mx.example.org") as secured:
+        for wrong in (
+            lambda: dialled(sock=secured),
+            lambda: blocking.start_server(
+                lambda session: lambda event: None, ServerConfig.relay("mx"), sock=secured
+            ),
+        ):
+            with pytest.raises(TypeError, match="sock is an SSLSocket: pass a plain socket"):
+                wrong()
 
 
 def test_a_clients_tls_is_verified_but_for_opportunistic_use() -> None:

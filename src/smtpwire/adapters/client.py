@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, final
 from smtpwire import operations
 from smtpwire.adapters.session import Connected, checked_port, logger, own_name, remote_peer
 from smtpwire.adapters.stream import AsyncStream, Transport, why
-from smtpwire.adapters.tls import Tls, TlsConfig, client_tls, tls_config
+from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, client_tls, tls_config
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
@@ -109,7 +109,7 @@ class Dialled:
         words = {"host": host, "server_name": server_name, "local_addr": local_addr, "path": path}
         for name, word in words.items():
             checked(name, word, str)
-        checked("sock", sock, socket | None)
+        check_plain(checked("sock", sock, socket | None))
         if not checked("timeout", timeout, float) > 0:
             raise ValueError(f"timeout is {timeout}: pass seconds, more than 0")
         if bool(host) + bool(path) + (sock is not None) != 1:

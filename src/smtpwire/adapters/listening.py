@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from smtpwire.adapters.session import SessionFactory, checked_port, logger, peer_of
-from smtpwire.adapters.tls import Tls, TlsConfig, check_service
+from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, check_service
 from smtpwire.engine.events import Peer
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
@@ -63,7 +63,7 @@ class Service:
         self.tls: TlsConfig | None = check_service(session, config, tls)
         checked("host", host, str | None)
         checked("path", path, str | None)
-        checked("sock", sock, socket.socket | None)
+        check_plain(checked("sock", sock, socket.socket | None))
         checked("reuse_port", reuse_port, bool)
         if (host is not None) + (path is not None) + (sock is not None) > 1:
             raise TypeError("start_server() takes one of these: a host, path=, sock=")

@@ -22,6 +22,7 @@ __all__ = [
     "Tls",
     "TlsConfig",
     "TlsLayer",
+    "check_plain",
     "check_service",
     "client_tls",
     "tls_config",
@@ -127,6 +128,12 @@ def _client_tls(verified: bool, paths: ssl.DefaultVerifyPaths) -> TlsConfig:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return TlsConfig(context)
+
+
+def check_plain(sock: object) -> None:
+    """Raise TypeError for a socket with TLS of its own, of which the engine would not know."""
+    if isinstance(sock, ssl.SSLSocket):
+        raise TypeError("sock is an SSLSocket: pass a plain socket, and tls=")
 
 
 def check_service(session: object, config: ServerConfig, tls: Tls | None) -> TlsConfig | None:
