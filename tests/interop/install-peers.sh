@@ -22,7 +22,7 @@ installed=(
   curl swaks libnet-ssleay-perl libauthen-sasl-perl libio-socket-ssl-perl libdigest-hmac-perl
   msmtp s-nail mutt git git-email libmailtools-perl openssl
   m4                                                       # sendmail.cf is made by it
-  libpython3-testsuite                                     # smtplib's own tests, for Debian's Python
+  libpython3.11-testsuite                                  # smtplib's own tests, for Debian's Python
   libmariadb3 libspf2-2 libidn12 libgnutls-dane0 liblockfile1 libwrap0 libpcre2-8-0 libdb5.3
 )
 # name of the directory below DIRECTORY = its packages; esmtp needs libesmtp6

@@ -121,7 +121,7 @@ class Dialled:
             port = checked_port(port)
             host = config.host or host.removesuffix(".")  # DNS's end dot is no part of a name
             config = replace(config, host=host, port=config.port or port)
-        self.config = config
+        self.config: ClientConfig = config
         self.server_name: str = server_name or config.host
         self._tls = None if tls is None else tls_config(tls, server_side=False)
 

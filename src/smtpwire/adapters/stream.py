@@ -69,7 +69,7 @@ class AsyncStream:
     conn: ClientConnection
 
     def __init__(self, transport: Transport, clock: Callable[[], float], handshake: float) -> None:
-        self.transport = transport
+        self.transport: Transport = transport
         self.broken: bool = False
         self._clock = clock
         self._deadline = Deadline(clock)

@@ -111,7 +111,7 @@ REQUIREMENTS = {
         (Path("/usr/share/perl5/IO/Socket/SSL.pm"), Path("/usr/share/perl5/Authen/SASL.pm")),
     ),
     "smtplib": Requirement("it is part of Python"),
-    "smtplib-tests": Requirement(_apt("libpython3-testsuite"), modules=("test.test_smtplib",)),
+    "smtplib-tests": Requirement(_apt("libpython3.11-testsuite"), modules=("test.test_smtplib",)),
     "aiosmtplib": Requirement(PIP, modules=("aiosmtplib",)),
     "twisted": Requirement(PIP, modules=("twisted", "OpenSSL")),
     "nodemailer": Requirement(SCRIPT, ("node",), (_NODE / "nodemailer",)),
