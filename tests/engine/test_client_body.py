@@ -24,7 +24,7 @@ from smtpwire.engine.state import State
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import parameters as p
 from smtpwire.extensions.burl import Burl
-from smtpwire.wire.command import Bdat, Data, Hello, Mail, Noop, Quit, Rcpt, Rset
+from smtpwire.wire.command import Bdat, Command, Data, Hello, Mail, Noop, Quit, Rcpt, Rset
 from smtpwire.wire.parameter import Parameters
 from smtpwire.wire.reply import Reply
 
@@ -527,6 +527,72 @@ def test_a_verdict_when_the_last_chunk_is_queued(d: Dialogue) -> None:
     d.send(Data(chunking=True))
     end = d.body(b"x")
     assert d.receive("452 full")[0] == ReplyReceived(end, Reply(452, "full"))
+
+
+@scenario
+def test_a_verdict_with_a_command_before_the_last_chunk(d: Dialogue) -> None:
+    """The message ends once: not a second time as what was never sent."""
+    d.connect(ClientConfig(chunk_size=2))
+    d.greeted("CHUNKING", "PIPELINING")
+    d.envelope()
+    d.send(Data(chunking=True))
+    d.conn.send_body(b"abc")
+    assert d.flush() == b"BDAT 2\r\nab"
+    noop = d.conn.send(Noop())
+    end = d.body()
+    d.commands.append(noop)
+    bye = Reply(421, "bye")
+    events = d.receive("250 OK", "421 bye")
+    assert events[1:] == [
+        ReplyReceived(end, bye),
+        ServiceClosing(bye),
+        Unanswered(noop, Cause.NOT_SENT, bye),
+        Closed(CloseReason.SHUTDOWN, bye),
+    ]
+    assert isinstance(events[1], ReplyReceived)
+    assert events[1].command is end
+
+
+def test_a_verdict_that_began_before_a_chunk_was_written() -> None:
+    """It is the message's, once a recipient; the chunk has none."""
+    d = Dialogue()
+    d.connect(ClientConfig(lmtp=True, chunk_size=2))
+    d.receive("220 mx LMTP")
+    d.hello("PIPELINING", "CHUNKING", lmtp=True)
+    bob, carol = Rcpt(BOB), Rcpt(CAROL)
+    d.send(Mail(ALICE), bob, carol, Data(chunking=True))
+    d.receive("250 OK", "250 OK", "250 OK")
+    d.feed(b"421 by")
+    d.conn.send_body(b"abc")
+    d.flush()
+    (first, second, _, chunk, _) = d.feed(b"e\r\n")
+    assert isinstance(first, ReplyReceived)
+    assert first == ReplyReceived(EndOfData(), Reply(421, "bye"), bob)
+    assert second == ReplyReceived(first.command, Reply(421, "bye"), carol)
+    assert chunk == Unanswered(Bdat(2), Cause.LOST)
+
+
+@pytest.mark.parametrize("leading", [Rset(), Hello("c.example")])
+def test_a_body_that_was_given_up_is_not_gone_on_with(leading: Command) -> None:
+    """Where RSET or EHLO is refused the server still has its chunks (RFC 3030 §2)."""
+
+    def script(d: Dialogue) -> None:
+        d.connect(ClientConfig(chunk_size=2))
+        d.greeted("CHUNKING")
+        d.envelope()
+        d.send(Data(chunking=True))
+        d.conn.send_body(b"abc")
+        d.flush()
+        d.receive("250 OK")
+        d.send(leading)
+        d.receive("550 no")
+        with pytest.raises(LocalProtocolError, match="given up: Rset is needed"):
+            d.conn.send(Data(chunking=True))
+        d.send(Rset())
+        d.receive("250 OK")
+        d.envelope()
+
+    scenario(script)()
 
 
 @scenario

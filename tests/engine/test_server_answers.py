@@ -730,6 +730,37 @@ def test_prdr_has_a_reply_a_recipient_and_one_for_all(
     assert made.conn.state is State.READY
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (
+            (Reply(250, "One"), Reply(421, "Bye")),
+            b"250 2.0.0 One\r\n451 4.0.0 Bye\r\n250 2.0.0 Message accepted\r\n421 4.0.0 Bye\r\n",
+        ),
+        ((Reply(550, "One"), Reply(421, "Bye")), b"550 5.0.0 One\r\n421 4.0.0 Bye\r\n"),
+        ((Reply(421, "Bye"),), b"421 4.0.0 Bye\r\n"),
+        (
+            (Reply(250, "One"), Reply(250, "Two"), Reply(421, "Bye")),
+            b"250 2.0.0 One\r\n250 2.0.0 Two\r\n421 4.0.0 Bye\r\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_prdr_says_what_was_accepted_before_it_closes(
+    given: tuple[Reply, ...], sent: bytes, at_once: bool
+) -> None:
+    """The overall reply decides: without it a client would send again to who was accepted."""
+
+    def answer(conn: ServerConnection, _: Request) -> None:
+        for replies in [given] if at_once else [(each,) for each in given]:
+            conn.reply(*replies)
+
+    made = session(FULL, answers({EndOfMessage: answer}))
+    first = b"353 A reply a recipient follows\r\n"
+    assert made.feed(PRDR_ENVELOPE).endswith(b"354 Go ahead\r\n" + first + sent)
+    assert made.events[-1] == Closed(CloseReason.SHUTDOWN, Reply(421, "Bye", "4.0.0"))
+
+
 def test_prdr_only_where_it_was_asked_for() -> None:
     made = session(FULL)
     assert made.feed(ENVELOPE + b"DATA\r\n.\r\n").endswith(

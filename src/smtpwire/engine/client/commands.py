@@ -102,6 +102,7 @@ def queue_all(session: Session, commands: Iterable[Command]) -> None:
         session.body = body
         if isinstance(body, ChunkBody) and gathered is not None:
             body.restore(gathered)
+            session.transaction.failed = False  # as of any whose body is open
         raise
 
 
@@ -120,7 +121,7 @@ def _check_open(session: Session, command: Command) -> None:
         and outlook.leads_to is STATE_CHUNKS
         and not isinstance(command, Rset | Hello | Quit | Noop | Help | Vrfy | Expn)
     ):
-        raise LocalProtocolError("a chunk was refused: Rset is needed (RFC 3030 §2)")
+        raise LocalProtocolError("a chunk was refused, or given up: Rset is needed (RFC 3030 §2)")
 
 
 def before_tls(verb: str) -> LocalProtocolError:
@@ -289,9 +290,13 @@ def _queue_other(session: Session, command: Command) -> None:
 
 
 def _give_up_chunks(session: Session) -> None:
-    """The application gives the body up: what has not been cut into chunks is dropped."""
+    """The application gives the body up: what has not been cut into chunks is dropped.
+
+    Were RSET or EHLO refused, the next chunk would go on with the message that was given up.
+    """
     if isinstance(session.body, ChunkBody):
         session.close_body()
+        session.transaction.failed = True
 
 
 def _queue_plain(session: Session, command: Rset | Quit, kind: Kind) -> None:

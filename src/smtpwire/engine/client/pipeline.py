@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Final, Literal, final
 
 from smtpwire.engine.client.kinds import AUTH, DATA, MAIL, OPEN, RCPT, RESPONSE, RSET, Kind
+from smtpwire.engine.events import EndOfData
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.redaction import REDACTED, redacted
 from smtpwire.wire.command import Command
@@ -168,6 +169,15 @@ class Pipeline:
     def ends_body(self) -> bool:
         """Whether the end of a body is not yet written."""
         return any(step.kind.ends_body for step in self.held)
+
+    def take_end(self) -> Command:
+        """Take out the end of the body, whatever stands before it; where none is queued, one."""
+        for waiting in (self.flight, self.held):
+            for step in waiting:
+                if step.kind.ends_body:
+                    waiting.remove(step)
+                    return step.command
+        return EndOfData()
 
     def kinds(self) -> Iterator[Kind]:
         """What is in flight, and then what is held."""

@@ -387,12 +387,7 @@ def _verdict(session: Session, reply: Reply) -> ClientEvent:
     """A reply while the body is open: 4yz and 5yz refuse the message. No dot, close."""
     if not (reply.is_transient or reply.is_permanent):
         return session.violation(ViolationKind.WRONG_REPLY, reply)
-    flight, held = session.pipeline.flight, session.pipeline.held
-    end: Command = EndOfData()
-    if flight:  # it has left, but the reply had started to come before
-        end = flight.pop(0).command
-    elif held and held[0].kind.ends_body:
-        end = held.pop(0).command
+    end = session.pipeline.take_end()
     accepted = session.transaction.accepted
     recipients: list[Rcpt | None] = [*accepted] if session.config.lmtp else [None]
     session.events.extend(reply_received(end, reply, recipient) for recipient in recipients)

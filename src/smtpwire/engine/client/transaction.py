@@ -21,7 +21,7 @@ class Transaction:
         verdicts: of the replies a recipient after the data, how many have come; below 0 where one
             reply counts for all, as in PRDR before its 353.
         prdr: MAIL had PRDR.
-        failed: a chunk was refused, and only RSET leads on (RFC 3030 §2).
+        failed: a chunk was refused or the body given up: only RSET leads on (RFC 3030 §2).
     """
 
     __slots__ = ("_lmtp", "accepted", "failed", "mail", "prdr", "verdicts")

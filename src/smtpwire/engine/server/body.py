@@ -566,7 +566,7 @@ def answer_recipients(
     given = [complete(session.accept((reply,), utf8=utf8)[0]) for reply in replies]
     closing = next((reply for reply in given if reply.code == 421), None)
     if closing is not None:
-        given = given[: given.index(closing) + 1]
+        given = up_to_closing(session, transaction, verdicts, given, closing)
     if not given:
         missing = len(transaction.recipients) - len(verdicts.replies)
         given = [outbox.text(MESSAGE_OK)] * missing
@@ -586,6 +586,29 @@ def answer_recipients(
     session.settle(closing)
     if not accepted:
         session.count_wasted()
+
+
+def up_to_closing(
+    session: Session,
+    transaction: Transaction,
+    verdicts: Verdicts,
+    given: list[Reply],
+    closing: Reply,
+) -> list[Reply]:
+    """The replies up to a 421, which is the last.
+
+    In PRDR the overall reply decides. Where a recipient was accepted before the 421 was given for
+    another, that reply comes first, and those still owed before it: the client would have to send
+    the message again to the one who has it.
+    """
+    before = given[: given.index(closing)]
+    missing = len(transaction.recipients) - len(verdicts.replies) - len(before)
+    accepted = any(reply.is_positive for reply in (*verdicts.replies, *before))
+    if not (transaction.prdr and accepted and missing > 0):
+        return [*before, closing]
+    later = Reply(451, closing.text, closing.enhanced)  # RFC 5321 §3.8: a 421 counts as 451
+    replies = [*before, *[later] * missing]
+    return [*replies, overall(session, [*verdicts.replies, *replies]), closing]
 
 
 def overall(session: Session, replies: Iterable[Reply]) -> Reply:
