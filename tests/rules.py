@@ -25,6 +25,7 @@ python -m pytest tests/wire tests/engine -q                    # the fast loop: 
 python -m pytest -n auto --dist loadfile                       # all that needs no peers, on all cores
 python -m pytest --hypothesis-profile=thorough                 # four times as many examples
 python -m pytest -m interop                                    # real peers: see interop/README.md
+python -m tests.walk --profile relay                           # client and server in every state they reach
 .ci/run                                                        # everything, from nothing, on Debian
 ```
 
@@ -35,6 +36,7 @@ python -m pytest -m interop                                    # real peers: see
 | every adapter alike | `adapters/test_acceptance.py`; what one adapter alone has, `adapters/test_<adapter>.py` |
 | an operation | `test_operations*.py` |
 | a real program | [`interop/`](interop/README.md); what it once said, `transcripts/` and [`dialogues/`](dialogues/README.md) |
+| what holds in every state of a client and its server | `walk/`: `test_walk.py` goes a few steps, `python -m tests.walk` as far as asked |
 | a whole program as users write it | [`examples/`](examples/README.md) |
 | what documents say | `test_readme.py`: every block of Python runs, every table is fresh |
 | what is public, and its docstrings | `test_public_api.py`; `public.txt` lists it, which `python -m tests.public` writes anew |
