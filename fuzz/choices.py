@@ -5,7 +5,7 @@ from typing import Final, final
 __all__ = ["Choices", "cut", "few"]
 
 _MODES: Final = 5
-_FEW: Final = 32
+_FEW: Final = 6
 
 
 @final

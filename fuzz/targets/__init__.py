@@ -22,6 +22,8 @@ TARGETS: Final = (
     "sasl_server",
     "sasl_client",
     "proxy",
+    "transcripts",
+    "scripts",
 )
 
 SAMPLED: Final = 64

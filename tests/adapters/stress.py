@@ -1,4 +1,4 @@
-"""Many clients at once that reset, stall and vanish: ``python -m tests.adapters.stress ADAPTER``.
+"""Many clients at once that reset, stall and vanish: ``python -m tests.adapters.stress``.
 
 What a client was told was accepted has been handed over, once, and nothing else happens: no
 session is left, no error is logged, memory stays flat.
@@ -36,7 +36,7 @@ from smtpwire.engine.timeouts import Timeouts
 from smtpwire.wire.command import Mail
 from smtpwire.wire.value import replace
 
-__all__ = ["Outcome", "stress"]
+__all__ = ["Outcome", "faults", "stress"]
 
 CONFIG = replace(
     ServerConfig.relay("mx.example.org"),
@@ -232,26 +232,53 @@ class Complaints:
         threading.excepthook = lambda lost: self.texts.append(repr(lost.exc_value))
 
 
-def main() -> None:
-    """Print what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("adapter", choices=SERVERS)
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--minutes", type=float, default=0.0)
-    options = parser.parse_args()
-    complaints = Complaints()
-    outcome = stress(options.adapter, options.count, options.minutes * 60)
+def faults(outcome: Outcome) -> list[str]:
+    """What does not hold."""
+    return [
+        f"{what}: {found}"
+        for what, found in (
+            ("accepted, and not handed over", sorted(outcome.lost)),
+            ("handed over twice", outcome.again),
+            ("handed over, and nobody was told", sorted(outcome.untold)),
+            ("sessions without an end", outcome.begun - outcome.ended),
+            ("left", outcome.left),
+            ("messages at all", "" if outcome.stored else "none"),
+        )
+        if found
+    ]
+
+
+def shown(adapter: str, outcome: Outcome) -> str:
+    """What came of it, in a line."""
     size = max(len(outcome.memory) // 4, 1)
     parts = [outcome.memory[start : start + size] for start in range(0, 4 * size, size)]
     quarters = ", ".join(str(sum(part) // len(part)) for part in parts if part)
-    print(
-        f"{options.adapter}: {outcome.visits} connections, {outcome.begun} sessions begun,"
+    return (
+        f"{adapter}: {outcome.visits} connections, {outcome.begun} sessions begun,"
         f" {outcome.ended} ended; {outcome.accepted} messages accepted, {outcome.stored} handed"
-        f" over, {len(outcome.lost)} lost, {outcome.again} twice, {len(outcome.untold)} untold;"
-        f" KiB in each quarter: {quarters};"
-        f" left: {outcome.left or 'nothing'}; complaints: {complaints.texts[:10] or 'none'}"
+        f" over; KiB in each quarter: {quarters}"
     )
 
 
+def main() -> int:
+    """Print what came of each adapter; 1 where something does not hold, or anything complained."""
+    parser = argparse.ArgumentParser(prog="python -m tests.adapters.stress", description=__doc__)
+    parser.add_argument("adapter", choices=SERVERS, nargs="?", help="only this one")
+    parser.add_argument("--count", type=int, default=200, help="connections at least (200)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for all together (60)")
+    options = parser.parse_args()
+    adapters = [options.adapter] if options.adapter else list(SERVERS)
+    complaints = Complaints()
+    found: list[str] = []
+    for adapter in adapters:
+        outcome = stress(adapter, options.count, options.seconds / len(adapters))
+        print(shown(adapter, outcome), flush=True)
+        found += [f"{adapter}: {fault}" for fault in faults(outcome)]
+    gc.collect()
+    found += complaints.texts
+    print("\n".join(found[:20]) or "nothing lost, nothing left, no complaints")
+    return 1 if found else 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

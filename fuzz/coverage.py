@@ -1,0 +1,84 @@
+"""Which lines the inputs alone reach: ``python -m fuzz.coverage [--lines]``.
+
+Everything in ``corpus`` and ``regressions``, and the seeds, meet the oracles of their targets once,
+under coverage.py; the lines of the floors without I/O are counted, floor by floor. ``--lines``
+names those that none has reached.
+"""
+
+import argparse
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from coverage import Coverage
+
+FUZZ: Final = Path(__file__).parent
+SOURCE: Final = FUZZ.parent / "src" / "smtpwire"
+FLOORS: Final = {
+    "wire": ("wire",),
+    "extensions": ("extensions",),
+    "sasl": ("sasl",),
+    "engine": ("engine",),
+    "transcript": ("transcript.py",),
+    "script": ("testing/script.py",),
+}
+"""What the targets are to reach: the floors without I/O, and what reads a user's text."""
+
+
+def inputs(target: str) -> Iterator[bytes]:
+    """Everything that a run of a target begins with."""
+    from fuzz.seeds import SEEDS
+
+    for folder in ("corpus", "regressions"):
+        for path in sorted((FUZZ / folder / target).glob("*")):
+            yield path.read_bytes()
+    for _, octets in SEEDS.get(target, tuple)():
+        yield octets
+
+
+def measure() -> Coverage:
+    """Let all inputs meet their targets."""
+    coverage = Coverage(data_file=None, source=[str(SOURCE)], config_file=False, branch=False)
+    coverage.exclude("if TYPE_CHECKING:|@overload|raise NotImplementedError|\\.\\.\\.$")
+    coverage.start()
+    targets = importlib.import_module("fuzz.targets")
+    for target in targets.TARGETS:
+        check = targets.load(target)
+        for data in inputs(target):
+            check(data)
+    coverage.stop()
+    return coverage
+
+
+def main() -> None:
+    """Print a row a floor."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz.coverage", description=__doc__)
+    parser.add_argument("--lines", action="store_true", help="name the lines that are not reached")
+    options = parser.parse_args()
+    coverage = measure()
+    whole = missed = 0
+    print(f"{'floor':12}{'lines':>8}{'reached':>9}")
+    for floor, places in FLOORS.items():
+        lines, left = count(coverage, places, shown=options.lines)
+        print(f"{floor:12}{lines:8,}{1 - left / lines:9.1%}")
+        whole, missed = whole + lines, missed + left
+    print(f"{'all':12}{whole:8,}{1 - missed / whole:9.1%}")
+
+
+def count(coverage: Coverage, places: tuple[str, ...], *, shown: bool) -> tuple[int, int]:
+    """Lines of a floor that can run, and those that none has reached."""
+    whole = missed = 0
+    for place in places:
+        path = SOURCE / place
+        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            _, lines, _, left, named = coverage.analysis2(str(file))
+            whole += len(lines)
+            missed += len(left)
+            if shown and left:
+                print(f"  {file.relative_to(SOURCE)}: {named}")
+    return whole, missed
+
+
+if __name__ == "__main__":
+    main()
