@@ -119,11 +119,13 @@ def test_every_public_name_has_its_types_at_hand(module: ModuleType) -> None:
 def test_every_public_name_is_documented(module: ModuleType) -> None:
     """By a docstring of its own, its public methods and its fields included."""
     assert module.__doc__
+    # A compiled class has none when it runs; its source is the same.
+    written = [each for each in members(module) if not hasattr(each[1], "__mypyc_attrs__")]
     undocumented = [
-        *(name for name, found in members(module) if not docstring_of(module, name, found)),
+        *(name for name, found in written if not docstring_of(module, name, found)),
         *(
             f"{name}.{part}"
-            for name, found in members(module)
+            for name, found in written
             if isinstance(found, type)
             for part in (*methods_without_docstring(found), *fields_without_a_word(found))
         ),
@@ -196,7 +198,7 @@ def fields_without_a_word(cls: type) -> list[str]:
         if isinstance(node, ast.ClassDef) and node.name == cls.__name__
     )
     strings = strings_behind(tree.body)
-    said = f"{cls.__doc__}"
+    said = ast.get_docstring(tree) or ""
     return [
         name
         for name in cls.__annotations__
