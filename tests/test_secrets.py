@@ -179,6 +179,8 @@ class Accounts:
 class Watched:
     """A client whose commands and events are shown."""
 
+    __class__ = ClientConnection  # type: ignore[assignment]  # to those who ask what it is
+
     def __init__(self, conn: ClientConnection, shown: Shown) -> None:
         self._conn = conn
         self._shown = shown
