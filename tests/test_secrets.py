@@ -267,6 +267,31 @@ def opened(tls: TlsInfo | None, shown: Shown) -> tuple[Wire, ClientConnection]:
     return Wire(conn, Session(ServerConnection(config))), conn
 
 
+def test_a_server_that_repeats_what_it_was_told() -> None:
+    """As some do with a line that they do not understand; no split of the reply shows it either."""
+    said = b64encode(f"\0user\0{PASSWORD}".encode())
+    refusal = b"500-5.5.1 unknown: AUTH PLAIN " + said + b"\r\n500 5.5.1 (" + said + b")\r\n"
+    for pieces in every_split(refusal):
+        shown = Shown()
+        conn = ClientConnection(tls=TLS)
+        conn.trace = shown.trace
+        conn.receive_data(b"220 mx.example\r\n")
+        conn.next_event()
+        conn.send(Hello("c.example"))
+        conn.data_to_send()
+        conn.receive_data(b"250-mx.example\r\n250 AUTH PLAIN\r\n")
+        conn.next_event()
+        password = Password("user", PASSWORD)
+        made = client_mechanism("PLAIN", password, ClientMechanismConfig(host=HOST))
+        conn.authenticate(made, authcid="user")
+        assert said in conn.data_to_send()
+        for piece in pieces:
+            conn.receive_data(piece)
+            conn.next_event()
+        shown.check()
+        assert any("unknown: AUTH PLAIN <redacted>" in text for text in shown.texts)
+
+
 def test_a_server_that_is_not_proven_learns_and_shows_nothing() -> None:
     """A challenge that lies ends the exchange; what the error says has no secret in it."""
     for mechanism, challenges in (

@@ -454,7 +454,7 @@ class ClientConnection:
         trace = self.trace
         if trace is not None and (octets := stream.take_untraced()):
             try:
-                trace("received", octets)
+                trace("received", session.pipeline.without_echoes(octets))
             except BaseException:
                 # What a trace raises changes nothing: the event is still to come.
                 if not isinstance(item, Need):

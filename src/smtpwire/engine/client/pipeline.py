@@ -70,6 +70,7 @@ class Pipeline:
 
     __slots__ = (
         "_hidden",
+        "_kept_back",
         "_lmtp",
         "_most",
         "_traced",
@@ -89,6 +90,7 @@ class Pipeline:
         self._most = limits.in_flight
         self._lmtp = lmtp
         self._hidden: dict[int, bytes] = {}  # what a trace shows instead, by place in ``out``
+        self._kept_back: tuple[bytes, ...] = ()  # the last words that a trace was not shown
         self._traced = 0  # of ``out``
         self.held: list[Step] = []
         self.flight: list[Step] = []
@@ -232,4 +234,16 @@ class Pipeline:
         while self._traced < len(self.out):
             at = self._traced
             self._traced += 1
-            trace("sent", self._hidden.get(at, self.out[at]))
+            octets = self.out[at]
+            shown = self._hidden.get(at, octets)
+            if shown is not octets:
+                left = shown.split()
+                words = (word for word in octets.split() if len(word) > 3 and word not in left)
+                self._kept_back = (*self._kept_back, *words)[-16:]
+            trace("sent", shown)
+
+    def without_echoes(self, octets: bytes) -> bytes:
+        """What a trace may show of replies: a server may repeat a line unknown to it."""
+        for word in self._kept_back:
+            octets = octets.replace(word, REDACTED)
+        return octets
