@@ -8,7 +8,7 @@ from tests.interop.peers.requirements import require
 
 pytestmark = pytest.mark.interop
 
-TESTS: Final = {"smtplib": 82, "aiosmtpd": 397, "aiosmtplib": 414, "smtpdfix": 88}
+TESTS: Final = {"smtplib": 82, "aiosmtpd": 397, "aiosmtplib": 383, "smtpdfix": 88}
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
