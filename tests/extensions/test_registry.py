@@ -95,7 +95,8 @@ def test_a_registry_knows_whose_a_verb_or_parameter_is() -> None:
     assert REGISTRY.parameters["RCPT", "ORCPT"] is DSN
     assert REGISTRY.parameters["MAIL", "BODY"] is EIGHTBITMIME
     assert REGISTRY.by_keyword["SIZE"] is SIZE
-    assert len(list(REGISTRY)) == len(REGISTRY.by_keyword)
+    assert [entry.keyword for entry in REGISTRY] == list(REGISTRY.by_keyword)
+    assert len(REGISTRY.by_keyword) == len(REGISTRY.extensions)
 
 
 def test_a_private_entry_replaces_one_of_the_same_keyword() -> None:
