@@ -7,7 +7,7 @@ secret in the spellings it might have there.
 
 import logging
 import traceback
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, cast
@@ -235,6 +235,10 @@ def test_every_mechanism_in_both_roles(
     assert all(
         text in (f"AUTH {mechanism}\r\n", f"AUTH {mechanism} <redacted>\r\n") for text in auth
     )
+    proofs = [text for text in shown.texts if text == "334 <redacted>\r\n"]
+    assert len(proofs) == 2 * (good and mechanism.startswith(("SCRAM-", "DIGEST-"))), "seen by both"
+    challenges = [text[4:] for text in shown.texts if text.startswith("334 ")]
+    assert not [text for text in challenges if b64decode(text)[:8].startswith((b"v=", b"rspauth="))]
     responses = [text for text in shown.texts if text == "<redacted>\r\n"]
     assert len(responses) % 2 == 0, "each is seen by both sides"
 

@@ -9,7 +9,7 @@ from typing import Final
 from smtpwire.sasl import MECHANISMS
 from smtpwire.wire import secrets
 
-__all__ = ["REDACTED", "looks_like_auth", "redacted", "without_secrets"]
+__all__ = ["REDACTED", "looks_like_auth", "redacted", "without_proofs", "without_secrets"]
 
 REDACTED: Final = secrets.REDACTED.encode()
 _NAMES: Final = frozenset(name.encode() for name in MECHANISMS)
@@ -18,6 +18,8 @@ _STARTS: Final = frozenset({b"A", b"a", b" ", b"\t"})
 CR: Final = 0x0D
 _PLAUSIBLE: Final = re.compile(rb"[A-Z]{1,12}|[A-Z]?[a-z]{1,11}")
 """A verb as somebody would write one. Words of base64 have digits, or letters of both cases."""
+_PROOF: Final = re.compile(rb"(?<=334 )(?:dj[01]|cnNwYXV0aD[01])[^\r\n]*")
+"""The base64 of ``v=`` (RFC 5802 §7) and of ``rspauth=`` (RFC 2831 §2.1.3)."""
 
 
 def looks_like_auth(line: bytes) -> bool:
@@ -37,6 +39,14 @@ def redacted(line: bytes) -> bytes:
     if len(verb) != 4 or name.upper() not in _NAMES:
         return b"AUTH " + REDACTED
     return b"AUTH " + name + (b" " + REDACTED if blank else b"")
+
+
+def without_proofs(replies: bytes) -> bytes:
+    """What may be shown of replies: not by what a server proves that it knows the password.
+
+    With the challenge before it that is all one needs to guess the password offline.
+    """
+    return _PROOF.sub(REDACTED, replies)
 
 
 def without_secrets(line: bytes, verbs: Container[bytes]) -> bytes:

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias, final
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import Direction
+from smtpwire.engine.redaction import without_proofs
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, complete, serialise
 from smtpwire.wire.reply import Reply, format_reply
@@ -131,7 +132,7 @@ class Outbox:
         self.size += len(octets)
         self.replies += 1
         if self.trace is not None:
-            self.traced.append(("sent", octets))
+            self.traced.append(("sent", without_proofs(octets)))
 
     def say(self, kind: ReplyKind) -> None:
         """Queue the service's own reply of this kind."""
