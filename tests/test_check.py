@@ -72,6 +72,14 @@ def test_tls_from_the_first_octet(trusted: str, capsys: pytest.CaptureFixture[st
     assert "PIPELINING" in found["extensions_under_tls"]
 
 
+def test_tls_from_the_first_octet_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with sink() as mx:
+        found = checked(mx.port, "--implicit", capsys=capsys)
+    assert found["warnings"] == [
+        "TLS does not come about: WRONG_VERSION_NUMBER: the server does not begin with TLS"
+    ]
+
+
 def test_the_text(trusted: str, capsys: pytest.CaptureFixture[str]) -> None:
     with sink(tls="starttls") as mx:
         assert main(["check", f"localhost:{mx.port}", "--cafile", trusted]) == 0

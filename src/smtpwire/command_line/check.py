@@ -300,6 +300,8 @@ class _Check:
                 report.tls.error = error.verify_message or str(error)
             except ssl.SSLError as error:
                 report.tls.error = error.reason or str(error)
+                if self._implicit and error.reason == "WRONG_VERSION_NUMBER":
+                    report.tls.error += ": the server does not begin with TLS"
                 return
             except OSError as error:
                 report.tls.error = str(error)
@@ -386,13 +388,13 @@ class _Check:
         report, tls = self._report, self._report.tls
         keywords = {text.partition(" ")[0] for text in report.extensions}
         secure = {text.partition(" ")[0] for text in report.extensions_under_tls}
+        if tls.how != "none" and not tls.version:
+            self._warn(f"TLS does not come about: {tls.error}")
         if not report.extensions and not report.extensions_under_tls:
             return
         if tls.how == "none" and not self._lmtp:
             self._warn("STARTTLS is not offered: everything goes in clear text (RFC 3207)")
-        if tls.how != "none" and not tls.version:
-            self._warn(f"TLS does not come about: {tls.error}")
-        elif tls.how != "none" and not tls.verified:
+        if tls.version and tls.how != "none" and not tls.verified:
             self._warn(f"the certificate does not verify for {tls.name}: {tls.error}")
         if tls.version in ("TLSv1", "TLSv1.1", "SSLv3"):
             self._warn(f"{tls.version} is deprecated (RFC 8996)")
