@@ -180,7 +180,7 @@ def test_connections_that_stay_open_are_dropped() -> None:
         ({"verdicts": NO}, TypeError, "verdicts is a Reply: pass a Mapping"),
         ({"lmtp": True, "tls": "implicit"}, ValueError, "no LMTP with TLS from the first octet"),
         ({"refuse": {"a@b.example": 550}}, TypeError, "is an int: pass a Reply"),
-        ({"refuse": {"a b": NO}}, ValueError, "address"),
+        ({"refuse": {"a b": NO}}, ValueError, r"refuse\['a b'\]: not an address"),
         ({"config": "relay"}, TypeError, "config"),
     ],
 )

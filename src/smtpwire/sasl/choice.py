@@ -128,7 +128,7 @@ def choose_mechanism(
     ]
     if not fitting:
         return NoMechanism("the server offers no mechanism for these credentials")
-    reason = "the mechanisms offered for these credentials are excluded by the application"
+    reason = f"the policy takes none of what is offered and fits: {', '.join(fitting)}"
     for name in fitting:
         if name in refused:
             reason = f"the server has refused {name}"

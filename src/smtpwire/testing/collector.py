@@ -145,7 +145,10 @@ def _by_address(name: str, replies: Mapping[str, Reply] | None) -> dict[str, Rep
     for address, reply in checked(name, {} if replies is None else replies, Mapping).items():
         if not isinstance(reply, Reply):
             raise TypeError(f"{name}[{address!r}] is {type_of(reply)}: pass a Reply")
-        found[str(Address.parse(address))] = reply
+        try:
+            found[str(Address.parse(address))] = reply
+        except ValueError as error:
+            raise ValueError(f"{name}[{address!r}]: {error}") from None
     return found
 
 
