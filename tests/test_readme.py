@@ -432,6 +432,8 @@ def test_the_commands_of_the_readme(programs: Programs) -> None:
 
 
 SAID: Final = {
+    "many": "bounce to alice@example.com carol@example.org 550 5.1.1 No such user\n"
+    "again dave@example.org 451 4.3.0 Try again later",
     "own_mechanism": "ticket X-TICKET",
     "own_operation": "staff 250 <alice@example.org> <bob@example.org>\n"
     "friends 550 Mailing list expansion prohibited",

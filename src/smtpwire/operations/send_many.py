@@ -92,7 +92,7 @@ def send_many(
     ``send_mail`` would raise for a message is its result here: PERMANENT for one that this server
     cannot take, RETRY for one whose content raises, which ends the connection. Messages behind the
     end of the connection are taken, too, and are not tried: RETRY. Of the one whose end had left
-    without an answer the outcome is UNKNOWN.
+    without an answer the outcome is UNKNOWN. A message without recipients has a result without any.
 
     Raises TypeError for what is no iterable of MailObjects, LocalProtocolError where no session is
     open between transactions: nothing has been sent then. Raises SendingStopped for what the

@@ -399,7 +399,7 @@ class ClientConnection:
 
     @property
     def timeout(self) -> Timeout | None:
-        """How long to wait now; None while it is the application's turn (RFC 5321 §4.5.3.2).
+        """How long to wait now, in ``seconds``; None in the application's turn (RFC 5321 §4.5.3.2).
 
         It always runs at ``Need.DATA`` and ``Need.TLS``, half a reply included; and once
         ``data_to_send()`` has handed octets out, up to the next ``next_event()``, as the time for

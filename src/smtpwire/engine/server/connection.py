@@ -509,7 +509,7 @@ class ServerConnection:
 
     @property
     def timeout(self) -> Timeout | None:
-        """How long to wait for the peer; None while the application or nobody is to act.
+        """How long to wait for the peer, in ``seconds``; None where it is not its turn.
 
         At every ``Need.DATA`` a time-out runs. From ``data_to_send()``, where that handed out
         octets, until the next ``next_event()`` it is the time for writing them, in every state,
