@@ -1,6 +1,7 @@
 """``python -m smtpwire``: the demonstration, the debugging server with real clients, the sender."""
 
 import io
+import json
 import os
 import re
 import signal
@@ -28,7 +29,7 @@ from tests.adapters.servers import serving
 
 from smtpwire import command_line
 from smtpwire.command_line import main
-from smtpwire.command_line.output import printable
+from smtpwire.command_line.output import json_of, printable
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.wire.value import replace
@@ -226,7 +227,7 @@ def test_smtplibs_lmtp(tmp_path: Path) -> None:
 def test_the_message_is_printed_and_harmless(tmp_path: Path) -> None:
     with serve() as served:
         with smtplib.SMTP("127.0.0.1", served.port) as client:
-            body = "\x1b[2J \x9b \u202eevil\r\nGrüße\r\n".encode()
+            body = "\x1b[2J \x9b \u202eevil\r\nGrüße\r\na\u00a0b\u3000c\r\n".encode()
             client.sendmail("a@example.com", ["b@example.org"], HEADER + body)
             client.noop()
         assert served.end() == 0
@@ -235,6 +236,7 @@ def test_the_message_is_printed_and_harmless(tmp_path: Path) -> None:
     assert "1 S: 354 Go ahead" in served.output
     assert "1 | \\x1b[2J \\x9b \\u202eevil" in served.output
     assert "1 | Grüße" in served.output
+    assert "1 | a\\xc2\\xa0b\\xe3\\x80\\x80c" in served.output
     assert "\x1b" not in served.output
 
 
@@ -521,6 +523,9 @@ def test_nothing_printed_moves_a_terminal() -> None:
         "a\\x1b[2J\\x07\\x7f\\x9b\\u202e\\u2066\\u200f\\u2028é漢\ud7ff"
     )
     assert printable(b"\xff\xc3\xa9\r\n") == "\\xffé\\x0d\\x0a"
+    text = json_of(["\x1b\x7f\x9b\u202e\u2028é"])
+    assert text == '[\n  "\\u001b\\u007f\\u009b\\u202e\\u2028é"\n]'
+    assert json.loads(text) == ["\x1b\x7f\x9b\u202e\u2028é"]
 
 
 def test_the_module_runs() -> None:

@@ -345,6 +345,21 @@ def test_a_difference_is_shown() -> None:
     )
 
 
+def test_a_difference_has_nothing_that_moves_a_terminal() -> None:
+    player = Player(Script("C: NOOP \x1b[2J\u202e\\x07\nS: 250 ok"))
+    player.receive_data(b"NOOP \x1b[1A\r\n")
+    assert player.next_step() is Step.DROP
+    assert player.difference == (
+        "the client differs from the script at line 1:\n"
+        "- C: NOOP \\x1b[2J\\xe2\\x80\\xae\\x07\n"
+        "+ C: NOOP <redacted>\n"
+        "  (1 more of the script's lines)"
+    )
+    player = Player(Script("C: NOOP"))
+    player.failed("(\x1b[2J)")
+    assert player.difference.endswith("\n+ (\\x1b[2J)")
+
+
 def test_more_than_was_expected() -> None:
     with pytest.raises(ScriptDiffers, match=r"- --end\n\+ C: MAIL FROM"):
         against("S: 220 mx\nC: EHLO ...\nS: 250 mx\n--end")

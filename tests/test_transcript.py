@@ -153,6 +153,7 @@ def test_several_connections() -> None:
         ("S: 220\nEHLO x", "line 2 is none of a transcript's"),
         ("C: a\\q", r"line 1: \\q is no escape"),
         ("C: a\\", r"line 1: \\ is no escape"),
+        ("C: a\\\x1b[2J", r"line 1: \\\\x1b is no escape"),
         ("C: a\\x1", r"line 1: \\x is no escape"),
         ("C: a\\r\\nb", "line 1: CRLF in a Line"),
         ("# a\x07b", "line 1: text is"),

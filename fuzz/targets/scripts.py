@@ -34,6 +34,7 @@ def check(data: bytes) -> None:
 
 def _check_names_line(words: str) -> None:
     assert words.startswith("line "), words
+    assert words.isprintable(), words
 
 
 def _played(script: Script, parts: list[bytes]) -> tuple[bytes, Step, str]:
@@ -41,7 +42,8 @@ def _played(script: Script, parts: list[bytes]) -> tuple[bytes, Step, str]:
     player = Player(script)
     sent = b""
     arriving = [*(part for part in parts if part), b""]
-    for _ in range(4 * len(script.parts) + 4 * len(arriving) + 8):
+    lines = sum(part.count(b"\n") for part in parts)  # an ordinary server answers each
+    for _ in range(4 * len(script.parts) + 4 * len(arriving) + 2 * lines + 8):
         step = player.next_step()
         if isinstance(step, Send):
             sent += step.octets

@@ -271,7 +271,7 @@ def unescaped(text: str) -> bytes:
         elif found[2] in _CHARACTERS:
             parts.append(_CHARACTERS[found[2]])
         else:
-            raise ValueError(f"{found[0]} is no escape: a backslash is written \\\\")
+            raise ValueError(f"{visible(found[0])} is no escape: a backslash is written \\\\")
         start = found.end()
     parts.append(text[start:].encode())
     return b"".join(parts)
@@ -318,14 +318,25 @@ def _escaped(octets: bytes) -> str:
     for character in octets.decode("utf-8", "surrogateescape"):
         if character in _SHORT:
             parts.append(_SHORT[character])
-        elif character.isprintable():
-            parts.append(character)
         else:
-            raw = character.encode("utf-8", "surrogateescape")
-            parts.append("".join(f"\\x{octet:02x}" for octet in raw))
+            parts.append(visible(character))
     if parts and parts[-1] == " ":
         parts[-1] = "\\x20"
     return "".join(parts)
+
+
+def visible(text: str) -> str:
+    """The text, safe for a terminal: of each character that is not printable, its octets."""
+    if text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    raw = character.encode("utf-8", "surrogateescape")
+    return "".join(f"\\x{octet:02x}" for octet in raw)
 
 
 # -- what is left out

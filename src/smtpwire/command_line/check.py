@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import re
 import socket
 import ssl
@@ -19,7 +18,7 @@ from typing import Any, Final, Literal
 from smtpwire.command_line.advice import advice_on
 from smtpwire.command_line.arguments import Parser, Subcommands
 from smtpwire.command_line.dialogue import reply_of
-from smtpwire.command_line.output import UNAVAILABLE, Failure, printable, show
+from smtpwire.command_line.output import UNAVAILABLE, Failure, json_of, printable, show
 from smtpwire.command_line.report import style_of
 from smtpwire.extensions import REGISTRY
 from smtpwire.sasl import FAMILIES
@@ -98,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
             reason = error.strerror or error
             raise Failure(f"cannot connect to {host}:{port}: {reason}", UNAVAILABLE) from error
     if options.json:
-        show(json.dumps(asdict(report), indent=2, ensure_ascii=False))
+        show(json_of(asdict(report)))
     else:
         _show(report)
     return 1 if report.warnings else 0

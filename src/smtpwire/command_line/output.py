@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ __all__ = [
     "USAGE",
     "Failure",
     "complain",
+    "json_of",
     "printable",
     "show",
     "silence",
@@ -54,6 +56,8 @@ def _escapes() -> dict[int, str]:
 
 
 _ESCAPES: Final = _escapes()
+# Those of C0 that stand in it are layout: JSON has none in a string.
+_JSON_ESCAPES: Final = {point: f"\\u{point:04x}" for point in _ESCAPES if point >= 0x7F}
 
 
 def printable(text: str | bytes) -> str:
@@ -61,6 +65,11 @@ def printable(text: str | bytes) -> str:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
     return text.translate(_ESCAPES)
+
+
+def json_of(value: object) -> str:
+    """The value as JSON, safe for a terminal as what :func:`printable` gives."""
+    return json.dumps(value, indent=2, ensure_ascii=False).translate(_JSON_ESCAPES)
 
 
 def show(line: str) -> None:

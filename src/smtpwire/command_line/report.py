@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ from typing import Final, final
 from smtpwire.command_line.advice import advice_on
 from smtpwire.command_line.dialogue import Entry
 from smtpwire.command_line.judge import Finding, Findings
-from smtpwire.command_line.output import printable, show
+from smtpwire.command_line.output import json_of, printable, show
 from smtpwire.extensions import REGISTRY
 from smtpwire.transcript import Elided, Item, Mark, Note, Octets, without_secrets, write
 from smtpwire.wire.reply import Reply
@@ -246,4 +245,4 @@ def as_json(entries: list[Entry], findings: Findings, form: str = "") -> str:
         for command, reply in refusals(entries)
     ]
     result: dict[str, object] = {"dialogue": dialogue, "refused": refused}
-    return json.dumps(({"form": form} if form else {}) | result, indent=2, ensure_ascii=False)
+    return json_of(({"form": form} if form else {}) | result)

@@ -37,7 +37,7 @@ from smtpwire.extensions import (
 from smtpwire.extensions.future_release import FutureRelease
 from smtpwire.extensions.limits import ServerLimits
 from smtpwire.sasl import FAMILIES, Password, PasswordLogin, PlainPassword, SecretRequest
-from smtpwire.transcript import Item, Note, said, write
+from smtpwire.transcript import Item, Note, said, visible, write
 from smtpwire.wire.command import Data, Rcpt
 from smtpwire.wire.received import received_header, with_protocol
 from smtpwire.wire.reply import Reply
@@ -291,7 +291,7 @@ class _Printer:
         maildir = self._service.maildir
         if maildir is None:
             for line in content.removesuffix(b"\r\n").split(b"\r\n"):
-                self._say(Note(f"| {printable(line)}".strip()))
+                self._say(Note(f"| {visible(printable(line))}".strip()))
             return ()
         try:
             maildir.add(self._header(message) + content)

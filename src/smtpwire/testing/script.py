@@ -59,6 +59,7 @@ from smtpwire.transcript import (
     numbered,
     said,
     unescaped,
+    visible,
     write,
 )
 from smtpwire.wire.checked import checked
@@ -470,7 +471,7 @@ class Player:
                 self._at += 1
                 part = self._parts[self._at]
             expected = f"{part.side}: {part.text}" if part.side else part.text
-        self._difference = (expected, found)
+        self._difference = (visible(expected), visible(found))
         self._end = Step.DROP
 
     # -- where anything may come
