@@ -301,6 +301,24 @@ def test_a_server_that_repeats_a_secret(client: str, server: str, shown: str) ->
     assert without_secrets(without_secrets(items)) == without_secrets(items)
 
 
+def test_behind_a_damaged_bdat_come_commands() -> None:
+    items = [Line("C", b"BDAT 90 LAST\tx"), Line("C", b"AUHT PLAIN AGpvZQBhYmNkMTIz")]
+    found = without_secrets(items)
+    assert found == [Line("C", b"BDAT <redacted>"), Line("C", b"AUHT <redacted>")]
+    assert without_secrets(found) == found
+
+
+def test_a_server_that_repeats_a_secret_which_begins_with_another() -> None:
+    """Of the longer one no rest is shown, and what is redacted stays so as a whole."""
+    items = [
+        Line("C", b"AUTH PLAIN pencil1"),
+        Line("C", b"pencil12"),
+        Line("C", b"dacted>"),
+        Line("S", b"501 pencil12, pencil1"),
+    ]
+    assert without_secrets(items)[-1] == Line("S", b"501 <redacted>, <redacted>")
+
+
 def test_what_a_server_repeats_is_looked_for_in_bounded_time() -> None:
     items: list[Item] = [Line("C", b"AUTH PLAIN %d=" % (number + 10**9)) for number in range(99)]
     items.append(Line("S", b"501 " + b" ".join(b"%d=" % (n + 10**9) for n in range(99))))

@@ -5,6 +5,7 @@ said, in turn.
 """
 
 from fuzz.choices import Choices
+from smtpwire.engine.redaction import REDACTED
 from smtpwire.transcript import (
     Elided,
     Item,
@@ -46,6 +47,7 @@ def _check_text(text: str, most: int) -> None:
 
 def _check_names_line(words: str) -> None:
     assert words.startswith("line "), words
+    assert words.isprintable(), words
 
 
 def _check_items(items: list[Item], most: int) -> None:
@@ -56,18 +58,34 @@ def _check_items(items: list[Item], most: int) -> None:
     assert written.isascii() or written.replace("\n", "").isprintable()
     assert read(written) == open_ones
     assert write(open_ones) == written
+    hidden = {REDACTED}
     for before, after in zip(items, open_ones, strict=True):
-        # Only what the client says is changed, and never its line ends or its side.
+        # Of what the server says only that is changed which repeats what was redacted before; and
+        # never are line ends or the side.
         assert type(before) is type(after)
         if isinstance(before, Line | Octets) and before != after:
-            assert before.side == "C"
             assert isinstance(after, Line | Octets)
+            assert before.side == after.side
             line_ends = before.octets[len(before.octets.rstrip(b"\r\n")) :]
             assert after.octets.endswith(line_ends)
+            if before.side == "C":
+                hidden.update(before.octets.split())
+            else:
+                assert _is_echo(before.octets, after.octets, hidden), (before, after)
     shorter = elide(items, more_than=most)
     for side in ("C", "S"):
         assert _size(shorter, side) == _size(items, side)
     assert all(isinstance(item, Elided) or item in items for item in shorter)
+
+
+def _is_echo(before: bytes, after: bytes, hidden: set[bytes]) -> bool:
+    """Whether one is the other, but for words that are hidden."""
+    first, *others = after.split(REDACTED)
+    ends = {len(first)} if before.startswith(first) else set()
+    for other in others:
+        ends = {end + len(word) for end in ends for word in hidden if before.startswith(word, end)}
+        ends = {end + len(other) for end in ends if before.startswith(other, end)}
+    return len(before) in ends
 
 
 def _size(items: list[Item], side: str) -> int:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted
+from smtpwire.engine.redaction import without_echoes as unrepeated
 from smtpwire.engine.redaction import without_secrets as shown
 from smtpwire.extensions import REGISTRY
 from smtpwire.wire.checked import checked
@@ -407,7 +408,8 @@ _Place: TypeAlias = Literal["command", "response", "body", "reply"]
 _PLAIN_WORD: Final = re.compile(rb"[A-Z]?[a-z]{1,11}|[A-Z]{1,11}")
 """A word of a language, such as a reply has without repeating anything."""
 _CODE: Final = re.compile(rb"([0-9]{3})(?:[ ]|\Z)")
-_BDAT: Final = re.compile(rb"BDAT[ ]+([0-9]{1,15})(?:[ ]|\Z)", re.IGNORECASE)
+_BDAT: Final = re.compile(rb"BDAT[ ]+([0-9]{1,15})(?:[ ]+LAST)?[ ]*", re.IGNORECASE)
+"""Whole: behind a line of which a part is redacted comes no content, but commands."""
 
 
 @final
@@ -455,7 +457,7 @@ class _Reader:
         if looks_like_auth(line):
             self._auth = True
             self._place = "response"  # also where it did not wait for 334
-        elif found := _BDAT.match(line):
+        elif found := _BDAT.fullmatch(line):
             self._left = int(found[1])
 
     def shown(self, item: Item) -> Item:
@@ -485,9 +487,7 @@ class _Reader:
 
     def _without_echo(self, item: Line | Octets) -> Item:
         """A server that does not understand a line may say which it was."""
-        octets = item.octets
-        for word in self._hidden:
-            octets = octets.replace(word, REDACTED)
+        octets = unrepeated(item.octets, self._hidden)
         return item if octets == item.octets else replace(item, octets=octets)
 
 

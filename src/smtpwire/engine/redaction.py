@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Final
 
 from smtpwire.sasl import MECHANISMS
 from smtpwire.wire import secrets
 
-__all__ = ["REDACTED", "looks_like_auth", "redacted", "without_proofs", "without_secrets"]
+__all__ = [
+    "REDACTED",
+    "looks_like_auth",
+    "redacted",
+    "without_echoes",
+    "without_proofs",
+    "without_secrets",
+]
 
 REDACTED: Final = secrets.REDACTED.encode()
 _NAMES: Final = frozenset(name.encode() for name in MECHANISMS)
@@ -65,6 +72,17 @@ def without_secrets(line: bytes, verbs: Container[bytes]) -> bytes:
     elif not _PLAUSIBLE.fullmatch(verb):
         return REDACTED
     return verb + b" " + REDACTED if blank else verb
+
+
+def without_echoes(octets: bytes, words: Iterable[bytes]) -> bytes:
+    """What may be shown of a server's octets that may repeat these words: the longest first.
+
+    A secret can begin with another one, of which a rest would be shown.
+    """
+    longest = sorted(words, key=len, reverse=True)
+    if not longest:
+        return octets
+    return re.sub(b"|".join(map(re.escape, longest)), REDACTED, octets)
 
 
 def _is_open(argument: bytes) -> bool:

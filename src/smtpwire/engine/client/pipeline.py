@@ -9,7 +9,7 @@ from typing import Final, Literal, final
 from smtpwire.engine.client.kinds import AUTH, DATA, MAIL, OPEN, RCPT, RESPONSE, RSET, Kind
 from smtpwire.engine.events import EndOfData
 from smtpwire.engine.limits import Limits
-from smtpwire.engine.redaction import REDACTED, redacted, without_proofs
+from smtpwire.engine.redaction import REDACTED, redacted, without_echoes, without_proofs
 from smtpwire.wire.command import Command
 
 __all__ = ["Pipeline", "Step"]
@@ -244,7 +244,4 @@ class Pipeline:
 
     def without_echoes(self, octets: bytes) -> bytes:
         """What a trace may show of replies: a server may repeat a line unknown to it."""
-        octets = without_proofs(octets)
-        for word in self._kept_back:
-            octets = octets.replace(word, REDACTED)
-        return octets
+        return without_echoes(without_proofs(octets), self._kept_back)
