@@ -10,6 +10,7 @@ import hmac
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
+from typing import Final
 
 from smtpwire.sasl.credentials import Password
 from smtpwire.sasl.derive import HASHES, secret_from_password, stored_octets
@@ -91,6 +92,13 @@ def _from_base64(text: bytes) -> bytes:
 def _xor(left: bytes, right: bytes) -> bytes:
     number = int.from_bytes(left, "big") ^ int.from_bytes(right, "big")
     return number.to_bytes(len(left), "big")
+
+
+_UNPROVABLE: Final = {
+    name: ScramSecret(name, b"no salt", 1, bytes(size), bytes(size))
+    for name, size in HASH_SIZES.items()
+}
+"""Secrets of nobody: no octets have a hash of zeros that anybody knows."""
 
 
 class ScramServer(ServerExchange):
@@ -196,8 +204,7 @@ class ScramServer(ServerExchange):
         config = self._config
         if config.stores_passwords:
             return secret_from_password(self._base, self._password, self._salt, config.iterations)
-        size = HASH_SIZES[self._base]
-        return ScramSecret(self._base, self._salt, 1, bytes(size), bytes(size))
+        return _UNPROVABLE[self._base]
 
     def _acknowledged(self, response: bytes) -> ServerStep:
         if response:
