@@ -23,6 +23,7 @@ from smtpwire.operations import (
     MailObject,
     SendingStopped,
     SendResult,
+    UnsendableError,
     open_session,
     send_many,
 )
@@ -147,6 +148,11 @@ def test_prdr_has_one_more() -> None:
 def test_no_message_at_all() -> None:
     conn = opened()
     assert Driver(conn).run(send_many(conn, [])) == []
+
+
+def test_a_message_without_recipients_is_refused_when_it_is_made() -> None:
+    with pytest.raises(UnsendableError, match="there is no recipient"):
+        MailObject("a@b.example", [], b"x")
 
 
 # -- refusals

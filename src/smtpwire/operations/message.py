@@ -165,8 +165,6 @@ def plan(
     offer = conn.extensions
     mail = mail_of(sender)
     rcpts = rcpts_of(recipients)
-    if not rcpts:
-        raise UnsendableError("there is no recipient")
     idna = options.get("idna")
     if idna is not None and SMTPUTF8 not in offer:
         mail = Mail(mail.address and _in_a_labels(mail.address, idna), mail.parameters)
@@ -230,14 +228,20 @@ def mail_of(sender: Sender) -> Mail:
 
 
 def rcpts_of(recipients: Iterable[Recipient]) -> tuple[Rcpt, ...]:
-    """Fresh objects: replies are matched by identity, and a caller may give one twice."""
+    """Fresh objects: replies are matched by identity, and a caller may give one twice.
+
+    Raises TypeError and ValueError for a wrong address, UnsendableError where there is none.
+    """
     given: object = recipients
     # A list is what most give: an abstract class is asked about the rest only.
     if not isinstance(given, _SEQUENCES) and (
         isinstance(given, str | bytes) or not isinstance(given, Iterable)
     ):
         raise TypeError(f"recipients is {type_of(given)}: pass a list of addresses, also for one")
-    return tuple([_rcpt(item) for item in recipients])
+    rcpts = tuple([_rcpt(item) for item in recipients])
+    if not rcpts:
+        raise UnsendableError("there is no recipient")
+    return rcpts
 
 
 def _rcpt(item: Recipient) -> Rcpt:

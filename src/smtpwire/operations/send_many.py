@@ -33,7 +33,8 @@ class MailObject:
     """A message to send: its envelope and its content (RFC 5321 §2.3.1), as ``send_mail`` takes
     them; an asynchronous client takes an asynchronous iterable, too.
 
-    Raises TypeError and ValueError as ``send_mail`` does for what is wrong without any server.
+    Raises TypeError and ValueError as ``send_mail`` does for what is wrong without any server: a
+    wrong address, say, or no recipient at all.
     """
 
     __slots__ = ("content", "options", "recipients", "sender")
@@ -92,7 +93,7 @@ def send_many(
     ``send_mail`` would raise for a message is its result here: PERMANENT for one that this server
     cannot take, RETRY for one whose content raises, which ends the connection. Messages behind the
     end of the connection are taken, too, and are not tried: RETRY. Of the one whose end had left
-    without an answer the outcome is UNKNOWN. A message without recipients has a result without any.
+    without an answer the outcome is UNKNOWN.
 
     Raises TypeError for what is no iterable of MailObjects, LocalProtocolError where no session is
     open between transactions: nothing has been sent then. Raises SendingStopped for what the
