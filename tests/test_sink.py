@@ -25,6 +25,7 @@ from smtpwire.testing import certificate, certificates, sink
 
 TEXT = "Subject: Grüße\r\n\r\nHello\r\n.\r\n".encode()
 NO = Reply(550, "No such user", "5.1.1")
+OK, GO = Reply(250, "OK"), Reply(354, "Go on")
 LATER = Reply(452, "Mailbox full", "4.2.2")
 
 
@@ -181,6 +182,9 @@ def test_connections_that_stay_open_are_dropped() -> None:
         ({"lmtp": True, "tls": "implicit"}, ValueError, "no LMTP with TLS from the first octet"),
         ({"refuse": {"a@b.example": 550}}, TypeError, "is an int: pass a Reply"),
         ({"refuse": {"a b": NO}}, ValueError, r"refuse\['a b'\]: not an address"),
+        ({"refuse": {"a@b.example": OK}}, ValueError, r"'a@b.example'\] is 250: pass 4yz or"),
+        ({"refuse": {"a@b.example": GO}}, ValueError, "is 354: pass 4yz or 5yz"),
+        ({"verdicts": {"a@b.example": GO}}, ValueError, "is 354: pass 2yz or 4yz or 5yz"),
         ({"config": "relay"}, TypeError, "config"),
     ],
 )

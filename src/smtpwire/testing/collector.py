@@ -88,7 +88,7 @@ def sink(
     tls: "none", "starttls", or "implicit", from the first octet; by ``mx.certificate``.
     login: user and password; who does not log in is refused. Outside TLS, too: it is for tests.
     lmtp: speak LMTP.
-    refuse: what is answered to RCPT, by address; to all others 250.
+    refuse: what is answered to RCPT, by address, 4yz or 5yz; to all others 250.
     verdicts: what is answered to the message, by recipient's address: LMTP has a reply for each of
         them (RFC 2033 §4.2), SMTP one, which is that of the first recipient who has one here.
     config: a ServerConfig of your own, in place of what ``tls``, ``login`` and ``lmtp`` say of it.
@@ -103,8 +103,8 @@ def sink(
     return Sink(
         _config(tls, login is not None, lmtp) if config is None else config,
         login,
-        _by_address("refuse", refuse),
-        _by_address("verdicts", verdicts),
+        _by_address("refuse", refuse, _REFUSAL),
+        _by_address("verdicts", verdicts, _VERDICT),
     )
 
 
@@ -140,11 +140,19 @@ def _config(tls: TlsKind, login: bool, lmtp: bool) -> ServerConfig:
 _MECHANISMS: Final = ("SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN")
 
 
-def _by_address(name: str, replies: Mapping[str, Reply] | None) -> dict[str, Reply]:
+_REFUSAL: Final = ("4yz", "5yz")
+_VERDICT: Final = ("2yz", *_REFUSAL)
+
+
+def _by_address(
+    name: str, replies: Mapping[str, Reply] | None, legal: tuple[str, ...]
+) -> dict[str, Reply]:
     found = {}
     for address, reply in checked(name, {} if replies is None else replies, Mapping).items():
         if not isinstance(reply, Reply):
             raise TypeError(f"{name}[{address!r}] is {type_of(reply)}: pass a Reply")
+        if f"{reply.code // 100}yz" not in legal:
+            raise ValueError(f"{name}[{address!r}] is {reply.code}: pass {' or '.join(legal)}")
         try:
             found[str(Address.parse(address))] = reply
         except ValueError as error:
