@@ -643,11 +643,34 @@ def test_nobody_accepted_is_no_message() -> None:
     assert made.conn.stats.messages == 0
 
 
-def test_421_to_one_recipient_is_the_last_word() -> None:
+ENOUGH: Final = Reply(421, "Enough")
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ((Reply(250, "One"), ENOUGH, Reply(550, "No")), b"250 2.0.0 One\r\n"),
+        ((ENOUGH, ENOUGH, ENOUGH), b""),
+        (
+            (Reply(250, "One"), ENOUGH, Reply(250, "Three")),
+            b"250 2.0.0 One\r\n451 4.0.0 Enough\r\n250 2.0.0 Three\r\n",
+        ),
+        ((ENOUGH, Reply(250, "Two")), b"451 4.0.0 Enough\r\n250 2.0.0 Two\r\n"),
+        (
+            (ENOUGH, Reply(250, "Two"), ENOUGH),
+            b"451 4.0.0 Enough\r\n250 2.0.0 Two\r\n451 4.0.0 Enough\r\n",
+        ),
+    ],
+)
+def test_421_to_one_recipient_is_the_last_word_but_takes_nobody_s_250(
+    given: tuple[Reply, ...], sent: bytes
+) -> None:
+    """A client sends a message again to who is accepted and does not learn it."""
     made = lmtp_at_the_end(3)
-    made.conn.reply(Reply(250, "One"), Reply(421, "Enough"), Reply(250, "Three"))
-    assert made.run() == b"250 2.0.0 One\r\n421 4.0.0 Enough\r\n"
+    made.conn.reply(*given)
+    assert made.run() == sent + b"421 4.0.0 Enough\r\n"
     assert made.at(Need.CLOSE)
+    assert made.conn.stats.messages == (b"250 " in sent)
 
 
 def test_a_shutdown_waits_for_all_of_them() -> None:
@@ -756,6 +779,20 @@ def test_prdr_says_what_was_accepted_before_it_closes(
             conn.reply(*replies)
 
     made = session(FULL, answers({EndOfMessage: answer}))
+    first = b"353 A reply a recipient follows\r\n"
+    assert made.feed(PRDR_ENVELOPE).endswith(b"354 Go ahead\r\n" + first + sent)
+
+
+@pytest.mark.parametrize(
+    ("given", "overall"),
+    [
+        ((Reply(421, "Bye"), Reply(250, "Two")), b"250 2.0.0 Message accepted\r\n"),
+        ((Reply(421, "Bye"), Reply(250, "Two"), Reply(250, "All")), b"250 2.0.0 All\r\n"),
+    ],
+)
+def test_prdr_says_what_was_accepted_behind_a_421(given: tuple[Reply, ...], overall: bytes) -> None:
+    made = session(FULL, answers({EndOfMessage: lambda conn, _: conn.reply(*given)}))
+    sent = b"451 4.0.0 Bye\r\n250 2.0.0 Two\r\n" + overall + b"421 4.0.0 Bye\r\n"
     first = b"353 A reply a recipient follows\r\n"
     assert made.feed(PRDR_ENVELOPE).endswith(b"354 Go ahead\r\n" + first + sent)
     assert made.events[-1] == Closed(CloseReason.SHUTDOWN, Reply(421, "Bye", "4.0.0"))

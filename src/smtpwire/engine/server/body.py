@@ -597,18 +597,21 @@ def up_to_closing(
 ) -> list[Reply]:
     """The replies up to a 421, which is the last.
 
-    In PRDR the overall reply decides. Where a recipient was accepted before the 421 was given for
-    another, that reply comes first, and those still owed before it: the client would have to send
-    the message again to the one who has it.
+    A recipient who is accepted has that reply before it, or the client would send the message again
+    to the one who has it: where one stands behind the 421, that is 451 for its own recipient (RFC
+    5321 §3.8), and comes when all have been said. In PRDR the overall reply decides, so that those
+    still owed come before it as well.
     """
-    before = given[: given.index(closing)]
-    missing = len(transaction.recipients) - len(verdicts.replies) - len(before)
-    accepted = any(reply.is_positive for reply in (*verdicts.replies, *before))
-    if not (transaction.prdr and accepted and missing > 0):
-        return [*before, closing]
-    later = Reply(451, closing.text, closing.enhanced)  # RFC 5321 §3.8: a 421 counts as 451
-    replies = [*before, *[later] * missing]
-    return [*replies, overall(session, [*verdicts.replies, *replies]), closing]
+    later = Reply(451, closing.text, closing.enhanced)
+    at = given.index(closing)
+    passed = any(reply.is_positive for reply in given[at:])
+    replies = [later if reply.code == 421 else reply for reply in given] if passed else given[:at]
+    owed = verdicts.owed - len(replies)
+    accepted = any(reply.is_positive for reply in (*verdicts.replies, *replies))
+    if transaction.prdr and accepted and owed > (0 if passed else 1):
+        replies += [later] * (owed - 1)
+        replies.append(overall(session, [*verdicts.replies, *replies]))
+    return [*replies, closing]
 
 
 def overall(session: Session, replies: Iterable[Reply]) -> Reply:

@@ -322,7 +322,8 @@ class ServerConnection:
         The reply's class is the decision. ``to``: the question meant, so that a late answer
         cannot hit the next one. While a body comes and nothing is pending, a 4yz or 5yz is the
         early verdict on the message. A 421 is followed by shutdown. After the end of the data
-        LMTP and PRDR take one reply a recipient, at once or one by one.
+        LMTP and PRDR take one reply a recipient, at once or one by one; a 421 among them comes
+        behind those that accept a recipient.
 
         Raises LocalProtocolError where nothing is pending, another question is, or the reply is
         not legal for it (the table stands in the engine's README.md), TypeError for what is no
