@@ -16,6 +16,7 @@ from smtpwire.engine import limits, state
 from smtpwire.engine.commands import COMMANDS, CommandRow, extension_row
 from smtpwire.engine.events import CommandQuestion
 from smtpwire.engine.replies import DEFAULT_REPLIES
+from smtpwire.engine.server.commands import HELPING
 from smtpwire.engine.state import State
 from smtpwire.extensions import REGISTRY, Atrn, Burl, Etrn, XClient, XForward, table
 from smtpwire.sasl import FAMILIES, Family, binds
@@ -246,7 +247,8 @@ def questions() -> str:
             told.setdefault(key, row)
             commands.setdefault(key, []).append(row.word)
     for key, row in told.items():
-        legal = f"{row.positive or '2yz'}, {'4yz, 5yz' if row.refusable else '421'}"
+        positive = ", ".join(map(str, HELPING)) if row.word == "HELP" else row.positive or "2yz"
+        legal = f"{positive}, {'4yz, 5yz' if row.refusable else '421'}"
         of = ", ".join(dict.fromkeys(commands[key]))
         lines.append(f"| {key[0]} | {of} | {legal} | {shown(default_of(row))} |")
     return "\n".join(lines)

@@ -152,7 +152,7 @@ LEGAL: Final[dict[type[Request], frozenset[int]]] = {
     StartTls: frozenset({220}) | (REFUSALS - {450}),
     Vrfy: ALL_2YZ | REFUSALS,
     Expn: ALL_2YZ | REFUSALS,
-    CommandQuestion: ALL_2YZ | REFUSALS,
+    CommandQuestion: frozenset({250}) | REFUSALS,
     Etrn: ALL_2YZ | REFUSALS,
     Atrn: ALL_2YZ | REFUSALS,
     Burl: ALL_2YZ | REFUSALS,

@@ -217,8 +217,9 @@ class Connected(Request):
 class CommandQuestion(Request):
     """HELP, NOOP, QUIT or RSET, where ``ServerConfig.asks`` has it: what is to be said?
 
-    RSET has taken effect when it is asked, and its answer is 2yz; that of QUIT is 221, and ends
-    the session. Any of them may be answered 421, which ends it too.
+    RSET has taken effect when it is asked, and its answer is 250, as is that of NOOP; HELP's is
+    214, 211 or 250, and that of QUIT 221, which ends the session. HELP and NOOP may be refused. Any
+    of them may be answered 421, which ends it too.
 
     ``command``: which one, as it was said.
     """

@@ -46,6 +46,8 @@ RECIPIENT_OK: Final = default_kind("RCPT")
 GOODBYE: Final = default_kind("QUIT")
 WELCOME: Final = default_kind("(greeting)")
 FORGOTTEN: Final = default_kind("RSET")
+HELPING: Final = (*COMMANDS["HELP"].replies.success, 250)
+"""What may help: 211 and 214 (RFC 5321 §4.3.2), and 250, as some servers say."""
 UNRECOGNIZED: Final = Reply(500, "Command not recognized", "5.5.1")
 NOT_OFFERED: Final = Reply(501, "Attribute not offered", "5.5.4")
 # RFC 5321 §3.2, RFC 2033 §4.1
@@ -272,6 +274,8 @@ def answer_command(session: Session, question: CommandQuestion, replies: Replies
         reply, octets = session.accept(replies, row.positive)
         if not (reply.is_positive or row.refusable or reply.code == 421):
             raise LocalProtocolError(f"{row.word} cannot be refused: {row.positive} answers it")
+        if row.word == "HELP" and reply.is_positive and reply.code not in HELPING:
+            raise LocalProtocolError(f"{reply.code} is no help: 211, 214 or 250 is")
     if not row.grouped:
         outbox.hurry()
     if row.word == "QUIT" and (reply is None or reply.is_positive):
