@@ -331,6 +331,48 @@ def test_secrets_are_not_shown() -> None:
     assert "AUTH PLAIN <redacted>" in player.difference
 
 
+@pytest.mark.parametrize(
+    ("script", "said", "shown"),
+    [
+        (
+            "C: AUTH PLAIN AGpvZQBwZW5jaWw=",
+            b"NOOP\r\n",
+            "- C: AUTH PLAIN <redacted>\n+ C: NOOP",
+        ),
+        (
+            "C: AUTH PLAIN AGpvZQBwZW5jaWw=",
+            b"AUTH PLAIN AGpvZQBwZW5jaWI=\r\n",
+            "- C: AUTH PLAIN <redacted>\n+ C: AUTH PLAIN <redacted> (another secret)",
+        ),
+        ("C: AUTH PLAIN ...", b"NOOP\r\n", "- C: AUTH PLAIN ...\n+ C: NOOP"),
+        ("C: AUTH PLAIN {initial}", b"NOOP\r\n", "- C: AUTH PLAIN {initial}\n+ C: NOOP"),
+        ("C: BURL imap://joe:pencil@x LAST", b"NOOP\r\n", "- C: BURL <redacted>\n+ C: NOOP"),
+        (
+            "C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: Pencil",
+            b"AUTH LOGIN\r\npencils\r\n",
+            "- C: <redacted>\n+ C: <redacted> (another secret)",
+        ),
+        ("C: AUTH LOGIN\nS: 334 x\nC: {user}", b"AUTH LOGIN\r\n", "- C: {user}\n+ (the conn"),
+    ],
+)
+def test_a_script_s_own_secrets_are_not_shown(script: str, said: bytes, shown: str) -> None:
+    player = Player(Script(script))
+    player.receive_data(said)
+    player.receive_data(b"")
+    while player.next_step() is not Step.DROP:
+        pass
+    assert shown in player.difference
+    assert not re.search("AGpv|encil", player.difference)
+
+
+def test_nor_where_the_script_is_wrong() -> None:
+    with pytest.raises(
+        ValueError, match="line 1, 'AUTH PLAIN <redacted>': nobody has said"
+    ) as error:
+        Script("S: AUTH PLAIN AGpvZQBwZW5jaWw= {x}")
+    assert "AGpv" not in str(error.value)
+
+
 def test_a_difference_is_shown() -> None:
     with pytest.raises(ScriptDiffers) as differs:
         against("S: 220 mx\nC: EHLO ...\nS: 250 mx\n# no mail\nC: VRFY x\nS: 250 ok\nC: QUIT")

@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, final
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.events import ServerEvent
 from smtpwire.engine.need import Need
+from smtpwire.engine.redaction import looks_like_auth, redacted
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
@@ -78,6 +79,7 @@ R = TypeVar("R")
 Role: TypeAlias = Literal["server", "client"]
 _MARKS: Final = ("drop", "end", "reset", "starttls", "wait")
 _TOKEN: Final = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|.)|\.\.\.|\{[a-z_][a-z0-9_]*\}|.", re.DOTALL)
+_TOKEN_ALONE: Final = re.compile(r"\.\.\.|\{[a-z_][a-z0-9_]*\}")
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
 _NO_VALUES: Final[Mapping[str, str]] = {}
 _CONFIG: Final = ServerConfig.relay("mx.example.org")
@@ -231,6 +233,8 @@ def _parts(text: str, plays: Role, values: Mapping[str, str]) -> Iterator[_Part]
         try:
             _check(part, ours, known)
         except ValueError as error:
+            if looks_like_auth(part.text.encode()):
+                line = redacted(part.text.encode()).decode()
             raise ValueError(f"line {number}, {line!r}: {error}") from None
         yield part
 
@@ -423,14 +427,15 @@ class Player:
         elif _is_other_line_of(part, line):
             self._taken(line)
         else:
-            self._differ(_shown(line))
+            self._differ(self._shown(line))
         return None
 
     def _expect_octets(self, octets: bytes) -> Step | None:
         if not self._eof and len(self._input) < len(octets) and octets.startswith(self._input):
             return Step.READ
         if not self._input.startswith(octets):
-            self._differ(_shown(Octets(self._theirs, self._input)) if self._input else _CLOSED)
+            said = Octets(self._theirs, self._input)
+            self._differ(self._shown(said) if self._input else _CLOSED)
             return None
         self._at += 1
         self._taken(Octets(self._theirs, octets))
@@ -461,7 +466,7 @@ class Player:
 
     def _next_line(self) -> str:
         line = self._line()
-        return _shown(Octets(self._theirs, self._input) if line is None else line)
+        return self._shown(Octets(self._theirs, self._input) if line is None else line)
 
     def _differ(self, found: str) -> None:
         expected = "(the end of the script)"
@@ -471,8 +476,28 @@ class Player:
                 self._at += 1
                 part = self._parts[self._at]
             expected = f"{part.side}: {part.text}" if part.side else part.text
+            if part.side == "C" and self._holds_a_secret(part.text):
+                expected = self._shown(Line("C", part.text.encode()))
+        if found == expected:
+            found += " (another secret)"
         self._difference = (visible(expected), visible(found))
         self._end = Step.DROP
+
+    def _holds_a_secret(self, text: str) -> bool:
+        """Whether a line of the script is AUTH or a response, or BURL, and gives its words."""
+        last = self._dialogue[-1] if self._dialogue else None
+        words = text.split()
+        if isinstance(last, Line) and last.side == "S" and last.octets.startswith(b"334"):
+            secrets = words
+        elif looks_like_auth(text.encode()):
+            secrets = words[2:]
+        else:
+            secrets = words[1:] if words[:1] == ["BURL"] else []
+        return not all(map(_TOKEN_ALONE.fullmatch, secrets))
+
+    def _shown(self, item: Item) -> str:
+        """An item behind what has been said, which tells what in it is a secret."""
+        return write([*self._dialogue, item]).splitlines()[-1]
 
     # -- where anything may come
 
@@ -533,10 +558,6 @@ def _is_other_line_of(part: _Part, line: Line | Octets) -> bool:
         and line.octets.startswith(code + b"-")
         and part.text[3:4] != "-"
     )
-
-
-def _shown(item: Item) -> str:
-    return write([item]).rstrip("\n")
 
 
 def _octets_of(line: Line | Octets) -> bytes:
