@@ -794,3 +794,67 @@ def test_a_trace_that_ends_the_connection_is_followed_by_the_end() -> None:
     assert isinstance(d.conn.next_event(), AuthenticationEnded)
     assert d.conn.next_event() == Closed(CloseReason.ABORTED, error="the log is full")
     assert d.conn.next_event() is Need.CLOSE
+
+
+REPEATED = [
+    ("AHVzZXIAcGFzcw==", "<redacted>"),
+    ("pass, said by user", "<redacted>, said by user"),
+    ("AHVzZXIAcGFzcw== and pass / pass", "<redacted> and <redacted> / <redacted>"),
+    ("nothing", "nothing"),
+]
+
+
+@pytest.mark.parametrize(("said", "shown"), REPEATED)
+def test_a_reply_that_repeats_a_secret_is_shown_without_it(said: str, shown: str) -> None:
+    d = Dialogue()
+    _ready(d, "PLAIN")
+    _authenticate(d, _mechanism("PLAIN"), "user")
+    d.receive(f"535 5.7.8 no: {said}")
+    assert _ended(d).reply == Reply(535, f"no: {shown}", "5.7.8")
+
+
+@pytest.mark.parametrize(("said", "shown"), REPEATED)
+@pytest.mark.parametrize("code", [421, 221])
+def test_nor_does_a_server_that_goes_tell_it(code: int, said: str, shown: str) -> None:
+    d = Dialogue()
+    _ready(d, "PLAIN")
+    _authenticate(d, _mechanism("PLAIN"), "user")
+    reply = Reply(code, f"no: {shown}")
+    d.receive(f"{code} no: {said}")
+    assert _ended(d).reply == reply
+    assert ServiceClosing(reply) in d.events
+    assert d.conn.closed == Closed(CloseReason.SHUTDOWN, reply)
+
+
+@pytest.mark.parametrize(("said", "shown"), REPEATED)
+def test_nor_does_a_reply_that_is_none(said: str, shown: str) -> None:
+    d = Dialogue()
+    _ready(d, "PLAIN")
+    _authenticate(d, _mechanism("PLAIN"), "user")
+    d.receive(f"100 {said}")
+    assert d.conn.closed is not None
+    assert d.conn.closed.error == f"a reply that the command cannot have: 100 {shown}"
+
+
+@pytest.mark.parametrize("end", [b"535-AHVzZ\r\n550 x\r\n", b"535 AHVzZ"])
+def test_of_half_a_reply_nothing_is_shown_in_an_exchange(end: bytes) -> None:
+    """It may end within a secret."""
+    d = Dialogue()
+    _ready(d, "PLAIN")
+    _authenticate(d, _mechanism("PLAIN"), "user")
+    d.feed(end)
+    d.eof()
+    assert d.conn.closed is not None
+    assert d.conn.closed.error.endswith(": <redacted>")
+
+
+def test_a_response_is_not_repeated_either() -> None:
+    d = Dialogue()
+    _ready(d, "LOGIN")
+    _authenticate(d, _mechanism("LOGIN"), "user")
+    d.receive("334 VXNlcm5hbWU6")
+    d.flush()
+    d.receive("334 UGFzc3dvcmQ6")
+    assert d.flush() == b"cGFzcw==\r\n"
+    d.receive("500 cGFzcw==: unknown command")
+    assert _ended(d).reply == Reply(500, "<redacted>: unknown command")

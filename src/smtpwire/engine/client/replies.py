@@ -404,6 +404,7 @@ def _service_closing(session: Session, reply: Reply) -> ClientEvent:
     command = session.pipeline.flight[0].command
     exchange = session.exchange
     if exchange is not None and exchange.auth is command:
+        reply = exchange.shown(reply)
         session.leave_exchange()
         session.events.append(exchange.unanswered(reply))
     elif reply.code == 421:

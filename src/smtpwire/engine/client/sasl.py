@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from binascii import b2a_base64
 from typing import Final, final
 
 from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, Identity
+from smtpwire.engine.redaction import without_echoes
 from smtpwire.sasl import PENDING, ClientMechanism, SaslError, family
 from smtpwire.wire.command import Auth
 from smtpwire.wire.octets import decode_base64
-from smtpwire.wire.reply import Reply
+from smtpwire.wire.reply import Reply, proven_reply
 
 __all__ = ["CANCEL", "Exchange", "encode_response"]
 
 CANCEL: Final = b"*"
+LONGEST_SHOWN: Final = 3
+"""Octets of a word too short to be looked for in a server's text: any text may have it."""
+_PART: Final = re.compile(rb"[\0\x01 ]+")
+"""What separates a password or a token from what stands before it."""
 
 # RFC 4954 §6 and, for 523 and 524, RFC 5248. Every other 5yz is taken as 535 is: to try the same
 # password again could lock the account.
@@ -47,6 +53,7 @@ class Exchange:
         "_is_sent",
         "_mechanism",
         "_objection",
+        "_said",
         "auth",
         "waiting",
     )
@@ -69,6 +76,7 @@ class Exchange:
         self._cancelled: AuthenticationOutcome | None = None
         self._objection = ""
         self._exception: Exception | None = None
+        self._said: list[bytes] = [] if initial is None else [initial]
 
     @property
     def cancelled(self) -> bool:
@@ -93,7 +101,7 @@ class Exchange:
                 return self._cancel("the challenge is no base64")
             response = self._mechanism.step(data)
             if response is not PENDING:
-                return encode_response(response)
+                return self._encoded(response)
         except Exception as error:
             return self._fail(error)
         self.waiting = True
@@ -112,9 +120,27 @@ class Exchange:
         """The line that goes on after the application has given what was waited for."""
         self.waiting = False
         try:
-            return encode_response(self._mechanism.answer(data))
+            return self._encoded(self._mechanism.answer(data))
         except Exception as error:
             return self._fail(error)
+
+    def _encoded(self, response: bytes) -> bytes:
+        line = encode_response(response)
+        self._said.append(response)
+        return line
+
+    def unrepeated(self, text: str) -> str:
+        """What may be shown of a server's text that may repeat what it has been told, or a part."""
+        named = (b"", self._identity.authcid.encode(), self._identity.authzid.encode())
+        words = {encode_response(response) for response in self._said}
+        words.update(part for response in self._said for part in _PART.split(response))
+        hidden = [word for word in words if len(word) > LONGEST_SHOWN and word not in named]
+        return without_echoes(text.encode(), hidden).decode("utf-8", "replace")
+
+    def shown(self, reply: Reply) -> Reply:
+        """The same of a reply: an error shows it, and whoever logs that."""
+        text = self.unrepeated(reply.text)
+        return reply if text == reply.text else proven_reply(reply.code, text, reply.enhanced)
 
     def ended(self, reply: Reply) -> AuthenticationEnded:
         """The server's reply has ended the exchange."""
@@ -131,8 +157,9 @@ class Exchange:
             error = self._mechanism.error
         except Exception as exception:
             error, self._exception = "", self._exception or exception
+        shown = None if reply is None else self.shown(reply)
         return AuthenticationEnded(
-            self.auth, reply, outcome, error, self._objection, self._exception
+            self.auth, shown, outcome, error, self._objection, self._exception
         )
 
     def _check_proof(self) -> None:

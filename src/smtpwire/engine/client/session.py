@@ -47,6 +47,7 @@ from smtpwire.engine.tls import TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import Offer
 from smtpwire.wire.reply import Reply
+from smtpwire.wire.secrets import REDACTED
 
 __all__ = ["Item", "Session"]
 
@@ -215,7 +216,7 @@ class Session:
         """
         self.errors += 1
         self.events.append(ProtocolViolation(kind, self.stream.at, fatal=True))
-        words = str(said)[:EXCERPT]
+        words = self.shown(said)[:EXCERPT]
         self.end(CloseReason.VIOLATION, error=f"{kind.value}: {words}" if words else kind.value)
 
     def end(
@@ -228,6 +229,7 @@ class Session:
     ) -> None:
         """End every command that is still open, and the connection."""
         pipeline, stream = self.pipeline, self.stream
+        exchange = self.exchange
         closing = reply if cause is Cause.CLOSING else None
         for step in pipeline.flight:
             if step.kind is not AUTH and step.kind is not RESPONSE:
@@ -236,7 +238,8 @@ class Session:
         self._end_exchange()
         self.drop(pipeline.drop(), reply)
         if stream.received != stream.start and reason in _INSIDE_A_REPLY:
-            error = f"{reason.value} inside a reply: {stream.take_half()}"
+            half = stream.take_half()
+            error = f"{reason.value} inside a reply: {half if exchange is None else REDACTED}"
         self.closed = Closed(reason, reply, error)
         self.events.append(self.closed)
         self.body = None
@@ -277,6 +280,15 @@ class Session:
         """The exchange is over."""
         self.exchange = None
         self.stream.end_challenges()
+
+    def shown(self, said: object) -> str:
+        """What may be shown of what a server said: not what it repeats of an exchange that runs.
+
+        Of a line that may be cut, so that half a secret stands at its end, nothing.
+        """
+        if self.exchange is None or not said:
+            return str(said)
+        return self.exchange.unrepeated(str(said)) if isinstance(said, Reply) else REDACTED
 
     def _end_exchange(self) -> None:
         """End the exchange, if there is one, without a reply of its own."""
