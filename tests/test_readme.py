@@ -432,6 +432,7 @@ def test_the_commands_of_the_readme(programs: Programs) -> None:
 
 
 SAID: Final = {
+    "kept": "q+7 bob@example.org True MAIL FROM:<alice@example.com> ENVID=q+2B7",
     "many": "bounce to alice@example.com carol@example.org 550 5.1.1 No such user\n"
     "again dave@example.org 451 4.3.0 Try again later",
     "own_mechanism": "ticket X-TICKET",
