@@ -7,7 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from math import inf
-from socket import IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY, socket
+from socket import (
+    AI_NUMERICHOST,
+    IPPROTO_TCP,
+    SHUT_RDWR,
+    SOCK_STREAM,
+    TCP_NODELAY,
+    gaierror,
+    getaddrinfo,
+    socket,
+)
 from time import monotonic
 from typing import Any, Final, Self, cast, final
 
@@ -475,29 +484,38 @@ async def start_server(
 
 @final
 class _Transport:
-    """A socket of the loop. It has its turn before each call: what is ready at once has none."""
+    """A socket of the loop, which has a turn before each call but a sending behind a receiving.
 
-    __slots__ = ("_loop", "_sock")
+    What is ready at once gives the loop none.
+    """
+
+    __slots__ = ("_loop", "_received", "_sock")
 
     def __init__(self, sock: socket) -> None:
         self._loop = asyncio.get_running_loop()
         self._sock = sock
+        self._received = True  # the last call was a receiving
 
     async def send(self, octets: bytes, seconds: float | None) -> None:
-        async with asyncio.timeout(seconds):
+        if not self._received:
             await asyncio.sleep(0)
-            await self._loop.sock_sendall(self._sock, octets)
+        self._received = False
+        with suppress(BlockingIOError):  # most often there is room for all, and no time to be kept
+            octets = octets[self._sock.send(octets) :]
+        if octets:
+            async with asyncio.timeout(seconds):
+                await self._loop.sock_sendall(self._sock, octets)
 
     async def receive(self, size: int, seconds: float | None) -> bytes:
+        self._received = True
         async with asyncio.timeout(seconds):
             await asyncio.sleep(0)
             return await self._loop.sock_recv(self._sock, size)
 
     async def receive_now(self, size: int) -> bytes | None:
-        try:
+        with suppress(BlockingIOError):
             return self._sock.recv(size)
-        except BlockingIOError:
-            return None
+        return None
 
     def wake(self) -> None:
         with suppress(OSError):
@@ -546,7 +564,10 @@ async def _dial(host: str, port: int, local_addr: str, path: str) -> socket:
     loop = asyncio.get_running_loop()
     found: list[tuple[int, str | tuple[Any, ...]]]
     if host:
-        infos = await loop.getaddrinfo(host, port, type=SOCK_STREAM)
+        try:  # an address is no name: nobody has to be asked, and no thread to wait for the answer
+            infos = getaddrinfo(host, port, type=SOCK_STREAM, flags=AI_NUMERICHOST)
+        except gaierror:
+            infos = await loop.getaddrinfo(host, port, type=SOCK_STREAM)
         found = [(family, address) for family, _, _, _, address in infos]
     else:
         from socket import AF_UNIX  # not everywhere
