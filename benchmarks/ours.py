@@ -1,5 +1,7 @@
 """smtpwire's side of the figures, written as an application would write it."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import chain, cycle, repeat

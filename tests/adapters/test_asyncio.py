@@ -440,6 +440,20 @@ def test_timeouts_by_phase() -> None:
         assert mailbox.endings[0].reason is CloseReason.TIMEOUT
 
 
+@pytest.mark.parametrize("handler", [plain, asynchronous])
+def test_a_session_that_begins_sets_one_timer(handler: Callable[[Session], Handler]) -> None:
+    """One that is cancelled stays in the loop until its time would have come: it is memory."""
+
+    async def main() -> None:
+        protocol, _ = begin(handler)
+        protocol.data_received(HELLO)
+        scheduled: list[object] = getattr(asyncio.get_running_loop(), "_scheduled")  # noqa: B009
+        assert len(scheduled) == 1
+        protocol.connection_lost(None)
+
+    run(main)
+
+
 def test_a_client_that_does_not_read_is_cut_off() -> None:
     async def main() -> None:
         protocol, transport = begin(plain)

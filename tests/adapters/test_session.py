@@ -21,35 +21,35 @@ from smtpwire.wire.value import replace
 
 def test_the_count_starts_anew_only_when_the_value_changes() -> None:
     now = 100.0
-    deadline = Deadline(lambda: now)
-    assert deadline.left(Timeout(10, 1)) == 10
+    deadline = Deadline()
+    assert deadline.left(now, Timeout(10, 1)) == 10
     now = 104.0
-    assert deadline.left(Timeout(10, 1)) == 6
-    assert deadline.left(None) is None
+    assert deadline.left(now, Timeout(10, 1)) == 6
+    assert deadline.left(now, None) is None
     now = 109.0
-    assert deadline.left(Timeout(10, 1)) == 1
+    assert deadline.left(now, Timeout(10, 1)) == 1
     now = 120.0
-    assert deadline.left(Timeout(10, 1)) == 0
-    assert deadline.left(Timeout(10, 2)) == 10
-    assert deadline.left(Timeout(5, 2)) == 5
+    assert deadline.left(now, Timeout(10, 1)) == 0
+    assert deadline.left(now, Timeout(10, 2)) == 10
+    assert deadline.left(now, Timeout(5, 2)) == 5
 
 
 def test_a_session_ends_when_its_own_time_is_over() -> None:
     now = 100.0
-    deadline = Deadline(lambda: now)
+    deadline = Deadline()
     conn = ServerConnection(
         replace(ServerConfig.relay("mx.example.org"), timeouts=Timeouts(session=20))
     )
-    deadline.begin_session(conn)
-    assert deadline.left(None) == 20
-    assert deadline.left(Timeout(10, 1)) == 10
+    deadline.begin_session(now, conn)
+    assert deadline.left(now, None) == 20
+    assert deadline.left(now, Timeout(10, 1)) == 10
     now = 115.0
-    assert deadline.left(Timeout(10, 2)) == 5
-    assert deadline.left(Timeout(10, 2), session=False) == 10
+    assert deadline.left(now, Timeout(10, 2)) == 5
+    assert deadline.left(now, Timeout(10, 2), session=False) == 10
     now = 120.0
-    assert deadline.left(Timeout(10, 2)) == 0
-    deadline.tell(conn)
-    assert deadline.left(None) is None
+    assert deadline.left(now, Timeout(10, 2)) == 0
+    deadline.tell(now, conn)
+    assert deadline.left(now, None) is None
     assert conn.data_to_send().startswith(b"421 ")
 
 

@@ -60,14 +60,38 @@ class ServerProtocol(asyncio.Protocol):
     to its end. Its handlers run in one context (contextvars), and where they suspend in one task.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_begun",
+        "_channel",
+        "_config",
+        "_connections",
+        "_context",
+        "_deadline",
+        "_dropped",
+        "_eager",
+        "_loop",
+        "_lost",
+        "_made",
+        "_reading",
+        "_scheduled",
+        "_serving",
+        "_session",
+        "_step",
+        "_timer",
+        "_tls",
+        "_transport",
+        "_unwanted",
+        "_wire",
+        "_writable",
+        "conn",
+    )
+
     conn: ServerConnection
     _transport: asyncio.Transport
     _channel: Channel
     _serving: Serving
-    _resume: Callable[[], ServeStep | None]
-    _take: Callable[[bytes], None]
-    _give: Callable[[], bytes]
-    _timer: asyncio.TimerHandle
+    _wire: Channel | ServerConnection  # the engine itself, where nothing lies before it
 
     def __init__(
         self,
@@ -79,10 +103,10 @@ class ServerProtocol(asyncio.Protocol):
         self._session, self._config, self._tls = session, config, tls
         self._connections = connections
         self._loop = asyncio.get_running_loop()
-        self._deadline = Deadline(self._loop.time)
-        context = copy_context()
-        self._run = context.run
-        self._eager = EagerTask(context, self.flush, self._go_on_later)
+        self._deadline = Deadline()
+        self._context = copy_context()
+        self._eager: EagerTask | None = None  # made where a handler is asynchronous
+        self._timer: asyncio.TimerHandle | None = None
         self._step: ServeStep | None = None  # what is waited for; None while a handler runs
         self._made = self._begun = False  # there is a transport; there is a session
         self._scheduled = self._lost = self._unwanted = False
@@ -105,32 +129,35 @@ class ServerProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._made = True
-        peer = peer_of(transport.get_extra_info("peername"))
-        self._channel = channel = Channel(self._config, self._tls, peer)
-        self._take, self._give = channel.receive_data, channel.data_to_send
-        self._keep_time()
-        if self._unwanted or self._channel.refused:
-            self._give_up(self._channel.refused or "the server ends")
-        elif self._channel.open:
+        known, name = self._connections, transport.get_extra_info("peername")
+        peer = peer_of(name) if known is None else known.peer_of(self)
+        self._wire = self._channel = channel = Channel(self._config, self._tls, peer)
+        if self._unwanted or channel.refused:
+            self._give_up(channel.refused or "the server ends")
+        elif channel.open:
             self._begin_session()
+        else:
+            self._keep_time()
 
     def data_received(self, data: bytes) -> None:
         step = self._step
         if step is NEED_DATA and self._writable and not self._scheduled:
             try:  # the path of every command: no calls that are not needed
-                self._take(data)
+                self._wire.receive_data(data)
                 self._step = None
-                then = self._run(self._resume)
+                run = self._context.run
+                then: ServeStep | None = (
+                    run(next, self._serving) if self._eager is None else run(self._advance)
+                )
                 if then is NEED_DATA and self._reading and not self._channel.secure:
                     self._step = then
-                    octets = self._give()
+                    octets = self._wire.data_to_send()
                     if octets and not self._transport.is_closing():
                         self._transport.write(octets)
                 elif then is None or isinstance(then, Need):
                     self._meet(then)
                 else:
-                    self._resume = self._advance  # its handlers are asynchronous
-                    self._meet(self._run(self._advance, None, then))
+                    self._meet(self._context.run(self._advance, None, then))
             except BaseException as error:
                 self._go_on(error)
         elif step is NEED_CLOSE:
@@ -138,7 +165,7 @@ class ServerProtocol(asyncio.Protocol):
             if self._dropped > LINGER_OCTETS:
                 self.close()
         elif self._begun:
-            self._take(data)
+            self._wire.receive_data(data)
             if step is NEED_TLS:
                 self.flush()
             self._wake()
@@ -175,11 +202,11 @@ class ServerProtocol(asyncio.Protocol):
     @property
     def is_current(self) -> bool:
         """It is a handler of this session that asks."""
-        return self._eager.is_current
+        return self._eager is not None and self._eager.is_current
 
     def flush(self) -> None:
         """Send what is queued; the adapter does so itself whenever a handler suspends."""
-        octets = self._give()
+        octets = self._wire.data_to_send()
         if octets and not self._transport.is_closing():
             self._transport.write(octets)
 
@@ -204,7 +231,8 @@ class ServerProtocol(asyncio.Protocol):
     def cut(self) -> None:
         """Drop the connection, and cancel its handler."""
         self.close()
-        self._eager.cancel()
+        if self._eager is not None:
+            self._eager.cancel()
 
     # -- the server's loop
 
@@ -219,6 +247,8 @@ class ServerProtocol(asyncio.Protocol):
         else:
             step = next(serving) if error is None else serving.throw(error)
         while step is not NEED_DATA and not isinstance(step, Need):
+            if self._eager is None:
+                self._eager = EagerTask(self._context, self.flush, self._go_on_later)
             try:
                 if self._eager.begin(step):
                     return None
@@ -232,7 +262,7 @@ class ServerProtocol(asyncio.Protocol):
         """Drive the server's loop until somebody else has to act."""
         self._scheduled, self._step = False, None
         try:
-            step = self._run(self._advance, error)
+            step = self._context.run(self._advance, error)
         except BaseException as interruption:
             self._end(0)
             if not isinstance(interruption, asyncio.CancelledError):
@@ -252,8 +282,7 @@ class ServerProtocol(asyncio.Protocol):
             self._go_on_later()
         elif step is NEED_TLS:
             self._channel.start_tls()
-            self._take, self._give = self._channel.receive_data, self._channel.data_to_send
-            self._timer.cancel()
+            self._wire = self._channel
             self._keep_time()
             self._wake()
         elif step is NEED_CLOSE:
@@ -303,12 +332,12 @@ class ServerProtocol(asyncio.Protocol):
 
     def _linger(self, seconds: float) -> None:
         self._step = NEED_CLOSE
-        self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._transport.abort)
+        self._call_later(seconds, self._transport.abort)
 
     def _leave(self) -> None:
-        self._eager.stop()
-        if self._made:
+        if self._eager is not None:
+            self._eager.stop()
+        if self._timer is not None:
             self._timer.cancel()
         if self._connections is not None:
             self._connections.leave(self)
@@ -319,20 +348,26 @@ class ServerProtocol(asyncio.Protocol):
         unwritten = not self._writable or transport.get_write_buffer_size() > 0
         waited_for = unwritten or self._step in WAITING or not self._begun
         timeout = self._channel.timeout if waited_for else None
-        if self._deadline.left(timeout) == 0:
+        now = self._loop.time()
+        if self._deadline.left(now, timeout) == 0:
             if not self._begun:
                 self._give_up("the handshake takes too long")
                 return
-            self._deadline.tell(self.conn)
+            self._deadline.tell(now, self.conn)
             self._wake()
             if unwritten:
                 transport.abort()
         times = self._config.timeouts
         seconds = min(times.command, times.block, inf if timeout is None else timeout.seconds) / 20
-        left = self._deadline.left(None)  # of the whole session
-        self._timer = self._loop.call_later(
-            seconds if left is None else min(seconds, left), self._keep_time
-        )
+        left = self._deadline.left(now, None)  # of the whole session
+        self._call_later(seconds if left is None else min(seconds, left), self._keep_time)
+
+    def _call_later(self, seconds: float, call: Callable[[], object]) -> None:
+        """Call this then, and no more what was to be called before."""
+        if self._timer is not None:
+            self._timer.cancel()
+        # In the context that there is: the loop would keep a copy of one for each.
+        self._timer = self._loop.call_later(seconds, call, context=self._context)
 
     # -- what comes before the session
 
@@ -348,14 +383,12 @@ class ServerProtocol(asyncio.Protocol):
                 self._begin_session()
 
     def _begin_session(self) -> None:
-        self.conn = conn = self._channel.conn
+        self.conn = self._channel.conn
         if not self._channel.secure:
-            self._take, self._give = conn.receive_data, conn.data_to_send
+            self._wire = self.conn
         self._serving = serve(self, self._session, self._config, logger, monotonic)
-        self._resume = self._serving.__next__
         self._begun = True
-        self._deadline.begin_session(self.conn)
-        self._timer.cancel()
+        self._deadline.begin_session(self._loop.time(), self.conn)
         self._keep_time()
         self._go_on()
 

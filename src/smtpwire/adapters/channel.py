@@ -28,6 +28,8 @@ class Channel:
     TLS; else the octets are the engine's own, which then reads the PROXY header, too.
     """
 
+    __slots__ = ("_config", "_layer", "_proxy", "_tls", "conn", "open", "peer", "refused", "secure")
+
     conn: ServerConnection
 
     def __init__(self, config: ServerConfig, tls: TlsConfig | None, peer: Peer) -> None:

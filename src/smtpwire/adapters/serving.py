@@ -56,7 +56,7 @@ class StreamSession(ABC):
         self._transport, self._clock = transport, clock
         self._session, self._config = session, config
         self._channel = Channel(config, tls, peer or Peer())
-        self._deadline = Deadline(clock)
+        self._deadline = Deadline()
         self._broken = False  # a write has failed: nothing is written any more
         self._unwanted = False  # its end is asked for
         self._asked: Callable[[], object] | None = None
@@ -80,7 +80,7 @@ class StreamSession(ABC):
 
     async def _serve(self) -> None:
         self.conn = self._channel.conn
-        self._deadline.begin_session(self.conn)
+        self._deadline.begin_session(self._clock(), self.conn)
         serving = serve(self, self._session, self._config, logger, monotonic)
         self._do_what_is_asked()
         step = next(serving)
@@ -142,7 +142,7 @@ class StreamSession(ABC):
             self._channel.receive_data(octets)
 
     def _left(self, *, session: bool = True) -> float | None:
-        left = self._deadline.left(self._channel.timeout, session=session)
+        left = self._deadline.left(self._clock(), self._channel.timeout, session=session)
         if left == 0:
             raise TimeoutError
         return left
@@ -150,7 +150,7 @@ class StreamSession(ABC):
     def _time_out(self) -> None:
         if not self._channel.open:
             raise TimeoutError("the handshake takes too long")
-        self._deadline.tell(self._channel.conn)
+        self._deadline.tell(self._clock(), self._channel.conn)
 
     def _fail(self, error: OSError) -> None:
         self._broken = True

@@ -90,35 +90,38 @@ def attended(steps: Steps, waiting: object, suspended: Callable[[], object]) -> 
 
 @final
 class Deadline:
-    """When ``conn.timeout`` is over, and a server's session, by the adapter's clock."""
+    """When ``conn.timeout`` is over, and a server's session. ``now``: by the adapter's clock."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._timeout: Timeout | None = None
-        self._end = 0.0
+    __slots__ = ("_end", "_seconds", "_serial", "_session_end")
+
+    def __init__(self) -> None:
+        self._seconds = self._end = 0.0
+        self._serial: int | None = None
         self._session_end = inf
 
-    def begin_session(self, conn: ServerConnection) -> None:
+    def begin_session(self, now: float, conn: ServerConnection) -> None:
         """From now on the time of the whole session runs, where it has one."""
         if conn.session_timeout is not None:
-            self._session_end = self._clock() + conn.session_timeout
+            self._session_end = now + conn.session_timeout
 
-    def left(self, timeout: Timeout | None, *, session: bool = True) -> float | None:
+    def left(self, now: float, timeout: Timeout | None, *, session: bool = True) -> float | None:
         """Seconds left; the count starts anew only when the value has changed.
 
         ``session``: those of the whole session count, too: where one reads.
         """
-        now = self._clock()
-        if timeout is not None and timeout != self._timeout:
-            self._timeout = timeout
-            self._end = now + timeout.seconds
-        session_end = self._session_end if session else inf
-        end = session_end if timeout is None else min(self._end, session_end)
+        end = inf
+        if timeout is not None:
+            if timeout.serial != self._serial or timeout.seconds != self._seconds:
+                self._serial, self._seconds = timeout.serial, timeout.seconds
+                self._end = now + timeout.seconds
+            end = self._end
+        if session:
+            end = min(end, self._session_end)
         return None if end == inf else max(end - now, 0.0)
 
-    def tell(self, conn: ServerConnection) -> None:
+    def tell(self, now: float, conn: ServerConnection) -> None:
         """Tell a server's engine that a time is over, and which."""
-        if self._clock() >= self._session_end:
+        if now >= self._session_end:
             self._session_end = inf
             conn.session_timed_out()
         else:

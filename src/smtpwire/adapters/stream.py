@@ -72,7 +72,7 @@ class AsyncStream:
         self.transport: Transport = transport
         self.broken: bool = False
         self._clock = clock
-        self._deadline = Deadline(clock)
+        self._deadline = Deadline()
         self._layer: TlsLayer | None = None
         self._timeout: Callable[[], Timeout | None] = partial(Timeout, handshake, -1)
 
@@ -161,7 +161,7 @@ class AsyncStream:
             await self.transport.close()
 
     def _left(self) -> float | None:
-        left = self._deadline.left(self._timeout())
+        left = self._deadline.left(self._clock(), self._timeout())
         if left == 0:
             raise TimeoutError
         return left

@@ -109,14 +109,13 @@ def serve(
     ``clock``: seconds, monotonic; by it a turn ends.
     """
     conn = session.conn
-    trouble = _Trouble(conn, config, logger)
     interruption: BaseException | None = None
     try:
         handler = factory(session)
         if not callable(handler):
             raise TypeError("the session factory returned no handler, which is called with events")
     except (Exception, GeneratorExit) as error:
-        trouble.no_handler(error)
+        _Trouble(conn, config, logger).no_handler(error)
         handler = _ignore
     turn_ends, free = 0.0, FREE
     while True:
@@ -138,7 +137,7 @@ def serve(
             if item is NEED_CLOSE:
                 break
             if item is NEED_REPLY:
-                trouble.unanswered()
+                _Trouble(conn, config, logger).unanswered()
                 continue
             waiting = handler(item)
             if waiting is not None:
@@ -147,7 +146,7 @@ def serve(
         except (Exception, GeneratorExit) as error:
             if given_away and isinstance(error, GeneratorExit):
                 raise
-            trouble.failed(item, error)
+            _Trouble(conn, config, logger).failed(item, error)
         except BaseException as error:
             interruption = interruption or error
             conn.abort(f"interrupted by {type(error).__name__}")
