@@ -23,9 +23,10 @@ _NAMES: Final = frozenset(name.encode() for name in MECHANISMS)
 _AUTH: Final = rb"(?:\A|\r)[ \t]*AUTH"
 _STARTS: Final = frozenset({b"A", b"a", b" ", b"\t"})
 CR: Final = 0x0D
-_PLAUSIBLE: Final = re.compile(rb"[A-Z]{1,12}|[A-Z]?[a-z]{1,11}")
+# Patterns of what is rare are compiled when first used: re keeps them.
+_PLAUSIBLE: Final = rb"[A-Z]{1,12}|[A-Z]?[a-z]{1,11}"
 """A verb as somebody would write one. Words of base64 have digits, or letters of both cases."""
-_PROOF: Final = re.compile(rb"(?<=334 )(?:dj[01]|cnNwYXV0aD[01])[^\r\n]*")
+_PROOF: Final = rb"(?<=334 )(?:dj[01]|cnNwYXV0aD[01])[^\r\n]*"
 """The base64 of ``v=`` (RFC 5802 §7) and of ``rspauth=`` (RFC 2831 §2.1.3)."""
 
 
@@ -53,7 +54,7 @@ def without_proofs(replies: bytes) -> bytes:
 
     With the challenge before it that is all one needs to guess the password offline.
     """
-    return _PROOF.sub(REDACTED, replies)
+    return re.sub(_PROOF, REDACTED, replies)
 
 
 def without_secrets(line: bytes, verbs: Container[bytes]) -> bytes:
@@ -69,7 +70,7 @@ def without_secrets(line: bytes, verbs: Container[bytes]) -> bytes:
     if verb.upper() in verbs:
         if _is_open(argument):
             return line
-    elif not _PLAUSIBLE.fullmatch(verb):
+    elif not re.fullmatch(_PLAUSIBLE, verb):
         return REDACTED
     return verb + b" " + REDACTED if blank else verb
 

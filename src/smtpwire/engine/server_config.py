@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Final, Literal, Self, Unpack, final
+from typing import TYPE_CHECKING, Final, Literal, Self, Unpack, final
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.limits import Limits
@@ -13,7 +13,6 @@ from smtpwire.engine.offer_plan import OfferPlan
 from smtpwire.engine.policy import DEFAULT_POLICIES, POSSIBLE_POLICIES, Policy
 from smtpwire.engine.replies import DEFAULT_REPLIES, FIXED_CODES, ReplyKind
 from smtpwire.engine.restrictions import OfferConditions, restricted
-from smtpwire.engine.server_settings import ServerSettings, SubmissionSettings
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.engine.trust import TrustList
 from smtpwire.engine.violation import ViolationKind
@@ -48,6 +47,9 @@ from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.reply import Reply, format_reply
 from smtpwire.wire.value import differences, field, replace, value
 
+if TYPE_CHECKING:
+    from smtpwire.engine.server_settings import ServerSettings, SubmissionSettings
+
 __all__ = ["ServerConfig"]
 
 _DEFAULT_OFFER: Final = (PIPELINING, EIGHTBITMIME, ENHANCEDSTATUSCODES, CHUNKING, SMTPUTF8)
@@ -55,7 +57,7 @@ _LENIENT: Final = Leniency(
     blank_after_colon=True, missing_brackets=True, odd_hello_names=True, odd_addresses=True
 )
 UNWRAPPED: Final = 1 << 20
-_HOST: Final = re.compile(r"[!-~]+")
+_HOST: Final = r"[!-~]+"
 _DERIVED: Final = frozenset({SIZE.keyword, STARTTLS.keyword, AUTH.keyword})
 
 
@@ -198,7 +200,7 @@ class ServerConfig:
         return f"ServerConfig.{name}({', '.join([repr(self.host), *differences(self, preset)])})"
 
     def __post_init__(self) -> None:
-        if _HOST.fullmatch(self.host) is None:
+        if re.fullmatch(_HOST, self.host) is None:
             raise ValueError(
                 f"{self.host!r} is no host's name: visible ASCII, as xn-- where it is an IDN"
             )

@@ -61,13 +61,13 @@ LAST_OF_PREFIXES: Final = (CR, LF, DOT)
 
 BLOCK: Final = 128 * 1024
 SAMPLE: Final = 512
-# Slow; used only to find the place of what is known to be there.
-BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+# Slow; used only to find the place of what is known to be there. Compiled when first used.
+BARE: Final = rb"\r(?!\n)|(?<!\r)\n"
 
 
 def first_bare(octets: bytes) -> int:
     """Where the first bare CR or LF stands in what is not canonical."""
-    return next(BARE.finditer(octets)).start()
+    return next(re.finditer(BARE, octets)).start()
 
 
 def normalised(octets: bytes) -> bytes:

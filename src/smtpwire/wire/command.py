@@ -755,11 +755,11 @@ def _parse_help(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
     return Help(_decoded("HELP", argument))
 
 
-_AUTH: Final = re.compile(rb"([A-Za-z0-9_-]{1,20}+)(?: ++([!-~]++))?")
+_AUTH: Final = rb"([A-Za-z0-9_-]{1,20}+)(?: ++([!-~]++))?"  # compiled when first used
 
 
 def _parse_auth(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
-    match = _AUTH.fullmatch(argument)
+    match = re.fullmatch(_AUTH, argument)
     if match is None:
         raise _bad_argument("AUTH", "Expected AUTH mechanism [initial-response]")
     return Auth(match[1].upper().decode(), match[2])
@@ -775,7 +775,7 @@ def _parse_bdat(argument: bytes, grammar: Grammar, utf8: bool) -> Command:
     return Bdat(int(match[1]), match[2] is not None)  # 20 digits at most, and ASCII
 
 
-_CHUNK: Final = re.compile(rb"BDAT ++([0-9]{1,20})(?: |\Z)", re.IGNORECASE)
+_CHUNK: Final = rb"BDAT ++([0-9]{1,20})(?: |\Z)"  # compiled when first used
 
 
 def chunk_size(line: bytes) -> int | None:
@@ -783,7 +783,7 @@ def chunk_size(line: bytes) -> int | None:
 
     What stands behind the size does not matter: ``BDAT 5 FIRST`` has five octets behind it.
     """
-    match = _CHUNK.match(line)
+    match = re.match(_CHUNK, line, re.IGNORECASE)
     return None if match is None else parse_number(match[1].decode())
 
 
