@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from smtpwire.wire.error import BareLineEnding
-from smtpwire.wire.scan import DOT, END_OF_DATA, LINE_DOT
+from smtpwire.wire.scan import DOT, END_OF_DATA, LINE_DOT, with_line_dots
 
 try:  # in C, where it was built
     from smtpwire.wire._scan import is_canonical, line_dots
@@ -53,14 +53,11 @@ NORMALISE: Final = LineEndings.NORMALISE
 
 CR: Final = 0x0D  # numbers, as DOT is: bytes in bytes take an exception inside
 LF: Final = 0x0A
-NUL: Final = 0x00
 # The proper prefixes of END_OF_DATA, the longest first. The last octets of a chunk which may yet
 # become the end of data are held back.
 PREFIXES: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 LAST_OF_PREFIXES: Final = (CR, LF, DOT)
 
-BLOCK: Final = 128 * 1024
-SAMPLE: Final = 512
 # Slow; used only to find the place of what is known to be there. Compiled when first used.
 BARE: Final = rb"\r(?!\n)|(?<!\r)\n"
 
@@ -86,34 +83,6 @@ def held_back(octets: bytes) -> int:
             if octets.endswith(prefix):
                 return len(prefix)
     return 0
-
-
-def with_line_dots(octets: bytes, replacement: bytes, prefix: bytes = b"") -> bytes:
-    """Replace every ``CRLF .`` by CRLF or ``CRLF ..``: what ``prefix + octets.replace()`` does."""
-    # In blocks, as a million lines at once do not fit into any cache. They end where one of the
-    # replaced begins, so that none is divided.
-    pieces = [prefix]
-    start = 0
-    while (end := octets.find(LINE_DOT, start + BLOCK)) >= 0:
-        pieces.append(_with_line_dots(octets[start:end], replacement))
-        start = end
-    if not start:
-        return prefix + _with_line_dots(octets, replacement)
-    pieces.append(_with_line_dots(octets[start:], replacement))
-    return b"".join(pieces)
-
-
-def _with_line_dots(octets: bytes, replacement: bytes) -> bytes:
-    # Splitting is faster than replacing for lines of the usual length, slower for very short ones:
-    # those which the beginning shows, and those that come later.
-    if octets.count(LINE_DOT, 0, SAMPLE) > SAMPLE // 16:
-        if len(replacement) < len(LINE_DOT) and NUL not in octets:
-            # In place, and then out: a fifth less than to move what follows again and again.
-            return octets.replace(LINE_DOT, b"\r\n\0").translate(None, b"\0")
-        return octets.replace(LINE_DOT, replacement)
-    lines = octets.split(LINE_DOT, len(octets) // 32)
-    lines[-1] = lines[-1].replace(LINE_DOT, replacement)
-    return replacement.join(lines)
 
 
 class DotDecoder:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from io import IncrementalNewlineDecoder
 from typing import Final
 
-__all__ = ["END_OF_DATA", "LINE_DOT", "is_canonical", "line_dots"]
+__all__ = ["END_OF_DATA", "LINE_DOT", "is_canonical", "line_dots", "with_line_dots"]
 
 END_OF_DATA: Final = b"\r\n.\r\n"
 LINE_DOT: Final = b"\r\n."
 DOT: Final = 0x2E  # as a number: bytes in bytes take an exception inside, and ten times as long
+NUL: Final = 0x00
+BLOCK: Final = 128 * 1024
+SAMPLE: Final = 512
 # What IncrementalNewlineDecoder.newlines says where there is no bare CR or LF.
 ONLY_CRLF: Final = (None, "\r\n")
 
@@ -42,3 +45,31 @@ def line_dots(octets: bytes) -> tuple[bool, int]:
         return False, end
     end = octets.find(END_OF_DATA)
     return octets.find(LINE_DOT, 0, end + 2) >= 0, end
+
+
+def with_line_dots(octets: bytes, replacement: bytes, prefix: bytes = b"") -> bytes:
+    """Replace every ``CRLF .`` by CRLF or ``CRLF ..``: what ``prefix + octets.replace()`` does."""
+    # In blocks, as a million lines at once do not fit into any cache. They end where one of the
+    # replaced begins, so that none is divided.
+    pieces = [prefix]
+    start = 0
+    while (end := octets.find(LINE_DOT, start + BLOCK)) >= 0:
+        pieces.append(_with_line_dots(octets[start:end], replacement))
+        start = end
+    if not start:
+        return prefix + _with_line_dots(octets, replacement)
+    pieces.append(_with_line_dots(octets[start:], replacement))
+    return b"".join(pieces)
+
+
+def _with_line_dots(octets: bytes, replacement: bytes) -> bytes:
+    # Splitting is faster than replacing for lines of the usual length, slower for very short ones:
+    # those which the beginning shows, and those that come later.
+    if octets.count(LINE_DOT, 0, SAMPLE) > SAMPLE // 16:
+        if len(replacement) < len(LINE_DOT) and NUL not in octets:
+            # In place, and then out: a fifth less than to move what follows again and again.
+            return octets.replace(LINE_DOT, b"\r\n\0").translate(None, b"\0")
+        return octets.replace(LINE_DOT, replacement)
+    lines = octets.split(LINE_DOT, len(octets) // 32)
+    lines[-1] = lines[-1].replace(LINE_DOT, replacement)
+    return replacement.join(lines)
