@@ -7,7 +7,7 @@ blocks which the C code looks at; then the octets. Where there is no C code, Pyt
 from ctypes import c_ubyte
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 from fuzz.choices import Choices
 from fuzz.targets.body import first_bare
@@ -25,12 +25,16 @@ def check(data: bytes) -> None:
     canonical = first_bare(octets) < 0
     end = octets.find(b"\r\n.\r\n")
     content = octets if end < 0 else octets[: end + 2]
-    answers = canonical, (b"\r\n." in content, end)
-    assert (scan.is_canonical(octets), scan.line_dots(octets)) == answers
+    answers = canonical, (b"\r\n." in content, end), octets.replace(b"\r\n.", b"\r\n")
+    assert _answers(scan, octets) == answers
     if _COMPILED:
         # No more than these octets, so that a sanitizer sees each one too many.
         exact = (c_ubyte * len(octets)).from_buffer_copy(octets)
-        assert (_COMPILED.is_canonical(exact), _COMPILED.line_dots(exact)) == answers
+        assert _answers(_COMPILED, exact) == answers
+
+
+def _answers(of: Any, octets: Any) -> tuple[object, ...]:
+    return of.is_canonical(octets), of.line_dots(octets), of.without_line_dots(octets)
 
 
 def _pad(choices: Choices) -> bytes:

@@ -23,6 +23,7 @@ COMPILED: Final[Any] = (
 IMPLEMENTATIONS: Final = [scan] if COMPILED is None else [scan, COMPILED]
 needs_compiled: Final = pytest.mark.skipif(COMPILED is None, reason="a pure build has no C code")
 
+NAMES: Final = ["is_canonical", "line_dots", "without_line_dots"]
 ALPHABET: Final = b"\r\n.a\0\xff"
 BLOCK: Final = 1024  # octets that the C code looks at together
 
@@ -48,11 +49,16 @@ def slow_line_dots(octets: bytes) -> tuple[bool, int]:
     return stuffed, -1
 
 
+def slowly_without_line_dots(octets: bytes) -> bytes:
+    return re.sub(rb"\r\n\.", b"\r\n", octets)
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_every_short_string(implementation: Any) -> None:
     for octets in every_string(6):
         assert implementation.is_canonical(octets) is slowly_canonical(octets), octets
         assert implementation.line_dots(octets) == slow_line_dots(octets), octets
+        assert implementation.without_line_dots(octets) == slowly_without_line_dots(octets), octets
 
 
 @needs_compiled
@@ -60,6 +66,7 @@ def test_every_string_of_up_to_eight_octets() -> None:
     for octets in every_string(8):
         assert COMPILED.is_canonical(octets) is scan.is_canonical(octets), octets
         assert COMPILED.line_dots(octets) == scan.line_dots(octets), octets
+        assert COMPILED.without_line_dots(octets) == scan.without_line_dots(octets), octets
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -74,6 +81,8 @@ def test_every_place_in_a_block(implementation: Any, before: int) -> None:
                 assert implementation.is_canonical(whole) is slowly_canonical(whole)
                 stuffed, end = slow_line_dots(octets + after)
                 assert implementation.line_dots(whole) == (stuffed, end + at if end >= 0 else -1)
+                content = slowly_without_line_dots(whole)
+                assert implementation.without_line_dots(whole) == content
 
 
 LONG: Final = st.lists(
@@ -93,6 +102,7 @@ LONG: Final = st.lists(
 def test_long_strings(implementation: Any, octets: bytes) -> None:
     assert implementation.is_canonical(octets) is slowly_canonical(octets)
     assert implementation.line_dots(octets) == slow_line_dots(octets)
+    assert implementation.without_line_dots(octets) == slowly_without_line_dots(octets)
 
 
 # --- the C code alone ------------------------------------------------------------------------
@@ -104,7 +114,7 @@ def exact(octets: bytes) -> Any:
 
 
 @needs_compiled
-@pytest.mark.parametrize("name", ["is_canonical", "line_dots"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview, exact])
 def test_any_buffer(name: str, buffer: Callable[[bytes], Any]) -> None:
     for end in every_string(4):
@@ -114,7 +124,7 @@ def test_any_buffer(name: str, buffer: Callable[[bytes], Any]) -> None:
 
 
 @needs_compiled
-@pytest.mark.parametrize("name", ["is_canonical", "line_dots"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_is_no_buffer(name: str) -> None:
     for wrong, error in (
         ("text", TypeError),
@@ -126,7 +136,7 @@ def test_what_is_no_buffer(name: str) -> None:
 
 
 @needs_compiled
-@pytest.mark.parametrize("name", ["is_canonical", "line_dots"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_buffer_is_given_back(name: str) -> None:
     octets = bytearray(b"a\r\n.\r\nb\r")
     getattr(COMPILED, name)(octets)

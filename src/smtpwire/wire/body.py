@@ -18,9 +18,9 @@ from smtpwire.wire.error import BareLineEnding
 from smtpwire.wire.scan import DOT, END_OF_DATA, LINE_DOT, with_line_dots
 
 try:  # in C, where it was built
-    from smtpwire.wire._scan import is_canonical, line_dots
+    from smtpwire.wire._scan import is_canonical, line_dots, without_line_dots
 except ImportError:
-    from smtpwire.wire.scan import is_canonical, line_dots
+    from smtpwire.wire.scan import is_canonical, line_dots, without_line_dots
 
 __all__ = [
     "BareLineEnding",
@@ -165,7 +165,7 @@ class DotDecoder:
         # RFC 5321 §4.5.2: one leading dot goes. It leads a line only after CRLF; and taking it
         # away never makes a CRLF of a bare CR and a bare LF.
         if stuffed:
-            content = with_line_dots(content, b"\r\n")
+            content = without_line_dots(content)
             if first:
                 content = content[2:]
         return normalised(content) if self._line_endings is NORMALISE else content

@@ -1,7 +1,7 @@
-"""The two questions about a chunk of a body for which every octet has to be looked at.
+"""What is to be done with a chunk of a body for which every octet has to be looked at.
 
-A build with a C compiler answers them by ``_scan.c``. These here are what it must answer, and what
-every other build uses.
+A build with a C compiler does the three that a server needs by ``_scan.c``. These here are what it
+must answer, and what every other build uses.
 """
 
 from __future__ import annotations
@@ -9,7 +9,14 @@ from __future__ import annotations
 from io import IncrementalNewlineDecoder
 from typing import Final
 
-__all__ = ["END_OF_DATA", "LINE_DOT", "is_canonical", "line_dots", "with_line_dots"]
+__all__ = [
+    "END_OF_DATA",
+    "LINE_DOT",
+    "is_canonical",
+    "line_dots",
+    "with_line_dots",
+    "without_line_dots",
+]
 
 END_OF_DATA: Final = b"\r\n.\r\n"
 LINE_DOT: Final = b"\r\n."
@@ -45,6 +52,14 @@ def line_dots(octets: bytes) -> tuple[bool, int]:
         return False, end
     end = octets.find(END_OF_DATA)
     return octets.find(LINE_DOT, 0, end + 2) >= 0, end
+
+
+def without_line_dots(octets: bytes) -> bytes:
+    """Make CRLF of every ``CRLF .``: the content of what was stuffed (RFC 5321 §4.5.2).
+
+    Nothing is looked at twice: of ``CRLF ..`` one dot stays.
+    """
+    return with_line_dots(octets, b"\r\n")
 
 
 def with_line_dots(octets: bytes, replacement: bytes, prefix: bytes = b"") -> bytes:
