@@ -26,6 +26,7 @@ from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import (
+    BodyChunk,
     Closed,
     CloseReason,
     Connected,
@@ -700,6 +701,27 @@ def test_a_session_is_ended_from_anywhere(
         how == "shutdown" and place != "factory"
     )
     assert len(mailbox.endings) == 1
+
+
+@pytest.mark.parametrize("calls", [("shutdown", "close"), ("close", "shutdown"), ("close",) * 3])
+@pytest.mark.parametrize("at", [Connected, Hello, BodyChunk, EndOfMessage])
+def test_a_session_that_its_handler_ends_twice_ends_once_and_says_nothing_more(
+    adapter: str, calls: tuple[str, ...], at: type[ServerEvent]
+) -> None:
+    """``close()`` drops what is queued, a 421 that ``shutdown()`` has queued included."""
+
+    def end(session: Session, event: ServerEvent) -> None:
+        if isinstance(event, at):
+            for call in calls:
+                getattr(session, call)()
+
+    mailbox = Mailbox(end)
+    with serving(adapter, mailbox, RELAY) as port, Dialogue(port) as client:
+        client.send(b"EHLO c.example\r\n" + OPENING + b"text\r\n.\r\nQUIT\r\n")
+        assert b"421 " not in client.rest()
+        mailbox.wait_for_end()
+    assert len(mailbox.endings) == 1
+    assert isinstance(mailbox.events[-1], Closed)
 
 
 def test_who_goes_on_talking_when_a_session_is_shut_down_loses_no_reply(

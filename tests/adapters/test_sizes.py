@@ -30,7 +30,7 @@ LIMITS = {
     ("blocking", "_send_all _end _wait_for"): 15,
     ("blocking", "_Waiting"): 35,
     ("kernel_time", "*"): 25,
-    ("trio", "_Transport _limited _as_oserror"): 60,
+    ("trio", "_Transport _as_oserror"): 60,
     ("asyncio", "_Transport"): 30,
     # what listens
     ("listening", "*"): 210,

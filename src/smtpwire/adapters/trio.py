@@ -40,24 +40,31 @@ class _Transport:
 
     async def send(self, octets: bytes, seconds: float | None) -> None:
         if octets:
-            self._sending = _limited(seconds)
+            self._sending = self._limited(seconds)
             with _as_oserror(), self._sending:
                 await self._stream.send_all(octets)
             self._check(self._sending)
 
     async def receive(self, size: int, seconds: float | None) -> bytes:
-        self._receiving = _limited(seconds)
+        self._receiving = self._limited(seconds)
         with _as_oserror(), self._receiving:
             return bytes(await self._stream.receive_some(size))
         self._check(self._receiving)
         raise Interrupted
 
+    def _limited(self, seconds: float | None) -> trio.CancelScope:
+        self._check_open()
+        return trio.CancelScope(deadline=inf if seconds is None else trio.current_time() + seconds)
+
     def _check(self, scope: trio.CancelScope) -> None:
         if scope.cancelled_caught:
-            if self._woken:
-                raise OSError("closed by the application")
+            self._check_open()
             if trio.current_time() >= scope.deadline:
                 raise TimeoutError
+
+    def _check_open(self) -> None:
+        if self._woken:
+            raise OSError("closed by the application")
 
     async def receive_now(self, size: int) -> bytes | None:
         with trio.move_on_after(INSTANT), _as_oserror():
@@ -81,10 +88,6 @@ class _Transport:
 
     async def close(self) -> None:
         await trio.aclose_forcefully(self._stream)
-
-
-def _limited(seconds: float | None) -> trio.CancelScope:
-    return trio.CancelScope(deadline=inf if seconds is None else trio.current_time() + seconds)
 
 
 @contextmanager
