@@ -1013,6 +1013,15 @@ def test_what_is_taken_as_an_application() -> None:
         TypeError, match="session is a str: pass a function of a session that gives"
     ):
         session_factory(wrong, RELAY)
+
+    async def later(session: Session) -> Any: ...
+
+    class Factory:
+        async def __call__(self, session: Session) -> Any: ...
+
+    for wrong in (later, partial(later), Factory()):
+        with pytest.raises(TypeError, match="session is an async function of a session, which nob"):
+            session_factory(wrong, RELAY)
     builtin: Any = dict  # its signature cannot be read
     assert session_factory(builtin, RELAY) is builtin
     wrong = "relay"

@@ -343,7 +343,18 @@ def session_factory(
     if _arguments(given)[0] == 2:
         handler = cast(PlainHandler, given)
         return lambda session: partial(handler, session)
+    if _is_async(given):
+        raise TypeError(
+            "session is an async function of a session, which nobody awaits: make the handler at"
+            " once, and wait in it, at Connected"
+        )
     return cast(SessionFactory, given)
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    from inspect import iscoroutinefunction
+
+    return iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__)
 
 
 def _check_service(
