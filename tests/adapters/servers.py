@@ -22,7 +22,7 @@ from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.service import Application, session_factory
 
-__all__ = ["SERVERS", "UVLOOP", "Dialogue", "Running", "serving"]
+__all__ = ["PATIENCE", "SERVERS", "UVLOOP", "Dialogue", "Running", "serving"]
 
 PATIENCE = 60.0
 """Seconds for what comes at once, but on a machine that has much else to do."""

@@ -10,13 +10,13 @@ from threading import Thread
 
 import pytest
 from tests.adapters.handlers import Mailbox, pause
-from tests.adapters.servers import SERVERS, Dialogue, serving
+from tests.adapters.servers import PATIENCE, SERVERS, Dialogue, serving
 
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
 from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters.session import Session
-from smtpwire.adapters.tls import TlsConfig
+from smtpwire.adapters.tls import TlsConfig, TlsLayer
 from smtpwire.engine.events import (
     BodyChunk,
     CloseReason,
@@ -40,6 +40,7 @@ from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
 RELAY = ServerConfig.relay("mx.example.org")
+PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
 WITH_TLS = replace(RELAY, starttls=True)
 TRANSACTION = (
     b"EHLO client.example.com\r\n"
@@ -368,6 +369,66 @@ def test_a_connection_reset_in_the_handshake(adapter: str, server_tls: TlsConfig
         client.say(b"STARTTLS")
         client.reset()
         assert mailbox.wait_for_end().reason in (CloseReason.TLS_FAILED, CloseReason.ABORTED)
+
+
+@pytest.mark.parametrize("kept", [0, 50, None])
+def test_each_connection_reset_before_its_session_is_told_and_leaves_nothing(
+    adapter: str,
+    kept: int | None,
+    server_tls: TlsConfig,
+    client_context: ssl.SSLContext,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At once, in the ClientHello, or where the server's part of the handshake waits."""
+    caplog.set_level(logging.INFO)
+    layer = TlsLayer(TlsConfig(client_context), "localhost")
+    assert layer.shake_hands() is None
+    hello = layer.data_to_send()[:kept]
+    config, count = ServerConfig.submissions("mx.example.org"), 30
+
+    def told() -> int:
+        words = [record.getMessage() for record in caplog.records]
+        return sum("no session" in each or "lost before it began" in each for each in words)
+
+    with serving(adapter, Mailbox(), config, server_tls) as port:
+        for _ in range(count):
+            lost = Dialogue(port)
+            lost.send(hello)
+            if kept is None:
+                lost.sock.recv(1)
+            lost.reset()
+        with Dialogue(port) as client:
+            client.start_tls(client_context)
+            assert client.say(b"QUIT").startswith(b"220 ")
+        waited = 0.0
+        while told() < count and waited < PATIENCE:
+            time.sleep(0.05)
+            waited += 0.05
+    assert told() == count
+
+
+@pytest.mark.parametrize("header", [b"", b"PROXY TCP4 192.0.2.1 ", PROXY_V2 + b"\x21\x11\x01\0"])
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_proxy_header_without_an_end_is_timed_out(
+    adapter: str, header: bytes, implicit: bool, server_tls: TlsConfig
+) -> None:
+    """However it dribbles: its time is that of the whole."""
+    config = ServerConfig.submissions("mx.example.org") if implicit else RELAY
+    config = replace(config, proxy=("127.0.0.1",), timeouts=Timeouts.all(0.3))
+    tls = server_tls if implicit else None
+    with serving(adapter, Mailbox(), config, tls) as port, Dialogue(port) as client:
+        client.send(header)
+        client.sock.settimeout(0.02)
+        while True:
+            try:
+                client.send(b"1" * bool(header))
+                said = client.sock.recv(100)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                said = b""
+            break
+    assert said == b"" or said.startswith(b"421 ")
 
 
 def test_a_client_that_never_answers_close_notify(

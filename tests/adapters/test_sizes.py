@@ -23,7 +23,7 @@ LIMITS = {
     ("serving", "*"): 145,
     ("blocking", "ServerSession"): 30,
     ("trio", "ServerSession"): 60,
-    ("asyncio", "ServerProtocol _raise"): 265,
+    ("asyncio", "ServerProtocol _raise"): 270,
     ("eager", "*"): 110,
     # how octets are moved: of a client, and of a server that is not asyncio's
     ("blocking", "_Transport"): 55,

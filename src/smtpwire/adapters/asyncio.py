@@ -47,6 +47,7 @@ __all__ = ["Client", "Server", "ServerProtocol", "connect", "start_server"]
 
 PARTING: Final = 1.0
 """Seconds between one cancellation of a handler and the next."""
+LOST: Final = "the connection was lost in the handshake"
 WAITING: Final = (NEED_DATA, NEED_TLS)
 """At these the peer's time runs."""
 
@@ -192,8 +193,10 @@ class ServerProtocol(asyncio.Protocol):
             if exc is None and self._step is not NEED_TLS:
                 self.conn.receive_data(b"")
             else:
-                self.conn.abort(str(exc or "the connection was lost in the handshake"))
+                self.conn.abort(str(exc or LOST))
             self._wake()
+        elif self._step is not NEED_CLOSE and not self._unwanted:
+            self._tell_why(str(exc or LOST))
         if not self._begun or self._step is NEED_CLOSE:
             self._leave()
 
@@ -393,9 +396,12 @@ class ServerProtocol(asyncio.Protocol):
         self._go_on()
 
     def _give_up(self, reason: str) -> None:
-        logger.info("%s: no session: %s", who(self._channel.peer), reason)
+        self._tell_why(reason)
         self._linger(LINGER)
         self._transport.close()
+
+    def _tell_why(self, reason: str) -> None:
+        logger.info("%s: no session: %s", who(self._channel.peer), reason)
 
 
 def _raise(error: BaseException) -> None:
