@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
+from collections import deque
 from typing import Final, final
 
 from smtpwire.engine.events import AuthenticationEnded, AuthenticationOutcome, Identity
@@ -16,6 +17,8 @@ from smtpwire.wire.reply import Reply, proven_reply
 __all__ = ["CANCEL", "Exchange", "encode_response"]
 
 CANCEL: Final = b"*"
+REMEMBERED: Final = 16
+"""Responses of which a server's text shows none."""
 LONGEST_SHOWN: Final = 3
 """Octets of a word too short to be looked for in a server's text: any text may have it."""
 _PART: Final = re.compile(rb"[\0\x01 ]+")
@@ -76,7 +79,8 @@ class Exchange:
         self._cancelled: AuthenticationOutcome | None = None
         self._objection = ""
         self._exception: Exception | None = None
-        self._said: list[bytes] = [] if initial is None else [initial]
+        # The last ones, for a server can ask without end.
+        self._said: deque[bytes] = deque(() if initial is None else (initial,), maxlen=REMEMBERED)
 
     @property
     def cancelled(self) -> bool:
