@@ -23,7 +23,8 @@ LIMITS = {
     ("serving", "*"): 145,
     ("blocking", "ServerSession"): 30,
     ("trio", "ServerSession"): 60,
-    ("asyncio", "ServerProtocol _raise"): 270,
+    ("asyncio", "ServerProtocol _raise"): 240,
+    ("link", "*"): 50,
     ("eager", "*"): 110,
     # how octets are moved: of a client, and of a server that is not asyncio's
     ("blocking", "_Transport"): 55,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from contextvars import copy_context
 from math import inf
 from socket import (
     AI_NUMERICHOST,
@@ -18,15 +16,15 @@ from socket import (
     socket,
 )
 from time import monotonic
-from typing import Any, Final, Self, cast, final
+from typing import Any, Final, Self, final
 
 from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.eager import EagerTask
+from smtpwire.adapters.link import Link
 from smtpwire.adapters.listening import GRACE, Connections, Listening, Service
 from smtpwire.adapters.session import (
     LINGER,
-    LINGER_OCTETS,
     Deadline,
     SessionFactory,
     logger,
@@ -53,7 +51,7 @@ WAITING: Final = (NEED_DATA, NEED_TLS)
 
 
 @final
-class ServerProtocol(asyncio.Protocol):
+class ServerProtocol(Link):
     """One connection of a server, and its session: ``conn``, ``flush()``, ``shutdown()`` …
 
     For ``loop.create_server(lambda: ServerProtocol(session, config, tls))``, which does no TLS of
@@ -62,34 +60,23 @@ class ServerProtocol(asyncio.Protocol):
     """
 
     __slots__ = (
-        "__weakref__",
         "_begun",
         "_channel",
         "_config",
         "_connections",
-        "_context",
         "_deadline",
-        "_dropped",
         "_eager",
-        "_loop",
-        "_lost",
-        "_made",
-        "_reading",
         "_scheduled",
         "_serving",
         "_session",
         "_step",
-        "_timer",
         "_tls",
-        "_transport",
         "_unwanted",
         "_wire",
-        "_writable",
         "conn",
     )
 
     conn: ServerConnection
-    _transport: asyncio.Transport
     _channel: Channel
     _serving: Serving
     _wire: Channel | ServerConnection  # the engine itself, where nothing lies before it
@@ -101,18 +88,13 @@ class ServerProtocol(asyncio.Protocol):
         tls: TlsConfig | None = None,
         connections: Connections[ServerProtocol] | None = None,
     ) -> None:
+        super().__init__()
         self._session, self._config, self._tls = session, config, tls
         self._connections = connections
-        self._loop = asyncio.get_running_loop()
         self._deadline = Deadline()
-        self._context = copy_context()
         self._eager: EagerTask | None = None  # made where a handler is asynchronous
-        self._timer: asyncio.TimerHandle | None = None
         self._step: ServeStep | None = None  # what is waited for; None while a handler runs
-        self._made = self._begun = False  # there is a transport; there is a session
-        self._scheduled = self._lost = self._unwanted = False
-        self._reading = self._writable = True
-        self._dropped = 0
+        self._begun = self._scheduled = self._unwanted = False
 
     async def begin(self, sock: socket) -> None:
         """Take a socket that was accepted."""
@@ -128,8 +110,7 @@ class ServerProtocol(asyncio.Protocol):
     # -- what the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._made = True
+        super().connection_made(transport)
         known, name = self._connections, transport.get_extra_info("peername")
         peer = peer_of(name) if known is None else known.peer_of(self)
         self._wire = self._channel = channel = Channel(self._config, self._tls, peer)
@@ -162,9 +143,7 @@ class ServerProtocol(asyncio.Protocol):
             except BaseException as error:
                 self._go_on(error)
         elif step is NEED_CLOSE:
-            self._dropped += len(data)
-            if self._dropped > LINGER_OCTETS:
-                self.close()
+            self._drop(data)
         elif self._begun:
             self._wire.receive_data(data)
             if step is NEED_TLS:
@@ -180,15 +159,12 @@ class ServerProtocol(asyncio.Protocol):
             self.data_received(b"")
         return True  # who half-closes still reads
 
-    def pause_writing(self) -> None:
-        self._writable = False
-
     def resume_writing(self) -> None:
-        self._writable = True
+        super().resume_writing()
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = self._writable = True
+        super().connection_lost(exc)
         if self._begun:
             if exc is None and self._step is not NEED_TLS:
                 self.conn.receive_data(b"")
@@ -219,8 +195,8 @@ class ServerProtocol(asyncio.Protocol):
         if self._begun:
             self.conn.shutdown()
             self._wake()
-        elif self._made:
-            self._transport.abort()
+        else:
+            self._abort()
 
     def close(self) -> None:
         """Drop the connection as it stands."""
@@ -228,8 +204,7 @@ class ServerProtocol(asyncio.Protocol):
         if self._begun:
             self.conn.abort("closed by the application")
             self._wake()
-        if self._made:
-            self._transport.abort()
+        self._abort()
 
     def cut(self) -> None:
         """Drop the connection, and cancel its handler."""
@@ -309,29 +284,19 @@ class ServerProtocol(asyncio.Protocol):
 
     def _regulate(self) -> None:
         """Read, or read not, as the engine wants it."""
-        transport = self._transport
         wanted = self._channel.wants_data or self._step is NEED_CLOSE
-        if wanted is not self._reading and not transport.is_closing():
-            self._reading = wanted
-            (transport.resume_reading if wanted else transport.pause_reading)()
+        if wanted is not self._reading:
+            self._read(wanted)
 
     def _end(self, linger: float) -> None:
-        """Close; half where the peer may still talk, so that no reset overtakes the last reply."""
-        transport = self._transport
+        """Close, and let the peer take the last reply for so many seconds; 0: cut it off."""
         self._linger(linger)
         if self._lost:
             self._leave()
-            return
-        if transport.is_closing() or not linger:
-            transport.abort()
-            return
-        if farewell := self._channel.finish():
-            transport.write(farewell)
-        with suppress(OSError):  # it may be gone already
-            if transport.can_write_eof() and not self.conn.eof_received:
-                transport.write_eof()
-                return
-        transport.close()
+        elif self._transport.is_closing() or not linger:
+            self._abort()
+        else:
+            self._close(self._channel.finish(), half=not self.conn.eof_received)
 
     def _linger(self, seconds: float) -> None:
         self._step = NEED_CLOSE
@@ -340,15 +305,13 @@ class ServerProtocol(asyncio.Protocol):
     def _leave(self) -> None:
         if self._eager is not None:
             self._eager.stop()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._call_no_more()
         if self._connections is not None:
             self._connections.leave(self)
 
     def _keep_time(self) -> None:
         """Look now and then whether the peer is too slow: a twentieth late, and nearly free."""
-        transport = self._transport
-        unwritten = not self._writable or transport.get_write_buffer_size() > 0
+        unwritten = self._unwritten
         waited_for = unwritten or self._step in WAITING or not self._begun
         timeout = self._channel.timeout if waited_for else None
         now = self._loop.time()
@@ -359,18 +322,11 @@ class ServerProtocol(asyncio.Protocol):
             self._deadline.tell(now, self.conn)
             self._wake()
             if unwritten:
-                transport.abort()
+                self._abort()
         times = self._config.timeouts
         seconds = min(times.command, times.block, inf if timeout is None else timeout.seconds) / 20
         left = self._deadline.left(now, None)  # of the whole session
         self._call_later(seconds if left is None else min(seconds, left), self._keep_time)
-
-    def _call_later(self, seconds: float, call: Callable[[], object]) -> None:
-        """Call this then, and no more what was to be called before."""
-        if self._timer is not None:
-            self._timer.cancel()
-        # In the context that there is: the loop would keep a copy of one for each.
-        self._timer = self._loop.call_later(seconds, call, context=self._context)
 
     # -- what comes before the session
 
