@@ -20,7 +20,7 @@ from smtpwire.wire.value import replace
 
 CONFIG = replace(ServerConfig.relay("mx.example.org"), starttls=True)
 OPENING = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\ntext\r\n"
-ROUND = 100
+ROUND = 50
 OURS = {
     *("smtpwire", "socket", "ssl", "_ssl", "threading", "_thread"),
     *("asyncio", "_asyncio", "uvloop", "trio", "outcome"),

@@ -98,8 +98,7 @@ def test_a_server_without_a_binding_of_its_own(
 
 
 def test_what_is_said_and_the_end(authority: trustme.CA, server_tls: TlsConfig) -> None:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
     client, server = TlsLayer(TlsConfig(context), "localhost"), TlsLayer(server_tls)
     join(client, server)
     client.write(b"x" * 100_000)

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from tests.cases.case import Case
-
-from smtpwire.testing import every_split
+from tests.depth import splits
 
 __all__ = ["Way", "ways"]
 
@@ -14,7 +13,7 @@ Way: TypeAlias = list[list[bytes]]
 
 
 def ways(case: Case, chunks: Sequence[bytes], waits_behind: bytes | None = None) -> Iterator[Way]:
-    """Whole, one octet at a time, in two at every place; and as given.
+    """Whole, one octet at a time, in two at every place that is tried; and as given.
 
     Where the borders between the chunks are fixed, this is done inside each chunk. Strings and
     commands that an application hands in are not cut. Behind the last octet of ``waits_behind``,
@@ -24,8 +23,8 @@ def ways(case: Case, chunks: Sequence[bytes], waits_behind: bytes | None = None)
         (whole,) = chunks
         before, _, after = whole.partition(waits_behind)
         first = before + waits_behind
-        yield from ([[*pieces, after]] for pieces in every_split(first))
-        yield from ([[first, *pieces]] for pieces in every_split(after))
+        yield from ([[*pieces, after]] for pieces in splits(first))
+        yield from ([[first, *pieces]] for pieces in splits(after))
         return
     if case.given.input_kind not in ("octets", "app_message_chunks"):
         yield [[chunk] for chunk in chunks]
@@ -33,7 +32,7 @@ def ways(case: Case, chunks: Sequence[bytes], waits_behind: bytes | None = None)
     if not case.is_fixed:
         if len(chunks) != 1:
             yield [list(chunks)]
-        for pieces in every_split(b"".join(chunks)):
+        for pieces in splits(b"".join(chunks)):
             yield [pieces]
         return
     yield [[chunk] for chunk in chunks]

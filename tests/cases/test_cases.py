@@ -1,4 +1,4 @@
-"""Every protocol case: whole, one octet at a time, in two at every place, in every setting.
+"""Every protocol case: whole, one octet at a time, in two, in every setting.
 
 Each is one test whose id carries the case's: ``pytest -k D-DOT-008``.
 """

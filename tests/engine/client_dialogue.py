@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 import pytest
+from tests.depth import is_tried
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
@@ -39,9 +40,6 @@ ALICE: Final = Address.parse("alice@example.com")
 BOB: Final = Address.parse("bob@example.org")
 CAROL: Final = Address.parse("carol@example.org")
 VERIFIED: Final = TlsInfo("TLSv1.3", "TLS_AES_128_GCM_SHA256", verified=True)
-
-MARGIN: Final = 600
-"""How far from either end every place is tried, in octets: the length of a line or more."""
 
 Cut: TypeAlias = Callable[[bytes], Iterable[bytes]]
 
@@ -220,8 +218,9 @@ def scenario(script: Script) -> Callable[[], None]:
             again = Dialogue(cut)
             script(again)
             assert again.events == whole.events
-        for octets in _places(whole.received):
-            _fault(script, Dialogue(octets=octets))
+        for octets in range(whole.received):
+            if is_tried(octets, whole.received):
+                _fault(script, Dialogue(octets=octets))
         for replies in range(whole.replies):
             _fault(script, Dialogue(replies=replies))
 
@@ -238,14 +237,9 @@ def _fault(script: Script, d: Dialogue) -> None:
 
 def _cuts(longest: int) -> Iterator[Cut]:
     yield lambda octets: [octets[at : at + 1] for at in range(len(octets))]
-    for at in _places(longest):
-        if at:
+    for at in range(1, longest):
+        if is_tried(at, longest):
             yield partial(_in_two, at)
-
-
-def _places(octets: int) -> Iterator[int]:
-    """Every place in so many octets; in the midst of thousands, where all are alike, some."""
-    yield from (at for at in range(octets) if min(at, octets - at) <= MARGIN or at % 31 == 0)
 
 
 def _in_two(at: int, octets: bytes) -> list[bytes]:

@@ -14,6 +14,7 @@ from itertools import pairwise, takewhile
 from typing import Final
 
 import pytest
+from tests.depth import choose
 from tests.engine.transcript import Session as ServerSession
 from tests.engine.transcript import check_brackets, seen
 from tests.transcripts.sessions import Session, sessions
@@ -74,7 +75,7 @@ from smtpwire.wire.value import replace
 HOST: Final = "localhost"
 PEER: Final = Peer("127.0.0.1", 2525)
 PASSWORD: Final = "pencil"
-SPLITS: Final = 12
+SPLITS: Final = choose(4, 12)
 """How many of a session's two-way splits are tried; which ones differs from session to session."""
 
 each_session = pytest.mark.parametrize(

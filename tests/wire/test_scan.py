@@ -74,12 +74,12 @@ def test_every_string_of_up_to_eight_octets() -> None:
 def test_every_place_in_a_block(implementation: Any, before: int) -> None:
     """What stands across the border of two blocks, and at either end."""
     for pattern in every_string(3):
-        octets = b"\r\n." + pattern
-        for at in (*range(before, before + 3), *range(before + BLOCK - 8, before + BLOCK + 3)):
-            for after in (b"", b"a", b"\r\n", b"a" * BLOCK):
-                whole = b"a" * at + octets + after
+        for after in (b"", b"a", b"\r\n", b"a" * BLOCK):
+            octets = b"\r\n." + pattern + after
+            stuffed, end = slow_line_dots(octets)
+            for at in (*range(before, before + 3), *range(before + BLOCK - 8, before + BLOCK + 3)):
+                whole = b"a" * at + octets
                 assert implementation.is_canonical(whole) is slowly_canonical(whole)
-                stuffed, end = slow_line_dots(octets + after)
                 assert implementation.line_dots(whole) == (stuffed, end + at if end >= 0 else -1)
                 content = slowly_without_line_dots(whole)
                 assert implementation.without_line_dots(whole) == content
