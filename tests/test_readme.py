@@ -48,6 +48,7 @@ from smtpwire.operations import LoginFailed, open_session
 MESSAGE = b"Subject: hello\r\n\r\n.a line with a dot\r\n"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_parts_are_fresh(name: str) -> None:
     found = part(name).search(home(f"generated: {name}").read_text())

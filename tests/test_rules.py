@@ -62,6 +62,7 @@ def test_a_test_that_is_not_there_is_found_out() -> None:
         named_by("D-NON-001")
 
 
+@pytest.mark.once
 def test_the_table_is_fresh() -> None:
     assert README.read_text() == document(), "run: python -m tests.rules"
 

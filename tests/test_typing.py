@@ -14,9 +14,12 @@ import pytest
 from smtpwire import Request
 from smtpwire.engine.events import ClientEvent, ServerEvent, ServerRequest
 
-pytestmark = pytest.mark.skipif(
-    sys.implementation.name != "cpython", reason="mypy is to be had for CPython"
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        sys.implementation.name != "cpython", reason="mypy is to be had for CPython"
+    ),
+]
 
 SERVER: Final = """
 from typing import assert_never

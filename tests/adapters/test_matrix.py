@@ -11,6 +11,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import pytest
+
 ADAPTERS: Final = ("blocking", "asyncio", "uvloop", "trio", "fifth")
 """``fifth``: a server, and a client, that are written from the contracts alone."""
 
@@ -179,6 +181,7 @@ def rows() -> dict[str, set[tuple[str, str]]]:
     return found
 
 
+@pytest.mark.once
 def test_the_table_is_what_is_run() -> None:
     runs = collected()
     assert {shown.test for shown in ROWS} <= {*runs}

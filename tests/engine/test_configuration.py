@@ -74,6 +74,7 @@ Timeouts(30)
 """
 
 
+@pytest.mark.once
 def test_a_type_checker_sees_a_typo(tmp_path: Path) -> None:
     program = tmp_path / "typos.py"
     program.write_text(TYPOS)
