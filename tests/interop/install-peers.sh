@@ -23,6 +23,7 @@ installed=(
   msmtp s-nail mutt git git-email libmailtools-perl openssl
   m4                                                       # sendmail.cf is made by it
   libpython3.11-testsuite                                  # smtplib's own tests, for Debian's Python
+  libgnutls-openssl27                                      # ssmtp
   libmariadb3 libspf2-2 libidn12 libgnutls-dane0 liblockfile1 libwrap0 libpcre2-8-0 libdb5.3
 )
 # name of the directory below DIRECTORY = its packages; esmtp needs libesmtp6
@@ -32,6 +33,17 @@ declare -A unpacked=(
   [opensmtpd]="opensmtpd"
   [chasquid]="chasquid"
   [esmtp]="esmtp libesmtp6"
+  [dma]="dma"
+  [nullmailer]="nullmailer"
+  [ssmtp]="ssmtp"
+  [sendemail]="sendemail libio-socket-inet6-perl libsocket6-perl"
+)
+# from Debian 13, with the libraries which they need: Exim 4.98 has LIMITS
+declare -A newer=(
+  [exim-4.98]="exim4-daemon-light libc6 libcom-err2 libcrypt1 libdb5.3t64 libevent-2.1-7t64 libffi8 libgmp10
+    libgnutls-dane0t64 libgnutls30t64 libgssapi-krb5-2 libhogweed6t64 libidn12 libidn2-0 libk5crypto3 libkeyutils1
+    libkrb5-3 libkrb5support0 libnettle8t64 libnsl2 libp11-kit0 libpcre2-8-0 libssl3t64 libtasn1-6 libtirpc3t64
+    libunbound8 libunistring5 libzstd1 zlib1g"
 )
 npm_packages=(nodemailer@10 smtp-server@3 Haraka@3 emailjs@5)
 # the daemons' own users (useradd, as adduser refuses the capital of Debian-exim)
@@ -47,18 +59,32 @@ scratch=$(mktemp -d)
 chmod 777 "$scratch"   # apt-get download runs as _apt
 trap '[ -z "$policy" ] || rm -f /usr/sbin/policy-rc.d; rm -rf "$scratch"' EXIT
 
-unpack() {
+unpack() { # NAME "PACKAGES" [OPTION of apt-get ...]
+  mkdir -p "$peers/$1"
+  mkdir -m 777 "$scratch/$1"
+  (
+    cd "$scratch/$1"
+    # shellcheck disable=SC2086 - a list of packages
+    apt-get "${@:3}" download -qq $2
+    for package in *.deb; do dpkg-deb -x "$package" "$peers/$1"; done
+  )
+}
+
+unpack_all() {
   local name
-  for name in "${!unpacked[@]}"; do
-    mkdir -p "$peers/$name"
-    (
-      mkdir -m 777 "$scratch/$name"
-      cd "$scratch/$name"
-      # shellcheck disable=SC2086 - a list of packages
-      apt-get download -qq ${unpacked[$name]}
-      for package in *.deb; do dpkg-deb -x "$package" "$peers/$name"; done
-    )
-  done
+  for name in "${!unpacked[@]}"; do unpack "$name" "${unpacked[$name]}"; done
+  unpack_newer
+}
+
+unpack_newer() { # by lists of their own, so that nothing of Debian 13 is installed by chance
+  local mirror name here=$scratch/newer
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Created-By: Packages' | sed -n 1p)
+  mkdir -p "$here"/{lists,cache/archives}/partial
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" > "$here/sources.list"
+  local options=(-o "Dir::Etc::SourceList=$here/sources.list" -o Dir::Etc::SourceParts=/dev/null
+    -o "Dir::State::Lists=$here/lists" -o "Dir::Cache=$here/cache" -o APT::Sandbox::User=root)
+  apt-get "${options[@]}" update -qq
+  for name in "${!newer[@]}"; do unpack "$name" "${newer[$name]}" "${options[@]}"; done
 }
 
 node_peers() {
@@ -72,7 +98,7 @@ mkdir -p "$peers"
 apt-get update -qq
 command -v npm >/dev/null || installed+=(nodejs npm)
 [ -e /usr/sbin/postfix ] || echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
-unpack & unpacking=$!
+unpack_all & unpacking=$!
 node=
 if command -v npm >/dev/null; then node_peers & node=$!; fi
 apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io \

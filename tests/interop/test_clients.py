@@ -59,8 +59,15 @@ MESSAGE: Final = (
 # Twisted's sends what is longer than a line may be, and Net::SMTP sends character by character.
 PLAIN_MESSAGE: Final = HEADER + b".leading dot\r\n..two dots\r\n.\r\nafter a lone dot\r\n"
 SCRAM_SECRET: Final = b"shared by all processes"
-# These make a message of their own, of these lines.
-COMPOSED: Final = {"mutt": b".dot\r\n", "s-nail": b".dot\r\n", "git": b".dot\r\n"}
+# These make a message of their own, of these lines, or put fields before what they are given.
+COMPOSED: Final = {
+    **dict.fromkeys(("mutt", "s-nail", "git"), b".dot\r\n"),
+    "sendemail": b"hello\r\nno dot\r\n",
+    "dma": MESSAGE,
+    "ssmtp": MESSAGE.partition(b"\r\n\r\n")[2],
+}
+# They have a transaction for each recipient, or for one alone.
+ONE_BY_ONE: Final = ("smtp-source", "dma")
 # They close the connection without QUIT.
 WITHOUT_QUIT: Final = ("nodemailer", "emailjs", "twisted")
 # s_client sends all lines of its input at once, as soon as there is TLS: before the greeting, if it
@@ -96,12 +103,14 @@ def mechanisms_for(variant: Variant) -> tuple[str, ...]:
     """All there are, unless the client would take another one than it is told."""
     if (variant.client, variant.auth) == ("curl", "XOAUTH2"):
         return ("XOAUTH2", "PLAIN")
+    if variant.client == "dma":
+        return (variant.auth,)
     return MECHANISMS
 
 
 def order(variant: Variant, authority: Authority, port: int) -> Order:
     recipients: tuple[str, ...] = ("x@example.test", "y@example.test")
-    one = not CLIENTS[variant.client].sends or variant.client == "smtp-source"
+    one = not CLIENTS[variant.client].sends or variant.client in ONE_BY_ONE
     if one or (variant.client, variant.protocol) == ("smtplib", "lmtp"):  # it reads one reply
         recipients = recipients[:1]
     return Order(
@@ -391,6 +400,38 @@ def test_one_recipient_of_two_is_refused(
     (message,) = receiver.messages
     assert message.recipients == ("x@example.test",)
     assert message.content == given.message
+
+
+@pytest.mark.parametrize("client", ["nullmailer", "ssmtp"])
+def test_one_refused_recipient_ends_it_all(client: str, authority: Authority) -> None:
+    variant = Variant(client)
+    with receiving(configuration(variant)) as receiver:
+        given = replace_recipients(
+            order(variant, authority, receiver.port), "x@example.test", "reject5@example.test"
+        )
+        ended = run(client, given)
+        assert ended.returncode != 0, receiver.dialogue()
+        receiver.wait_for_end()
+    assert receiver.messages == []
+
+
+def test_dma_hears_of_a_refusal(authority: Authority) -> None:
+    """A session for each recipient, and one with the null reverse-path for the notification."""
+    variant = Variant("dma")
+    with receiving(configuration(variant)) as receiver:
+        given = replace_recipients(
+            order(variant, authority, receiver.port), "x@example.test", "reject5@example.test"
+        )
+        run("dma", given)
+        receiver.wait_for_end(3)
+    assert [message.recipients for message in receiver.messages] == [("x@example.test",)]
+    senders = [str(event.address or "") for event in mails(receiver)]
+    assert sorted(senders) == ["", given.sender, given.sender]
+
+
+def mails(receiver: Receiver) -> list[Mail]:
+    events = [event for session in receiver.sessions for event in session.events]
+    return [event for event in events if isinstance(event, Mail)]
 
 
 @pytest.mark.parametrize("pipeline", [True, False])

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import pytest
 from tests.interop.conftest import Shows
 from tests.interop.peers.certificates import Authority
+from tests.interop.peers.exim import NewerExim
 from tests.interop.peers.registry import RELAYS
 from tests.interop.peers.server import Delivered, Envelope, Relay, ServerPeer
 from tests.interop.receiver import LOOPBACK, Received, Receiver, offer, receiving
@@ -15,14 +16,25 @@ from tests.interop.receiver import LOOPBACK, Received, Receiver, offer, receivin
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import CloseReason
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.extensions import CHUNKING, PIPECONNECT, PRDR, AnyExtension, parameters
+from smtpwire.extensions import (
+    CHUNKING,
+    LIMITS,
+    PIPECONNECT,
+    PRDR,
+    AnyExtension,
+    ServerLimits,
+    parameters,
+)
 from smtpwire.extensions.dsn import Notify
 from smtpwire.sasl import MECHANISMS
+from smtpwire.wire.command import Mail
 from smtpwire.wire.value import replace
 
 pytestmark = pytest.mark.interop
 
 SENDER: Final = "a@client.test"
+# What is offered to single relays; the others are offered all there are.
+MECHANISMS_FOR: Final = {"slimta": ("CRAM-MD5", "LOGIN", "PLAIN")}
 _serials = itertools.count()
 
 
@@ -47,16 +59,18 @@ def relaying(
     mechanism: str = "",
     without: tuple[AnyExtension, ...] = (),
     pipe_connect: bool = False,
+    limits: ServerLimits | None = None,
 ) -> Iterator[tuple[ServerPeer, Receiver, Receiver]]:
     """A relay in front of two servers of ours."""
     offered = tuple(entry for entry in offer(ServerConfig.relay("mx.test").profile))
     smtp_config = replace(
         ServerConfig.relay("mx.test"),
         offer=tuple(entry for entry in offered if entry not in without)
-        + ((PIPECONNECT,) if pipe_connect else ()),
+        + ((PIPECONNECT,) if pipe_connect else ())
+        + ((LIMITS(limits),) if limits is not None else ()),
         starttls=tls != "none",
         require_auth=bool(mechanism),
-        mechanisms=MECHANISMS if mechanism else (),
+        mechanisms=MECHANISMS_FOR.get(name, MECHANISMS) if mechanism else (),
         cleartext_without_tls=True,
         scram_secret=b"shared by all processes",
         aliases=("localhost", "127.0.0.1"),
@@ -154,6 +168,9 @@ def test_notifications_are_asked_for(name: str, authority: Authority, shows: Sho
         *(("postfix", mechanism) for mechanism in ("SCRAM-SHA-256", "DIGEST-MD5", "PLAIN")),
         ("exim", "CRAM-MD5"),
         ("opensmtpd", "PLAIN"),
+        *(("haraka", mechanism) for mechanism in ("CRAM-MD5", "PLAIN")),
+        *(("slimta", mechanism) for mechanism in ("CRAM-MD5", "PLAIN")),
+        ("exim-4.98", "CRAM-MD5"),
     ],
 )
 def test_a_relay_authenticates(
@@ -199,6 +216,26 @@ def test_exim_speaks_before_the_greeting(authority: Authority, shows: Shows) -> 
         smtp.wait(lambda: " L* " in peer.log())  # so Exim's log notes its use
     check_endings(smtp, "exim")
     shows("relays", "exim", "PIPECONNECT", *smtp.features())
+
+
+def test_exim_heeds_our_limits(authority: Authority, shows: Shows) -> None:
+    """RFC 9422: RCPTMAX, MAILMAX; what is beyond is told in other transactions and sessions."""
+    told = ServerLimits(mailmax=2, rcptmax=2)
+    recipients = [f"r{number}@relay.test" for number in range(7)]
+    with relaying("exim-4.98", authority, limits=told) as (peer, smtp, _):
+        # What it takes in a transaction is its own limit.
+        content = message()
+        for at in range(0, len(recipients), NewerExim.recipients):
+            group = recipients[at : at + NewerExim.recipients]
+            peer.inject(content, SENDER, group, ["BODY=8BITMIME"])
+        messages = wait_for(smtp, len(recipients), "exim-4.98")
+    assert {content_of(received) for received in messages} == {content}
+    taken = [recipient for received in messages for recipient in received.recipients]
+    assert sorted(taken) == recipients
+    assert max(len(received.recipients) for received in messages) == 2
+    assert max(len(session.of(Mail)) for session in smtp.sessions) <= 2
+    check_endings(smtp, "exim-4.98")
+    shows("relays", "exim-4.98", "LIMITS", *smtp.features())
 
 
 def test_postfix_tells_whom_it_speaks_for(authority: Authority, shows: Shows) -> None:

@@ -11,6 +11,7 @@ import trio
 from tests.interop.conftest import Shows
 from tests.interop.peers import dovecot
 from tests.interop.peers.certificates import Authority
+from tests.interop.peers.exim import NewerExim
 from tests.interop.peers.registry import SERVERS, Servers
 from tests.interop.peers.server import PASSWORD, Delivered, ServerPeer
 from tests.interop.peers.smtp_server import SmtpServer
@@ -20,11 +21,13 @@ from tests.interop.sender import Dialogue, configuration, connected, session, tl
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
 from smtpwire.adapters import trio as trio_adapter
+from smtpwire.engine.errors import SessionLimitError
 from smtpwire.extensions import (
     BINARYMIME,
     CHUNKING,
     DSN,
     EIGHTBITMIME,
+    LIMITS,
     PIPELINING,
     PRDR,
     SMTPUTF8,
@@ -272,6 +275,36 @@ def test_exim_answers_for_each_recipient(servers: Servers, shows: Shows) -> None
         shows("servers", "exim", *dialogue.features("smtp"))
     first, second = delivered(peer, "smtp", marker, 2)
     assert first.message == second.message == content
+
+
+def test_exim_tells_its_limits(servers: Servers, shows: Shows) -> None:
+    """RFC 9422: more recipients than RCPTMAX are told in several transactions, none is refused."""
+    peer = servers("exim-4.98")
+    content, marker = message(lines=1)
+    with session(peer, "smtp") as (client, dialogue):
+        told = client.conn.extensions[LIMITS]
+        assert told.rcptmax == NewerExim.recipients
+        assert told.mailmax is not None
+        recipients = [f"r{number}@example.test" for number in range(2 * NewerExim.recipients + 1)]
+        result = client.send_mail(SENDER, recipients, content)
+        assert outcomes(result) == [(recipient, DONE) for recipient in recipients], str(dialogue)
+        assert len([line for line in dialogue.sent if line.startswith("MAIL ")]) == 3
+    stored = delivered(peer, "smtp", marker, 3)
+    taken = [recipient for item in stored for recipient in item.envelope.forward_paths]
+    assert sorted(taken) == recipients
+    shows("servers", "exim-4.98", "LIMITS", *dialogue.features("smtp"))
+
+
+def test_what_is_beyond_the_limits_is_not_sent(servers: Servers) -> None:
+    peer = servers("exim-4.98")
+    with session(peer, "smtp") as (client, dialogue):
+        most = NewerExim.recipients
+        client.conn.send(Mail(Address.parse(SENDER)))
+        for number in range(most):
+            client.conn.send(Rcpt(Address.parse(f"r{number}@example.test")))
+        with pytest.raises(SessionLimitError):
+            client.conn.send(Rcpt(Address.parse(f"r{most}@example.test")))
+        assert client.run(reset(client.conn)) is not None, str(dialogue)
 
 
 @pytest.mark.parametrize("name", ["smtp-server-lmtp", "dovecot"])

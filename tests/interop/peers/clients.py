@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -338,6 +339,74 @@ def _openssl(order: Order, directory: Path) -> Command:
     return Command([*arguments, *order.switches], "".join([*lines, "quit\n"]).encode())
 
 
+def _dma(order: Order, directory: Path) -> Command:
+    # The path of its configuration is fixed, so it runs in a mount namespace with an /etc of ours.
+    # It lays its rights down and reads and queues as the user mail.
+    etc, spool = directory / "etc", directory / "spool"
+    for each in (directory, etc, etc / "dma", spool):
+        each.mkdir(exist_ok=True)
+        each.chmod(0o777)
+    for name in ("passwd", "group"):
+        shutil.copy(Path("/etc", name), etc)
+    settings = [f"SMARTHOST {order.host}", f"PORT {order.port}", f"SPOOLDIR {spool}"]
+    settings += ["MAILNAME client.test", "NULLCLIENT", "AUTHPATH /etc/dma/auth.conf"]
+    if order.tls != "none":
+        settings += ["SECURETRANSFER", *(["STARTTLS"] if order.tls == "starttls" else [])]
+    else:
+        settings += ["INSECURE"]
+    (etc / "dma/dma.conf").write_text("".join(f"{line}\n" for line in settings))
+    (etc / "dma/auth.conf").write_text(
+        f"{order.user}|{order.host}:{order.password}\n" if order.auth else ""
+    )
+    script = 'mount --bind "$0" /etc && exec "$@"'
+    arguments = ["unshare", "--mount", "sh", "-c", script, str(etc)]
+    arguments += [str(PEERS / "dma/usr/sbin/dma"), "-D", "-i", "-f", order.sender]
+    return Command([*arguments, *order.switches, *order.recipients], order.lines)
+
+
+def _nullmailer(order: Order, directory: Path) -> Command:
+    # The program of its queue for SMTP: options on its standard input, the message as descriptor 3.
+    options = [f"host={order.host}", f"port={order.port}", f"x509cafile={order.authority.ca}"]
+    if order.tls != "none":
+        # It compares the name it connects to, here an address, with the certificate.
+        options += ["insecure", "starttls" if order.tls == "starttls" else "tls"]
+    if order.auth:
+        options += [f"user={order.user}", f"pass={order.password}"]
+        options += ["auth-login"] if order.auth == "LOGIN" else []
+    envelope = "".join(f"{line}\n" for line in (order.sender, *order.recipients, ""))
+    (directory / "message").write_bytes(envelope.encode() + order.lines)
+    program = str(PEERS / "nullmailer/usr/lib/nullmailer/smtp")
+    return Command(
+        ["sh", "-c", 'exec "$0" 3< message', program],
+        "".join(f"{line}\n" for line in (*options, *order.switches)).encode(),
+        {"HELOHOST": "client.test"},
+    )
+
+
+def _ssmtp(order: Order, directory: Path) -> Command:
+    settings = [f"mailhub={order.host}:{order.port}", "hostname=client.test"]
+    settings += ["FromLineOverride=yes", f"UseTLS={'no' if order.tls == 'none' else 'yes'}"]
+    settings += [f"UseSTARTTLS={'yes' if order.tls == 'starttls' else 'no'}"]
+    if order.auth:
+        settings += [f"AuthUser={order.user}", f"AuthPass={order.password}"]
+        settings += [f"AuthMethod={order.auth}"] if order.auth != "LOGIN" else []
+    (directory / "ssmtp.conf").write_text("".join(f"{line}\n" for line in settings))
+    arguments = [str(PEERS / "ssmtp/usr/sbin/ssmtp"), "-v", "-C", "ssmtp.conf", "-f", order.sender]
+    return Command([*arguments, *order.switches, *order.recipients], order.lines)
+
+
+def _sendemail(order: Order, directory: Path) -> Command:
+    arguments = ["perl", str(PEERS / "sendemail/usr/bin/sendemail"), "-v", "-v", "-f", order.sender]
+    arguments += ["-t", *order.recipients, "-s", f"{order.host}:{order.port}", "-u", order.subject]
+    arguments += ["-o", "fqdn=client.test", f"tls={'yes' if order.tls == 'starttls' else 'no'}"]
+    if order.auth:
+        arguments += ["-xu", order.user, "-xp", order.password]
+    library = PEERS / "sendemail/usr"
+    modules = f"{library}/share/perl5:{library}/lib/x86_64-linux-gnu/perl5/5.36"
+    environment = {"PERL5LIB": modules, "SSL_CERT_FILE": str(order.authority.ca)}
+    return Command([*arguments, *order.switches], b"hello\nno dot\n", environment)
+
+
 _ANY: tuple[Tls, ...] = ("none", "starttls", "implicit")
 _BASIC = ("PLAIN", "LOGIN", "CRAM-MD5")
 _SCRAM = ("SCRAM-SHA-1", "SCRAM-SHA-256")
@@ -370,6 +439,10 @@ CLIENTS: dict[str, Client] = {
     "esmtp": Client(_esmtp, ("none",)),
     "opensmtpd-smtp": Client(_opensmtpd_smtp, _ANY),
     "smtp-source": Client(_smtp_source, ("none",), lmtp=True, exact=False),
+    "dma": Client(_dma, _ANY, ("LOGIN", "CRAM-MD5"), exact=False),
+    "nullmailer": Client(_nullmailer, _ANY, ("PLAIN", "LOGIN")),
+    "ssmtp": Client(_ssmtp, _ANY, ("LOGIN", "CRAM-MD5"), exact=False),
+    "sendemail": Client(_sendemail, ("none", "starttls"), ("LOGIN",), exact=False),
     "openssl": Client(_openssl, ("starttls", "implicit"), sends=False),
 }
 """All client peers by name."""

@@ -1,5 +1,7 @@
-"""Haraka: refuses bare line feeds; AUTH by node."""
+"""Haraka: refuses bare line feeds; AUTH by node; a relaying client with a queue."""
 
+import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +15,7 @@ class Haraka(ServerPeer):
     name = "haraka"
     listeners = ("smtp", "smtps")
     mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5")
+    relays = True
 
     def launch(self) -> Process:
         package = PEERS / "npm/node_modules/Haraka"
@@ -33,6 +36,7 @@ class Haraka(ServerPeer):
             "auth_flat_file.ini": f"[core]\nmethods=PLAIN,LOGIN,CRAM-MD5\n[users]\nuser={PASSWORD}\n",
             "xclient.hosts": "127.0.0.1\n",
             "me": "localhost\n",
+            "outbound.ini": f"enable_tls={json.dumps(self.relay.tls != 'none')}\n",
             "databytes": "10485760\n",
             "log.ini": "loglevel=INFO\n",
         }
@@ -44,6 +48,7 @@ class Haraka(ServerPeer):
             environment={
                 "HARAKA": str(self.directory),
                 "DELIVERED": str(self.directory / "delivered"),
+                "RELAY": json.dumps(dataclasses.asdict(self.relay)),
             },
         )
 

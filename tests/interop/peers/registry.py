@@ -5,18 +5,20 @@ from typing import Protocol
 from tests.interop.peers.aiosmtpd import Aiosmtpd, AiosmtpdLmtp
 from tests.interop.peers.chasquid import Chasquid
 from tests.interop.peers.dovecot import Dovecot
-from tests.interop.peers.exim import Exim
+from tests.interop.peers.exim import Exim, NewerExim
 from tests.interop.peers.haraka import Haraka
 from tests.interop.peers.opensmtpd import OpenSmtpd
 from tests.interop.peers.postfix import Postfix
 from tests.interop.peers.sendmail import Sendmail
 from tests.interop.peers.server import ServerPeer
+from tests.interop.peers.slimta import Slimta
 from tests.interop.peers.smtp_server import SmtpServer, SmtpServerLmtp
 from tests.interop.peers.smtp_sink import SmtpSink
 
 SERVERS: dict[str, type[ServerPeer]] = {
     "postfix": Postfix,
     "exim": Exim,
+    "exim-4.98": NewerExim,
     "sendmail": Sendmail,
     "dovecot": Dovecot,
     "smtp-sink": SmtpSink,
@@ -27,6 +29,7 @@ SERVERS: dict[str, type[ServerPeer]] = {
     "chasquid": Chasquid,
     "haraka": Haraka,
     "opensmtpd": OpenSmtpd,
+    "slimta": Slimta,
 }
 
 RELAYS: dict[str, type[ServerPeer]] = {name: peer for name, peer in SERVERS.items() if peer.relays}

@@ -60,6 +60,9 @@ REQUIREMENTS = {
     "exim": Requirement(
         SCRIPT, (*_CYRUS, *_NAMESPACE), (PEERS / "exim/usr/sbin/exim4",), root=True
     ),
+    "exim-4.98": Requirement(
+        SCRIPT, (*_CYRUS, *_NAMESPACE), (PEERS / "exim-4.98/usr/sbin/exim4",), root=True
+    ),
     "sendmail": Requirement(
         SCRIPT,
         ("m4", *_CYRUS, *_NAMESPACE),
@@ -83,6 +86,7 @@ REQUIREMENTS = {
     "opensmtpd": Requirement(
         SCRIPT, ("openssl", *_NAMESPACE), (PEERS / "opensmtpd/usr/sbin/smtpd",), root=True
     ),
+    "slimta": Requirement(PIP, modules=("slimta",)),
     # clients
     "curl": Requirement(_apt("curl"), ("curl",)),
     "swaks": Requirement(
@@ -118,6 +122,14 @@ REQUIREMENTS = {
     "emailjs": Requirement(SCRIPT, ("node",), (_NODE / "emailjs",)),
     "esmtp": Requirement(SCRIPT, files=(PEERS / "esmtp/usr/bin/esmtp",)),
     "opensmtpd-smtp": Requirement(SCRIPT, files=(PEERS / "opensmtpd/usr/bin/smtp",)),
+    "dma": Requirement(SCRIPT, ("unshare", "mount"), (PEERS / "dma/usr/sbin/dma",), root=True),
+    "nullmailer": Requirement(SCRIPT, files=(PEERS / "nullmailer/usr/lib/nullmailer/smtp",)),
+    "ssmtp": Requirement(SCRIPT, files=(PEERS / "ssmtp/usr/sbin/ssmtp",)),
+    "sendemail": Requirement(
+        SCRIPT,
+        ("perl",),
+        (PEERS / "sendemail/usr/bin/sendemail", Path("/usr/share/perl5/IO/Socket/SSL.pm")),
+    ),
     "smtp-source": Requirement(_POSTFIX, ("smtp-source",)),
     "openssl": Requirement(_apt("openssl"), ("openssl",)),
     # libraries
