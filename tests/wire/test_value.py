@@ -285,6 +285,24 @@ def test_a_maker_checks_nothing_and_takes_all_fields(
             way(Point)(*given)
 
 
+class Counted:
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        raise AssertionError("no constructor is asked")
+
+
+@final
+@value
+class Coin(Counted):
+    worth: int
+
+
+@pytest.mark.parametrize("way", MAKERS.values(), ids=MAKERS.keys())
+def test_a_maker_asks_no_constructor_of_a_base(way: Callable[[Any], Callable[..., Any]]) -> None:
+    assert way(Coin)(5) == Coin(5)
+
+
 @pytest.mark.parametrize("way", MAKERS.values(), ids=MAKERS.keys())
 def test_what_a_maker_makes_is_collected(way: Callable[[Any], Callable[..., Any]]) -> None:
     item = object()

@@ -246,10 +246,12 @@ def while_open(cls: type) -> Callable[..., Any]:
 
     Nobody else sees it before. Both classes have the same slots, so that this may be done.
     """
-    opened = type(f"_Open{cls.__name__}", cls.__bases__, {"__slots__": _slots(cls)})
-    known = {"new": object.__new__, "opened": opened, "closed": cls}
+    # Calling the class costs less than object.__new__(), which packs its arguments and checks them.
+    own = {"__slots__": _slots(cls), "__init__": object.__init__}
+    opened = type(f"_Open{cls.__name__}", cls.__bases__, own)
     lines = [f"made.{name} = {name}" for name in _slots(cls)]
-    return _filled(cls, known, ["made = new(opened)", *lines, "made.__class__ = closed"])
+    known: dict[str, object] = {"opened": opened, "closed": cls}
+    return _filled(cls, known, ["made = opened()", *lines, "made.__class__ = closed"])
 
 
 def by_setters(cls: type) -> Callable[..., Any]:
