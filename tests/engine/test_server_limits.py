@@ -11,6 +11,7 @@ from tests.engine.transcript import (
     Answer,
     Session,
     answers,
+    by_default,
     in_turn,
     play,
     session,
@@ -558,6 +559,37 @@ def test_output_that_is_batched() -> None:
             answer_pending(made)
         most = max(most, len(made.conn.data_to_send()))
     assert 4096 <= most < 4096 + 100
+
+
+def pipelined(count: int) -> Session:
+    """A message's recipients in one group, every second one refused; the replies are queued."""
+    refusing = answers({Rcpt: Reply(550, "Nobody here", "5.1.1")})
+    made = session(limited(refused_recipients=count))
+    made.conn.receive_data(b"MAIL FROM:<>\r\n" + b"RCPT TO:<c@d.example>\r\n" * count)
+    number = 0
+    while not isinstance(item := made.conn.next_event(), Need):
+        made.answer = refusing if number % 2 else by_default
+        made.tell(item)
+        number += 1
+    return made
+
+
+@pytest.mark.parametrize("count", [0, 10, 60, 80, 100, 500])
+def test_what_is_queued_is_handed_out_in_order_and_once(count: int) -> None:
+    taken, refused = b"250 2.1.5 Recipient OK\r\n", b"550 5.1.1 Nobody here\r\n"
+    made = pipelined(count)
+    replies = [refused if number % 2 == 0 else taken for number in range(count)]
+    assert made.conn.data_to_send() == b"250 2.1.0 Sender OK\r\n" + b"".join(replies)
+    assert made.conn.data_to_send() == b""
+    made.conn.receive_data(b"RSET\r\n")
+    made.tell(made.conn.next_event())  # type: ignore[arg-type]
+    assert made.conn.data_to_send() == b"250 2.0.0 OK\r\n"
+
+
+def test_nothing_that_was_queued_is_left_at_the_end() -> None:
+    made = pipelined(500)
+    made.conn.abort()
+    assert made.conn.data_to_send() == b""
 
 
 def test_write_stays_until_it_is_flushed() -> None:

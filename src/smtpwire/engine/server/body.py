@@ -77,7 +77,7 @@ class DotStuffedBody(Body):
             return end_of_body(session, self, canonical=decoder.canonical)
         if not received.waiting:
             return session.more() if received.ended else NEED_DATA
-        if session.outbox.urgent and session.outbox.size:
+        if session.outbox.urgent and session.outbox.queue:
             return NEED_WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
         octets = received.take(AT_ONCE)
         content = decoder.decode(octets)

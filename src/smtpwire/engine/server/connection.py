@@ -231,13 +231,13 @@ class ServerConnection:
         Where there is something, ``timeout`` is the time for writing it until ``next_event()``.
         """
         outbox = self._session.outbox
-        if not outbox.size:
+        octets = outbox.queue
+        if not octets:
             return b""
-        queue = outbox.queue
-        octets = queue[0] if len(queue) == 1 else b"".join(queue)
-        queue.clear()
-        outbox.sent += outbox.size
-        outbox.size = 0
+        if outbox.before:
+            octets = outbox.all_of_it()
+        outbox.queue = b""
+        outbox.sent += len(octets)
         outbox.urgent = False
         outbox.being_written = True
         outbox.writes += 1
@@ -249,7 +249,7 @@ class ServerConnection:
         Raises LocalProtocolError unless the Need is TLS and the 220 has been handed out.
         """
         session = self._session
-        if session.state is not HANDSHAKING or session.outbox.size:
+        if session.state is not HANDSHAKING or session.outbox.queue:
             raise LocalProtocolError("there is no TLS to be started")
         session.input.open(session.config.limits.backlog)
         session.client.secure(tls)
@@ -570,7 +570,7 @@ def _receive_in_vain(session: Session, data: bytes | bytearray | memoryview) -> 
 
 
 def _octets_behind_starttls(session: Session, data: bytes | bytearray | memoryview) -> None:
-    if not session.outbox.size:  # the 220 has left: these are TLS's, never parsed
+    if not session.outbox.queue:  # the 220 has left: these are TLS's, never parsed
         session.input.keep(bytes(data), session.config.limits.trailing)
         return
     # The 220 has not left, so they came in plaintext: an attack (CVE-2011-0411).

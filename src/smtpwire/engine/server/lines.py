@@ -91,7 +91,7 @@ class CommandReader(Reader):
         if not received.waiting:
             return session.more() if received.ended else NEED_DATA
         outbox = session.outbox
-        if outbox.size and (outbox.urgent or outbox.size >= outbox.limit):
+        if outbox.queue and (outbox.urgent or len(outbox.queue) >= outbox.room):
             return NEED_WRITE  # RFC 2920 §3.2: this reply must not wait for more input
         if session.refusal is not None or outbox.trace is not None:
             return self._read_line(session)

@@ -21,14 +21,19 @@ NOTHING_TRACED: Final[list[tuple[Direction, bytes]]] = []
 """Of all that have no trace, so that they need no list. Nothing is put into it."""
 SHORT: Final = 512
 """Octets of the longest of them."""
+NOTHING_BEFORE: Final[list[bytes]] = []
+"""Of nearly all, so that they need no list. Nothing is put into it."""
+PIECE: Final = 2048
+"""Octets of replies that are joined one by one; what is more is put aside and joined at once."""
 
 
 @final
 class Outbox:
     """Replies in order, and what a trace is to be told.
 
-    ``queue``: replies in order; ``size``: their octets. ``limit``: so many are enough to be
-    written. ``urgent``: a reply among them must not wait for more input (RFC 2920 §3.2). ``sent``:
+    ``queue``: what is to be written, empty only where nothing is; ``before``: what stands before
+    it, in pieces. ``room``: with so many octets in the queue there are enough to be written.
+    ``urgent``: a reply among them must not wait for more input (RFC 2920 §3.2). ``sent``:
     octets handed out so far, in ``writes`` pieces. ``being_written``: nobody has said yet that the
     last of these left. ``replies``: replies queued so far. ``traced``: what the trace was not told
     yet.
@@ -37,16 +42,17 @@ class Outbox:
     __slots__ = (
         "_enhanced",
         "_known",
+        "_limit",
         "_octets",
         "_suffix",
         "_texts",
+        "before",
         "being_written",
         "in_greeting",
-        "limit",
         "queue",
         "replies",
+        "room",
         "sent",
-        "size",
         "trace",
         "traced",
         "urgent",
@@ -64,9 +70,10 @@ class Outbox:
         self._texts = config.texts
         self._enhanced = config.enhanced
         self._suffix = suffix
-        self.queue: list[bytes] = []
-        self.limit: int = config.limits.output
-        self.size: int = 0
+        self.queue: bytes = b""
+        self.before: list[bytes] = NOTHING_BEFORE
+        self._limit = config.limits.output
+        self.room: int = self._limit
         self.urgent: bool = False
         self.in_greeting: bool = True
         """What is said stands in the greeting's place: it has no enhanced code (RFC 2034 §4)."""
@@ -128,11 +135,26 @@ class Outbox:
 
     def put(self, octets: bytes) -> None:
         """Queue a reply."""
-        self.queue.append(octets)
-        self.size += len(octets)
+        self.queue = self._behind_queue(octets) if self.queue else octets
         self.replies += 1
         if self.trace is not None:
             self.traced.append(("sent", without_proofs(octets)))
+
+    def _behind_queue(self, octets: bytes) -> bytes:
+        """The queue with this behind it."""
+        if len(self.queue) < PIECE:
+            return self.queue + octets
+        if not self.before:
+            self.before = []
+        self.before.append(self.queue)
+        self.room -= len(self.queue)
+        return octets
+
+    def all_of_it(self) -> bytes:
+        """What is queued, where there is something before it."""
+        octets = b"".join((*self.before, self.queue))
+        self.clear()
+        return octets
 
     def say(self, kind: ReplyKind) -> None:
         """Queue the service's own reply of this kind."""
@@ -140,8 +162,7 @@ class Outbox:
         octets = self._octets[kind]
         if self._suffix or self.in_greeting:
             octets = self.octets_of(kind)
-        self.queue.append(octets)
-        self.size += len(octets)
+        self.queue = self._behind_queue(octets) if self.queue else octets
         self.replies += 1
         if self.trace is not None:
             self.traced.append(("sent", octets))
@@ -156,8 +177,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Drop what is queued: nobody will read it."""
-        self.queue.clear()
-        self.size = 0
+        self.queue, self.before, self.room = b"", NOTHING_BEFORE, self._limit
 
     # -- the trace
 

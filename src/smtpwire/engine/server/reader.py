@@ -72,7 +72,7 @@ class _BehindRefusedData(Reader):
     def read(self, session: Session) -> Item | None:
         if not session.input.waiting:
             return session.more()
-        if session.outbox.size:
+        if session.outbox.queue:
             session.hand_over(UNFRAMED_BODY)
         else:
             session.listen()

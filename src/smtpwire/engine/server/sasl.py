@@ -88,7 +88,7 @@ class Exchange(Reader):
 
     def read(self, session: Session) -> Item | None:
         received, outbox = session.input, session.outbox
-        if outbox.urgent and outbox.size and received.waiting:
+        if outbox.urgent and outbox.queue and received.waiting:
             return NEED_WRITE
         raw = received.take_to_lf()
         limit = min(session.config.limits.sasl_line, received.limit)
