@@ -253,6 +253,7 @@ DIALOGUES: dict[str, Callable[[], Work]] = {
     "asyncio pipelined": lambda: _adapter(PIPELINED),
     "asyncio coroutines": lambda: _adapter(LOCKSTEP, ours.protocol_with_async_handler),
     "asyncio connection": lambda: _adapter_connections(CONNECTION),
+    "client engine": lambda: ours.client_messages(MESSAGE),
     "client lock-step": lambda: _client([_OK, _OK, _GO_ON, _OK], offered=("8BITMIME",)),
     "client pipelined": lambda: _client(_FLIGHT),
     "client parameters": lambda: _client(_FLIGHT, mail=_WITH_DSN, rcpts=(_NOTIFIED,)),
@@ -264,7 +265,10 @@ DIALOGUES: dict[str, Callable[[], Work]] = {
         [_OK * 64, _OK * 37 + _GO_ON, _OK], rcpts=(RECIPIENT,) * 100
     ),
 }
-"""What is counted: a message, a connection with one, or a few commands that are refused."""
+"""What is counted: a message, a connection with one, or a few commands that are refused.
+
+"client engine" is figure 12: no operation. The other clients are driven through operations.
+"""
 
 
 # --- counting -----------------------------------------------------------------------------

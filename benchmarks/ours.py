@@ -367,9 +367,7 @@ class _Client:
     def send(self, body: Iterable[bytes]) -> Reply:
         """Send a message whose content comes in chunks."""
         conn = self._conn
-        conn.send(Mail(_SENDER))
-        conn.send(Rcpt(_RECIPIENT))
-        conn.send(Data())
+        conn.send(Mail(_SENDER), Rcpt(_RECIPIENT), Data())
         self.exchange()
         for index, chunk in enumerate(body):
             if index:
