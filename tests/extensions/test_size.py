@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.extensions.reading import comes_back, increments, mail, offer_comes_back, refuses_mail
 
 from smtpwire.extensions import SIZE, Offer, parameters
+from smtpwire.extensions.size import counted_size
 from smtpwire.wire.command import Mail
 from smtpwire.wire.parameter import Parameters
 
@@ -65,3 +66,11 @@ def test_the_line_may_be_longer() -> None:
     # RFC 1870 §3 (5)
     assert increments(SIZE) == {"MAIL": 26}
     assert Offer([SIZE(None)]).line_limits() == {"MAIL": 538}
+
+
+@pytest.mark.parametrize("octets", [0, 1, 9, 10, 65_536])
+def test_the_size_that_is_counted_is_the_parameter_made_of_it(octets: int) -> None:
+    counted, made = counted_size(bytes(octets)), parameters.SIZE(octets)
+    assert counted == made
+    assert (counted.parameter, counted.parsed) == (made.parameter, made.parsed)
+    assert mail(str(counted), SIZE(None)) == Parameters(made)

@@ -6,9 +6,9 @@ from typing import Final
 
 from smtpwire.extensions.registry import Extension
 from smtpwire.wire.octets import parse_number
-from smtpwire.wire.parameter import Parameter
+from smtpwire.wire.parameter import Given, Parameter
 
-__all__ = ["SIZE", "SIZE_PARAMETER"]
+__all__ = ["SIZE", "SIZE_PARAMETER", "counted_size"]
 
 
 def _parse(raw: str | None) -> int:
@@ -21,6 +21,12 @@ def _format(size: int) -> str:
 
 SIZE_PARAMETER: Final[Parameter[int]] = Parameter("SIZE", _parse, _format)
 """MAIL ``SIZE``: octets of header and body with their CRLFs, without stuffed dots (§5)."""
+
+
+def counted_size(content: bytes) -> Given:
+    """What ``SIZE_PARAMETER(len(content))`` is; a count has its grammar, and is not read again."""
+    octets = len(content)
+    return Given("SIZE", str(octets), SIZE_PARAMETER, octets)
 
 
 def _parse_limit(parameters: str) -> int | None:

@@ -24,11 +24,12 @@ from smtpwire.extensions import (
 )
 from smtpwire.extensions.body import BODY_BINARYMIME, BODY_EIGHTBITMIME, BODY_SEVENBIT
 from smtpwire.extensions.parameters import Body
+from smtpwire.extensions.size import counted_size
 from smtpwire.operations.content import HANDED_IN, Content
 from smtpwire.wire.address import Address
-from smtpwire.wire.body import LineNormaliser
+from smtpwire.wire.body import normalised
 from smtpwire.wire.checked import checked, known_names, type_of
-from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt, proven_rcpt
+from smtpwire.wire.command import NO_PARAMETERS, Mail, Rcpt, proven_mail, proven_rcpt
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.parameter import Given, Parameters
 from smtpwire.wire.value import value
@@ -175,7 +176,7 @@ def plan(
         planned = planned.having(parameters.PRDR(True))
     if mail.parameters is not NO_PARAMETERS:
         planned = planned.having(*mail.parameters)
-    mail = Mail(mail.address, planned)
+    mail = proven_mail(mail.address, planned)
     special = [rcpt for rcpt in rcpts if rcpt.parameters is not NO_PARAMETERS]
     # SIZE alone is what most have, and it is there because it is offered.
     if special or (planned is not NO_PARAMETERS and not _is_size_alone(planned)):
@@ -209,7 +210,10 @@ def _parameters(
         given.append(parameters.BODY(scan.body))
     if scan.size is not None and SIZE in offer:
         _check_size(offer, scan.size)
-        given.append(parameters.SIZE(scan.size))
+        octets = scan.content
+        given.append(
+            counted_size(octets) if isinstance(octets, bytes) else parameters.SIZE(scan.size)
+        )
     if options.get("require_tls"):
         _check_tls(conn)
         given.append(parameters.REQUIRETLS(True))
@@ -224,7 +228,8 @@ def mail_of(sender: Sender) -> Mail:
     """The MAIL of a sender. Raises TypeError and ValueError for a wrong address."""
     if isinstance(sender, Mail):
         return sender
-    return Mail(None if sender is None or sender == "" else _address(sender, _known))
+    address = None if sender is None or sender == "" else _address(sender, _known)
+    return proven_mail(address, NO_PARAMETERS)
 
 
 def rcpts_of(recipients: Iterable[Recipient]) -> tuple[Rcpt, ...]:
@@ -287,7 +292,7 @@ def _scan(content: Content, size: int | None, body: Body | None, smtputf8: bool 
     if not isinstance(content, bytes):
         return _Scan(content, size, body, bool(smtputf8))
     if body is not BODY_BINARYMIME:
-        content = LineNormaliser().normalise(content)
+        content = normalised(content)
     if size is not None:
         check_claimed_size(len(content), size)
     ascii_only = content.isascii()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from enum import Enum
+from types import GeneratorType
 from typing import Final, Literal, TypeAlias, TypeVar, final
 
 from smtpwire.engine.client import ClientConnection
@@ -138,7 +139,8 @@ def alone(conn: ClientConnection, operation: Operation[R]) -> Operation[R]:
     Raises TypeError for what is no connection of a client's, and for what is no operation.
     """
     checked("conn", conn, ClientConnection)
-    checked("operation", operation, Generator)
+    if type(operation) is not GeneratorType:  # an abstract class is asked about the rest only
+        checked("operation", operation, Generator)
     conn.begin_operation()
     given_up = True
     try:

@@ -30,6 +30,7 @@ __all__ = [
     "LineEndingGuard",
     "LineEndings",
     "LineNormaliser",
+    "normalised",
 ]
 
 
