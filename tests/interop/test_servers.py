@@ -185,7 +185,7 @@ def test_a_mechanism(name: str, mechanism: str, servers: Servers, shows: Shows) 
         identity = client.conn.identity
         assert identity is not None
         assert identity.mechanism == mechanism
-        content, _ = message(lines=1)
+        content, _ = message(ascii_only=EIGHTBITMIME not in client.conn.extensions, lines=1)
         result = client.send_mail(SENDER, [peer.recipient], content)
         assert outcomes(result) == [(peer.recipient, DONE)], str(dialogue)
     shows("servers", name, *dialogue.features(listener))

@@ -14,6 +14,7 @@ from tests.interop.peers.server import ServerPeer
 from tests.interop.peers.slimta import Slimta
 from tests.interop.peers.smtp_server import SmtpServer, SmtpServerLmtp
 from tests.interop.peers.smtp_sink import SmtpSink
+from tests.interop.peers.twisted import Twisted
 
 SERVERS: dict[str, type[ServerPeer]] = {
     "postfix": Postfix,
@@ -30,6 +31,7 @@ SERVERS: dict[str, type[ServerPeer]] = {
     "haraka": Haraka,
     "opensmtpd": OpenSmtpd,
     "slimta": Slimta,
+    "twisted": Twisted,
 }
 
 RELAYS: dict[str, type[ServerPeer]] = {name: peer for name, peer in SERVERS.items() if peer.relays}
