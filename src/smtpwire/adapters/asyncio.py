@@ -390,7 +390,8 @@ class Server(Listening[ServerProtocol]):
         (sock, peer), service = taken, self._service
         session = ServerProtocol(service.session, service.config, service.tls, self._connections)
         if self._connections.admit(session, peer, sock):
-            self._beginning.add(task := self._loop.create_task(session.begin(sock)))
+            # By no factory of the loop's: where it raised, the socket would be nobody's.
+            self._beginning.add(task := asyncio.Task(session.begin(sock), loop=self._loop))
             task.add_done_callback(self._beginning.discard)
 
     def _accept_again(self, listener: socket) -> None:
