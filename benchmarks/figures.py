@@ -179,6 +179,16 @@ def _client_smtplib(effort: Effort) -> Measured:
     return speed(ours.client_messages(MESSAGE), smtplib_client.in_memory(MESSAGE), effort)
 
 
+def _flights_smtplib(effort: Effort) -> Measured:
+    return speed(ours.client_flights(MESSAGE), smtplib_client.in_memory(MESSAGE), effort)
+
+
+def _flights_aiosmtplib(effort: Effort) -> Measured:
+    with event_loop() as loop:
+        peer = aiosmtplib_client.in_memory(loop, MESSAGE)
+        return speed(ours.client_flights(MESSAGE), peer, effort)
+
+
 def _client_aiosmtplib(effort: Effort) -> Measured:
     with event_loop() as loop:
         peer = aiosmtplib_client.in_memory(loop, MESSAGE)
@@ -377,6 +387,10 @@ FIGURES: tuple[Figure, ...] = (
            "smtplib in memory", _MORE, 2.4, "×", _client_smtplib, compiled=4),
     Figure(12, "client-aiosmtplib", "client engine, messages/s",
            "aiosmtplib in memory", _MORE, 8.5, "×", _client_aiosmtplib, compiled=14),
+    Figure(12, "flights-smtplib", "client engine, each envelope behind the dot before it",
+           "smtplib in memory", _MORE, 2.4, "×", _flights_smtplib, compiled=4),
+    Figure(12, "flights-aiosmtplib", "client engine, each envelope behind the dot before it",
+           "aiosmtplib in memory", _MORE, 8.5, "×", _flights_aiosmtplib, compiled=14),
     Figure(13, "send-base64", "client engine, 25 MiB, MB/s, base64",
            "smtplib in memory", _MORE, 10, "×", _client_body("base64")),
     Figure(13, "send-text", "client engine, 25 MiB, MB/s, text",

@@ -48,6 +48,7 @@ __all__ = [
     "asyncio_connections",
     "blocking_batches",
     "blocking_connections",
+    "client_flights",
     "client_messages",
     "commands_in_one_chunk",
     "connections",
@@ -366,16 +367,25 @@ class _Client:
 
     def send(self, body: Iterable[bytes]) -> Reply:
         """Send a message whose content comes in chunks."""
-        conn = self._conn
-        conn.send(Mail(_SENDER), Rcpt(_RECIPIENT), Data())
+        self.open()
+        self.fill(body)
         self.exchange()
+        return self.reply
+
+    def open(self) -> Reply:
+        """Send an envelope, up to the reply that asks for the content."""
+        self._conn.send(Mail(_SENDER), Rcpt(_RECIPIENT), Data())
+        self.exchange()
+        return self.reply
+
+    def fill(self, body: Iterable[bytes]) -> None:
+        """Queue the content, and its end."""
+        conn = self._conn
         for index, chunk in enumerate(body):
             if index:
                 self.exchange()
             conn.send_body(chunk)
         conn.end_body()
-        self.exchange()
-        return self.reply
 
 
 def _taken(reply: Reply) -> None:
@@ -392,6 +402,23 @@ def client_messages(message: bytes) -> Work:
         for _ in range(count):
             reply = client.send(body)
         _taken(reply)
+
+    return work
+
+
+def client_flights(message: bytes) -> Work:
+    """The same, and each next envelope leaves with the dot before it (RFC 2920 §3.1)."""
+    envelope, rest = _MESSAGE
+    client = _Client(chain([envelope], repeat(rest + envelope)))
+    body = chunked(message)
+    client.open()
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            client.fill(body)
+            reply = client.open()
+        if reply.code != 354:
+            raise RuntimeError(f"refused: {reply}")
 
     return work
 
