@@ -135,17 +135,19 @@ def figure_cells(figure: Mapping[str, Any] | None, *, goals: bool) -> list[str]:
 
 
 def speed() -> str:
-    """Three of the ratios, in a sentence."""
-    run = next(iter(runs().values()))
-    figures = {figure["name"]: figure for figure in run["figures"]}
+    """Three of the ratios, in a sentence; the builds that have goals, one behind the other."""
+    kept = [run for run in runs().values() if has_goals(run)]
+    figures = [{figure["name"]: figure for figure in run["figures"]} for run in kept]
 
     def times(name: str) -> str:
-        return f"{figures[name]['median']:.2g} times"
+        first, *compiled = [f"{each[name]['median']:.2g}" for each in figures]
+        return f"{first} times" + "".join(f" ({each} compiled)" for each in compiled)
 
     return (
-        f"In memory the server engine takes {times('server-lockstep')} as many messages a second as"
-        f" aiosmtpd; the asyncio adapter takes {times('adapter-lockstep')} as many as aiosmtpd; and"
-        f" the client sends 25 MiB {times('send-base64')} as fast as smtplib."
+        f"On {kept[0]['build']['python']} in memory the server engine takes"
+        f" {times('server-lockstep')} as many messages a second as aiosmtpd, the asyncio adapter"
+        f" {times('adapter-lockstep')}; the client sends 25 MiB {times('send-base64')} as fast as"
+        " smtplib."
     )
 
 
