@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -126,6 +126,10 @@ def scripted(*replies: bytes) -> Iterator[int]:
                         while lines.readline():
                             pass
                         return
+                with suppress(OSError):  # unread octets at close() would be a reset, not an end
+                    sock.shutdown(socket.SHUT_WR)
+                    while lines.readline():
+                        pass
 
         thread = threading.Thread(target=serve)
         thread.start()
