@@ -288,6 +288,7 @@ def _strict(
             known_names(cls.__qualname__, given, fields)
         written(self, *arguments, **given)
 
+    construct.__annotations__ = written.__annotations__  # from CPython 3.14 on wraps() does not
     return construct
 
 
