@@ -2,8 +2,9 @@
 
 A code line is a line with a token that is no comment and no docstring, the lines of a statement
 over several lines included. Imports, ``__all__`` and constants, being no part of a class or a
-function, are not counted, nor are the names in ``__slots__``. A server is what drives its loop; what listens, and what moves octets,
-is counted by itself, and what several adapters share is counted once.
+function, are not counted, nor are the names in ``__slots__``. A server is what drives its loop;
+what listens, and what moves octets, is counted by itself, and what several adapters share is
+counted once.
 """
 
 import ast

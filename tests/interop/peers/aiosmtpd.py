@@ -1,30 +1,20 @@
 """aiosmtpd, as SMTP and as LMTP: its replies come in several small segments."""
 
-import sys
 from typing import ClassVar
 
 from tests.interop.peers.mailbox import read_records
-from tests.interop.peers.process import DATA, Process
-from tests.interop.peers.server import Delivered, Envelope, ServerPeer
+from tests.interop.peers.python_server import PythonServer
+from tests.interop.peers.server import Delivered, Envelope
 
 
-class Aiosmtpd(ServerPeer):
+class Aiosmtpd(PythonServer):
     name = "aiosmtpd"
-    listeners = ("smtp", "smtps")
+    script = "aiosmtpd_server.py"
     mechanisms = ("LOGIN", "PLAIN")
     protocol: ClassVar[str] = "smtp"
 
-    def launch(self) -> Process:
-        delivered = self.subdirectory("delivered")
-        certificate, key = self.directory / "cert.pem", self.directory / "key.pem"
-        return Process(
-            self.directory,
-            [
-                *(sys.executable, "-P", str(DATA / "aiosmtpd_server.py")),
-                *(str(port) for port in self.ports.values()),
-                *(str(certificate), str(key), str(delivered), self.protocol),
-            ],
-        )
+    def arguments(self) -> tuple[str, ...]:
+        return (self.protocol,)
 
     def delivered(self) -> list[Delivered]:
         return [

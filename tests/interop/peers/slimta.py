@@ -2,34 +2,15 @@
 
 import dataclasses
 import json
-import sys
 
-from tests.interop.peers.mailbox import read_records
-from tests.interop.peers.process import DATA, Process
-from tests.interop.peers.server import Delivered, Envelope, ServerPeer
+from tests.interop.peers.python_server import PythonServer
 
 
-class Slimta(ServerPeer):
+class Slimta(PythonServer):
     name = "slimta"
-    listeners = ("smtp", "smtps")
+    script = "slimta_server.py"
     mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5")
     relays = True
 
-    def launch(self) -> Process:
-        delivered = self.subdirectory("delivered")
-        certificate, key = self.directory / "cert.pem", self.directory / "key.pem"
-        return Process(
-            self.directory,
-            [
-                *(sys.executable, "-P", str(DATA / "slimta_server.py")),
-                *(str(port) for port in self.ports.values()),
-                *(str(certificate), str(key), str(delivered)),
-                json.dumps(dataclasses.asdict(self.relay)),
-            ],
-        )
-
-    def delivered(self) -> list[Delivered]:
-        return [
-            Delivered(octets, Envelope(record["from"], tuple(record["to"])))
-            for octets, record in read_records(self.directory / "delivered")
-        ]
+    def arguments(self) -> tuple[str, ...]:
+        return (json.dumps(dataclasses.asdict(self.relay)),)
