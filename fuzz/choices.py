@@ -1,5 +1,7 @@
 """How an input decides: its first octets are choices, the rest is what the peer sends."""
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final, final
 
 __all__ = ["Choices", "cut", "few"]
@@ -42,35 +44,38 @@ class Choices:
 
 def cut(octets: bytes, mode: int, seed: int) -> list[bytes]:
     """Divide a stream as ``mode`` and ``seed`` say; the parts are not empty."""
+    return [part for part in _cut(octets, mode, seed) if part]
+
+
+def few(octets: bytes, mode: int, seed: int) -> list[bytes]:
+    """The same, but the last of many parts as one: fewer show what many do, and sooner."""
+    parts = list(islice(filter(None, _cut(octets, mode, seed)), _FEW))
+    rest = octets[sum(map(len, parts)) :]
+    return [*parts, rest] if rest else parts
+
+
+def _cut(octets: bytes, mode: int, seed: int) -> Iterable[bytes]:
     match mode % _MODES:
         case 0:
-            return [octets[at : at + 1] for at in range(len(octets))]
+            return (octets[at : at + 1] for at in range(len(octets)))
         case 1:
             at = seed * len(octets) // 256
-            parts = [octets[:at], octets[at:]]
+            return octets[:at], octets[at:]
         case 2:
-            parts = _pieces(octets, seed)
+            return _pieces(octets, seed)
         case 3:
-            parts = octets.splitlines(keepends=True)
+            return octets.splitlines(keepends=True)
         case _:  # between CR and LF
             first, *others = octets.split(b"\n")
-            parts = [first, *(b"\n" + part for part in others)]
-    return [part for part in parts if part]
+            return first, *(b"\n" + part for part in others)
 
 
-def few(parts: list[bytes]) -> list[bytes]:
-    """The parts, but the last of many as one: what they show, fewer show as well, and sooner."""
-    return parts if len(parts) <= _FEW else [*parts[:_FEW], b"".join(parts[_FEW:])]
-
-
-def _pieces(octets: bytes, seed: int) -> list[bytes]:
+def _pieces(octets: bytes, seed: int) -> Iterator[bytes]:
     """Pieces of 1 to 16 octets, in an order that ``seed`` picks."""
-    parts: list[bytes] = []
     at = 0
     state = seed
     while at < len(octets):
         state = (state * 1103515245 + 12345) & 0x7FFFFFFF
         size = 1 + (state >> 16) % 16
-        parts.append(octets[at : at + size])
+        yield octets[at : at + size]
         at += size
-    return parts

@@ -100,7 +100,7 @@ def quick(data: bytes) -> None:
     divided = Session(config, shown=False)
     for part in parts:
         divided.do(part[:1])
-        divided.receive(few(cut(part[1:], mode, seed)))
+        divided.receive(few(part[1:], mode, seed))
     divided.end()
     divided.check()
 
@@ -150,6 +150,8 @@ class Session:
 
     def receive(self, parts: list[bytes]) -> None:
         """What arrives before anything more is written."""
+        if not parts:
+            return
         for part in parts:
             if not self.conn.wants_data and self._need is not Need.TLS:
                 break

@@ -6,7 +6,7 @@ separator what the other side says.
 
 from typing import Final
 
-from fuzz.choices import Choices, cut, few
+from fuzz.choices import Choices, few
 from fuzz.dialogue import SEPARATOR
 from smtpwire.testing.script import Player, Script, Send, Step, Wait
 from smtpwire.transcript import Anything, Elided, octets_of
@@ -26,7 +26,7 @@ def check(data: bytes) -> None:
         _check_names_line(str(error))
         return
     whole = _played(script, [octets])
-    divided = _played(script, few(cut(octets, mode, seed)))
+    divided = _played(script, few(octets, mode, seed))
     if not any(isinstance(part.item, Anything) for part in script.parts):
         assert whole[:2] == divided[:2], (whole, divided)
         assert bool(whole[2]) is bool(divided[2]), (whole, divided)

@@ -170,7 +170,7 @@ def quick(data: bytes) -> None:
     """One session of the three, cut as the input asks, but not often."""
     config, behaviour, mode, seed, octets = _read(data)
     divided = Session(config, behaviour, shown=False)
-    divided.run(few(cut(octets, mode, seed)))
+    divided.run(few(octets, mode, seed))
     divided.check()
 
 
