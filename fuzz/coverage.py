@@ -7,7 +7,6 @@ names those that none has reached.
 
 import argparse
 import importlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -26,26 +25,16 @@ FLOORS: Final = {
 """What the targets are to reach: the floors without I/O, and what reads a user's text."""
 
 
-def inputs(target: str) -> Iterator[bytes]:
-    """Everything that a run of a target begins with."""
-    from fuzz.seeds import SEEDS
-
-    for folder in ("corpus", "regressions"):
-        for path in sorted((FUZZ / folder / target).glob("*")):
-            yield path.read_bytes()
-    for _, octets in SEEDS.get(target, tuple)():
-        yield octets
-
-
 def measure() -> Coverage:
     """Let all inputs meet their targets."""
     coverage = Coverage(data_file=None, source=[str(SOURCE)], config_file=False, branch=False)
     coverage.exclude("if TYPE_CHECKING:|@overload|raise NotImplementedError|\\.\\.\\.$")
     coverage.start()
     targets = importlib.import_module("fuzz.targets")
+    seeds = importlib.import_module("fuzz.seeds")
     for target in targets.TARGETS:
         check = targets.load(target)
-        for data in inputs(target):
+        for data in seeds.inputs(target):
             check(data)
     coverage.stop()
     return coverage

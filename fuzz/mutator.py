@@ -6,10 +6,12 @@ octets of choices at the front of an input stay what they are, or become others 
 
 import random
 import re
+from ast import literal_eval
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
-__all__ = ["MUTATORS", "Mutator"]
+__all__ = ["MUTATORS", "Mutator", "anyhow"]
 
 Change = Callable[[bytes, int], bytes]
 """Changes octets anyhow, up to a length."""
@@ -68,6 +70,37 @@ def steps(data: bytes, longest: int, seed: int, change: Change) -> bytes:
         end = at + chance.choice((0, 0, len(letters), 1))
         made[at:end] = letters if chance.random() < 0.9 else b""
     return bytes(made[:longest])
+
+
+def anyhow(chance: random.Random) -> Change:
+    """What changes octets without knowing what they mean, as libFuzzer does."""
+    words: list[bytes] = [
+        literal_eval(f"b{line}")
+        for line in Path(__file__).with_name("smtp.dict").read_text("ascii").splitlines()
+        if line.startswith('"')
+    ]
+    words += [bytes([octet]) for octet in (0, 9, 10, 13, 30, 32, 46, 127, 128, 255)]
+
+    def change(data: bytes, longest: int) -> bytes:
+        at, many = chance.randint(0, len(data)), chance.choice((0, 1, 1, 2, 4, 8))
+        match chance.randrange(6):
+            case 0:  # put a word in
+                made = data[:at] + chance.choice(words) + data[at:]
+            case 1:  # take some away
+                made = data[:at] + data[at + many :]
+            case 2:  # have some twice, elsewhere
+                other = chance.randint(0, len(data))
+                made = data[:other] + data[at : at + many] + data[other:]
+            case 3:  # turn a bit over
+                made = data[:at] + bytes(octet ^ 1 << many % 8 for octet in data[at : at + 1])
+                made += data[at + 1 :]
+            case 4:  # write over some
+                made = data[:at] + chance.randbytes(many) + data[at + many :]
+            case _:
+                made = data[:at] + chance.choice(words) + data[at + many :]
+        return made[:longest]
+
+    return change
 
 
 def _dialogue(

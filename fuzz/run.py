@@ -78,9 +78,9 @@ def run(target: str, seconds: int) -> Result:
     """Run one target, and save what it finds."""
     known = [FUZZ / "corpus" / target, FUZZ / "regressions" / target]
     seeds = [str(folder) for folder in known if folder.is_dir()]
-    collected = Path(tempfile.gettempdir()) / "smtpwire-fuzz" / target
-    collected.mkdir(parents=True, exist_ok=True)
-    before = {path.name for path in collected.iterdir()}
+    kept = collected(target)
+    kept.mkdir(parents=True, exist_ok=True)
+    before = {path.name for path in kept.iterdir()}
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as made:
         write_seeds(target, Path(made))
         command = [
@@ -92,21 +92,29 @@ def run(target: str, seconds: int) -> Result:
             f"-timeout={SLOWEST}",
             "-rss_limit_mb=2048",
             "-print_final_stats=1",
-            str(collected),
+            str(kept),
             *seeds,
             made,
         ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
         output = done.stdout + done.stderr
         raised = traceback_in(done.stdout)
-        findings = [save(target, path, raised) for path in sorted(Path(folder).iterdir())]
-    new = [path for path in sorted(collected.iterdir()) if path.name not in before]
+        findings = [
+            save(target, path.read_bytes(), raised, path.name.partition("-")[0])
+            for path in sorted(Path(folder).iterdir())
+        ]  # named crash-…, timeout-…, oom-…
+    new = [path for path in sorted(kept.iterdir()) if path.name not in before]
     findings += check_all(target, new)
     executions = max((int(one or other) for one, other in _EXECUTIONS.findall(output)), default=0)
     features = max(map(int, _COVERAGE.findall(output)), default=0)
     failed = done.returncode != 0 or not executions
     trouble = (raised or done.stderr[-2000:]) if failed else ""
     return Result(target, executions, features, findings, trouble)
+
+
+def collected(target: str) -> Path:
+    """Where inputs are kept that guided runs collected; outside the repository."""
+    return Path(tempfile.gettempdir()) / "smtpwire-fuzz" / target
 
 
 def write_seeds(target: str, folder: Path) -> None:
@@ -124,18 +132,16 @@ def check_all(target: str, inputs: list[Path]) -> list[Path]:
     check, findings = load(target), []
     for path in inputs:
         try:
-            check(path.read_bytes())
+            check(octets := path.read_bytes())
         except Exception:
             raised = traceback.format_exc()
             print(raised)
-            findings.append(save(target, path, raised, "crash"))
+            findings.append(save(target, octets, raised, "crash"))
     return findings
 
 
-def save(target: str, artifact: Path, raised: str, what: str = "") -> Path:
+def save(target: str, octets: bytes, raised: str, what: str) -> Path:
     """Keep a finding under a name that says what it was; a better one is given by hand."""
-    octets = artifact.read_bytes()
-    what = what or artifact.name.partition("-")[0]  # crash, timeout, oom
     if what == "crash" and (named := _EXCEPTION.findall(raised)):
         what = named[-1].lower()
     name = f"{what}-{hashlib.sha256(octets).hexdigest()[:12]}"

@@ -4,6 +4,7 @@ They are made anew for each run, so that neither is kept twice.
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from tests.cases.case import CASES, Case
@@ -11,7 +12,9 @@ from tests.transcripts.sessions import Session, sessions
 
 from fuzz.dialogue import SEPARATOR
 
-__all__ = ["SEEDS", "Seed"]
+__all__ = ["FUZZ", "SEEDS", "Seed", "inputs"]
+
+FUZZ: Final = Path(__file__).parent
 
 Seed = tuple[str, bytes]
 """A name, and an input."""
@@ -94,3 +97,12 @@ SEEDS: Final[dict[str, Callable[[], Iterator[Seed]]]] = {
     "server_bytes": of_clients,
     "client_bytes": of_servers,
 }
+
+
+def inputs(target: str) -> Iterator[bytes]:
+    """Everything that a run of a target begins with."""
+    for folder in ("corpus", "regressions"):
+        for path in sorted((FUZZ / folder / target).glob("*")):
+            yield path.read_bytes()
+    for _, octets in SEEDS.get(target, tuple)():
+        yield octets

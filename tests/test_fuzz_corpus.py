@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from fuzz import blind
 from fuzz.mutator import MUTATORS
 from fuzz.seeds import SEEDS
 from fuzz.targets import SAMPLED, TARGETS, load, sampled
@@ -76,3 +77,35 @@ def test_a_mutator_gives_chunks_their_size() -> None:
         if match := re.fullmatch(rb"(?s)....BDAT (\d+)\r\n(.*)BDAT (\d+) LAST\r\n(.*)", made):
             framed += [int(match[1]), int(match[3])] == [len(match[2]), len(match[4])]
     assert framed > 20
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_blind_run_takes_one_batch_at_least(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fuzz.run.tempfile.gettempdir", lambda: str(tmp_path))
+    assert blind.run(target, 0, seed=1)._replace(seconds=0) == (target, blind.BATCH, 0, [])
+
+
+def test_a_blind_run_saves_a_finding_once_for_each_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check(data: bytes) -> None:
+        if data.startswith(b"0"):
+            raise ValueError(len(data))
+        assert data.startswith(b"1")
+
+    monkeypatch.setattr("fuzz.run.FUZZ", tmp_path)
+    monkeypatch.setattr("fuzz.blind.sampled", lambda target: check)
+    assert blind.main(["server_bytes", "--seconds", "0", "--seed", "1"]) == 1
+    kinds = {path.name.partition("-")[0]: path for path in tmp_path.rglob("*-*")}
+    assert set(kinds) == {"valueerror", "assertionerror"}
+    assert kinds["valueerror"].parent == tmp_path / "regressions" / "server_bytes"
+    assert kinds["valueerror"].read_bytes().startswith(b"0")
+    assert re.search(r"server_bytes +64 .* 2\n", capsys.readouterr().out)
+
+
+def test_a_blind_run_knows_its_targets(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        blind.main(["server_byte"])
+    assert "no target is named server_byte: server_bytes, " in capsys.readouterr().err
