@@ -40,12 +40,9 @@ class Outbox:
     """
 
     __slots__ = (
-        "_enhanced",
-        "_known",
-        "_limit",
+        "_config",
         "_octets",
         "_suffix",
-        "_texts",
         "before",
         "being_written",
         "in_greeting",
@@ -65,15 +62,12 @@ class Outbox:
                 serialise(Reply(500, suffix), enhanced=False)
             except ValueError as error:
                 raise ValueError(f"reply_suffix {suffix!r} cannot be sent: {error}") from None
-        self._known = config.known_replies
+        self._config = config
         self._octets = config.octets
-        self._texts = config.texts
-        self._enhanced = config.enhanced
         self._suffix = suffix
         self.queue: bytes = b""
         self.before: list[bytes] = NOTHING_BEFORE
-        self._limit = config.limits.output
-        self.room: int = self._limit
+        self.room: int = config.limits.output
         self.urgent: bool = False
         self.in_greeting: bool = True
         """What is said stands in the greeting's place: it has no enhanced code (RFC 2034 §4)."""
@@ -88,7 +82,7 @@ class Outbox:
 
     def text(self, kind: ReplyKind) -> Reply:
         """The service's own reply of this kind."""
-        return self.suffixed(self._texts[kind])
+        return self.suffixed(self._config.texts[kind])
 
     def suffixed(self, reply: Reply) -> Reply:
         """A refusal of the engine's has the suffix of this connection."""
@@ -110,15 +104,16 @@ class Outbox:
         if self.in_greeting:
             return self._formatted(reply, utf8)
         key = reply.code, reply.text, reply.enhanced, utf8
-        octets = self._known.get(key)
+        known = self._config.known_replies
+        octets = known.get(key)
         if octets is None:
             octets = self._formatted(complete(reply), utf8)
-            if len(self._known) < REMEMBERED and len(octets) <= SHORT:
-                self._known[key] = octets
+            if len(known) < REMEMBERED and len(octets) <= SHORT:
+                known[key] = octets
         return octets
 
     def _formatted(self, reply: Reply, utf8: bool) -> bytes:
-        if reply.enhanced is not None and (self.in_greeting or not self._enhanced):
+        if reply.enhanced is not None and (self.in_greeting or not self._config.enhanced):
             reply = Reply(reply.code, reply.text)
         try:
             return format_reply(reply, utf8=utf8)
@@ -177,7 +172,8 @@ class Outbox:
 
     def clear(self) -> None:
         """Drop what is queued: nobody will read it."""
-        self.queue, self.before, self.room = b"", NOTHING_BEFORE, self._limit
+        self.queue, self.before = b"", NOTHING_BEFORE
+        self.room = self._config.limits.output
 
     # -- the trace
 
