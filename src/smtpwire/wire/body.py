@@ -138,6 +138,7 @@ class DotDecoder:
         if self.finished:
             raise ValueError("the end of data has already come")
         octets = self._held + data
+        del data  # or a chunk would be there once more while the copy is looked at
         stuffed, end = line_dots(octets)
         if end < 0:
             keep = len(octets) - held_back(octets)

@@ -75,12 +75,13 @@ class DotStuffedBody(Body):
         decoder, received = self._decoder, session.input
         if self._complete:
             return end_of_body(session, self, canonical=decoder.canonical)
-        if not received.waiting:
+        waiting = received.waiting
+        if not waiting:
             return session.more() if received.ended else NEED_DATA
         if session.outbox.urgent and session.outbox.queue:
             return NEED_WRITE  # RFC 2920 §3.2: the 354 must not wait for the body
-        octets = received.take(AT_ONCE)
-        content = decoder.decode(octets)
+        # It has no name here: the decoder is the last to need it, and copies it.
+        content = decoder.decode(received.take(AT_ONCE))
         if decoder.finished:
             self._complete = True
             if decoder.rest:
@@ -92,13 +93,15 @@ class DotStuffedBody(Body):
                 session.tally.content += len(content)
                 self.size = size
                 return body_chunk(content)
-        return self._take(session, octets, content)
+        return self._take(session, waiting - received.waiting, content)
 
-    def _take(self, session: Session, octets: bytes, content: bytes) -> BodyChunk | None:
+    def _take(self, session: Session, size: int, content: bytes) -> BodyChunk | None:
         """Take what does not just go on: a violation, a message too large or refused."""
         decoder = self._decoder
         if self.refusal is not None and not decoder.finished:
-            return take_content(session, self, octets)  # of which the decoder gives no more
+            session.tally.content += size  # of which the decoder gives no more
+            session.drop(size)
+            return None
         item = take_content(session, self, content) if content else None
         if decoder.violation is not None and self.refusal is None:
             if item is not None:
