@@ -146,10 +146,6 @@ def _doubled(work: Callable[[int], Work], size: int) -> Measure:
     return measure
 
 
-def _receive_text(octets: int) -> Work:
-    return ours.server_messages(body_steps(wire("text", octets)))
-
-
 def _receive_messages(count: int) -> Work:
     return ours.server_connections((CONNECTION[0], *LOCKSTEP * count, CONNECTION[-1]))
 
@@ -354,7 +350,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure(8, "receive-extremes", "time of the slowest valid body",
            "the fastest one", _LESS, 12, "×", _extreme_bodies),
     Figure(9, "double-body", "time of twice the body",
-           _ITSELF, _LESS, 2.1, "×", _doubled(_receive_text, 4 * MIB)),
+           _ITSELF, _LESS, 2.1, "×", _doubled(ours.dropping_text, 4 * MIB)),
     Figure(9, "double-messages", "time of twice the messages",
            _ITSELF, _LESS, 2.1, "×", _doubled(_receive_messages, 200)),
     Figure(9, "double-commands", "time of twice the commands in one chunk",

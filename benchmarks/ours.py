@@ -55,6 +55,7 @@ __all__ = [
     "continuation_lines",
     "decoding",
     "dropping_chunks",
+    "dropping_text",
     "idle_connections",
     "idle_server",
     "octets_while_a_reply_is_owed",
@@ -297,6 +298,16 @@ def _text_chunks(octets: int) -> Iterator[bytes]:
     for _ in range(octets // len(chunk)):
         yield chunk
     yield b".\r\n"
+
+
+def dropping_text(octets: int) -> Work:
+    """Receive messages by DATA, all of the same chunk, and drop their content as it comes.
+
+    So the engine is what is timed. Were they kept, or each chunk another, twice the body would find
+    half the room in the processor's caches: 8 MiB copied and joined without any engine take four
+    times as long as 4 MiB, and the compiled one needs no longer for all it does besides.
+    """
+    return _messages(_UNLIMITED, [MAIL + RCPT + DATA, *_text_chunks(octets)], keep=False)
 
 
 def receive_and_drop(octets: int) -> None:
