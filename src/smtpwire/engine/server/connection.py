@@ -181,6 +181,7 @@ class ServerConnection:
         """
         if type(data) is not bytes:
             checked("data", data, OCTETS)
+            data = bytes(data)
         session = self._session
         received = session.input
         waiting = received.waiting
@@ -194,9 +195,9 @@ class ServerConnection:
             received.feed(data)
             return
         # What feed() does where nothing waits: a call less, as in data_to_send().
-        received.buffer = data if type(data) is bytes else bytes(data)
+        received.buffer = data
         received.position = 0
-        received.waiting = size = len(received.buffer)
+        received.waiting = size = len(data)
         received.received += size
         if not session.outbox.sent:
             session.refuse_early_talk()
@@ -215,8 +216,7 @@ class ServerConnection:
             elif session.pending is not None:
                 item = NEED_REPLY
             else:
-                reader = session.reader
-                item = reader.read(session)
+                item = session.reader.read(session)
             if item is not None:
                 break
         if outbox.traced:
@@ -561,7 +561,7 @@ class ServerConnection:
         return f"<ServerConnection {session.config.host} {session.state.value}>"
 
 
-def _receive_in_vain(session: Session, data: bytes | bytearray | memoryview) -> None:
+def _receive_in_vain(session: Session, data: bytes) -> None:
     """Octets while none are taken: those behind STARTTLS, after the end, or one too many."""
     if session.state is HANDSHAKING:
         _octets_behind_starttls(session, data)
@@ -569,9 +569,9 @@ def _receive_in_vain(session: Session, data: bytes | bytearray | memoryview) -> 
         raise LocalProtocolError("the backlog is full: read only while wants_data is True")
 
 
-def _octets_behind_starttls(session: Session, data: bytes | bytearray | memoryview) -> None:
+def _octets_behind_starttls(session: Session, data: bytes) -> None:
     if not session.outbox.queue:  # the 220 has left: these are TLS's, never parsed
-        session.input.keep(bytes(data), session.config.limits.trailing)
+        session.input.keep(data, session.config.limits.trailing)
         return
     # The 220 has not left, so they came in plaintext: an attack (CVE-2011-0411).
     session.outbox.clear()
