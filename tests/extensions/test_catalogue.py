@@ -24,8 +24,15 @@ from smtpwire.extensions import (
     parameters,
     table,
 )
-from smtpwire.wire.command import AnyVerb
+from smtpwire.extensions.atrn import ATRN_VERB
+from smtpwire.extensions.burl import BURL_VERB
+from smtpwire.extensions.etrn import ETRN_VERB
+from smtpwire.extensions.xclient import XCLIENT_VERB
+from smtpwire.extensions.xforward import XFORWARD_VERB
+from smtpwire.wire.command import AnyVerb, ExtensionRequest
 from smtpwire.wire.parameter import AnyParameter, Parameter
+from smtpwire.wire.reply import Reply
+from smtpwire.wire.sequences import CommandReplies
 
 T = TypeVar("T")
 
@@ -43,6 +50,50 @@ def test_every_parameter_is_public_by_its_keyword() -> None:
         parameter = getattr(parameters, keyword.replace("-", "_"))
         assert isinstance(parameter, Parameter)
         assert parameter.keyword == keyword
+
+
+POSTFIX = (421, 501, 503, 550)  # both of its READMEs
+USUAL: dict[AnyVerb, CommandReplies] = {
+    ATRN_VERB: CommandReplies((250,), (450, 451, 453, 530), source="RFC 2645 §5.2.1"),
+    BURL_VERB: CommandReplies((250,), (554,), source="RFC 4468 §5"),
+    ETRN_VERB: CommandReplies((250, 251, 252, 253), (458, 459, 500, 501), source="RFC 1985 §5.1"),
+    XCLIENT_VERB: CommandReplies((220,), POSTFIX, source="XCLIENT_README"),
+    XFORWARD_VERB: CommandReplies((250,), POSTFIX, source="XFORWARD_README"),
+}
+
+
+@pytest.mark.parametrize(("verb", "replies"), USUAL.items(), ids=repr)
+def test_the_usual_replies_to_a_verb(verb: AnyVerb, replies: CommandReplies) -> None:
+    assert verb.replies == replies
+
+
+def test_what_a_verb_s_reply_means() -> None:
+    # XCLIENT_README: a new greeting says yes; RFC 1985 §5.1: no queue is started by default
+    assert {verb.name: verb.positive for verb in USUAL if verb.positive} == {"XCLIENT": 220}
+    refused = Reply(458, "Unable to queue messages", "4.7.0")
+    assert {verb.name: verb.default for verb in USUAL if verb.default} == {"ETRN": refused}
+
+
+def test_what_follows_a_verb_waits_for_its_reply_where_the_session_changes() -> None:
+    # RFC 2645 §5.3: the roles swap; XCLIENT_README: the session starts anew
+    assert {verb.name for verb in USUAL if verb.blocking} == {"ATRN", "XCLIENT"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "argument"),
+    [
+        (ATRN_VERB, ""),
+        (BURL_VERB, "imap://a LAST"),
+        (ETRN_VERB, "example.com"),
+        (XCLIENT_VERB, "NAME=a"),
+        (XFORWARD_VERB, "NAME=a"),
+    ],
+)
+def test_a_command_of_its_own_class_knows_its_verb(verb: AnyVerb, argument: str) -> None:
+    command = verb.command(argument)
+    assert isinstance(command, ExtensionRequest)
+    assert command.verb == verb.name
+    assert command.special == ("" if verb is ETRN_VERB else verb.name)
 
 
 @pytest.mark.parametrize("entry", list(REGISTRY), ids=repr)

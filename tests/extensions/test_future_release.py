@@ -40,6 +40,8 @@ def test_a_server_reads_it() -> None:
     # RFC 4865 §4.2 (4); what the server offers is included
     assert mail("HOLDFOR=86400", OFFERED)[parameters.HOLDFOR] == 86400
     assert mail("HOLDUNTIL=2027-01-01T00:00:00z", OFFERED)[parameters.HOLDUNTIL] == NEW_YEAR
+    assert mail("HOLDFOR=1", OFFERED)[parameters.HOLDFOR] == 1
+    assert mail("HOLDUNTIL=2026-12-31T00:00:00Z", OFFERED)[parameters.HOLDUNTIL] < NEW_YEAR
     assert not mail("", OFFERED)
 
 

@@ -47,6 +47,15 @@ def test_an_offer_is_looked_up_by_type() -> None:
         offer[DSN]
 
 
+def test_what_an_extension_does_not_take_is_told() -> None:
+    with pytest.raises(TypeError, match=r"^SIZE does not take -1: 'SIZE -1' would be it$"):
+        SIZE(-1)
+    with pytest.raises(TypeError, match=r"^AUTH does not take an int: can only join an iterable$"):
+        AUTH(7)  # type: ignore[arg-type] # what a program without type checks passes
+    with pytest.raises(TypeError, match=r"^pass extensions with their values: Offer\(\[SIZE"):
+        Offer([SIZE])  # type: ignore[list-item] # likewise
+
+
 def test_unknown_keywords_are_kept_with_their_parameters() -> None:
     offer = REGISTRY.read(KEYWORDS)
     assert [item.parameters for item in offer.unknown] == ["a b"]
@@ -97,6 +106,15 @@ def test_a_registry_knows_whose_a_verb_or_parameter_is() -> None:
     assert REGISTRY.by_keyword["SIZE"] is SIZE
     assert [entry.keyword for entry in REGISTRY] == list(REGISTRY.by_keyword)
     assert len(REGISTRY.by_keyword) == len(REGISTRY.extensions)
+
+
+def test_a_registry_knows_which_verbs_have_secrets() -> None:
+    # RFC 4467: a URL can be a key to a mailbox
+    key = Verb("XKEY", str, str, secret=True)
+    private = (Extension("X-KEYS", "-", "-", flag, no_parameter, verbs=(key,)),)
+    secrets = (REGISTRY + private).secrets
+    assert {name for name, secret in secrets.items() if secret} == {"BURL", "XKEY"}
+    assert secrets.keys() == {verb.name for entry in REGISTRY for verb in entry.verbs} | {"XKEY"}
 
 
 def test_a_private_entry_replaces_one_of_the_same_keyword() -> None:

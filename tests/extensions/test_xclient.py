@@ -57,6 +57,7 @@ def test_a_server_reads_it() -> None:
         "ADDR=IPV6:192.0.2.1",
         "ADDR=[192.0.2.1]",
         "ADDR=IPV6:x",
+        "ADDR=IPV6:fe80::1%eth0",  # a zone means something on one host only
         "PORT=65536",
         "PORT=-1",
         "DESTPORT=x",

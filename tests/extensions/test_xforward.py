@@ -27,6 +27,8 @@ def test_a_server_reads_it() -> None:
 def test_an_address_need_not_be_one_of_ip() -> None:
     assert read("XFORWARD ADDR=uucp!host", XFORWARD(())) == XForward(address="uucp!host")
     assert read("XFORWARD ADDR=IPV6:x", XFORWARD(())) == XForward(address="IPV6:x")
+    zoned = XForward(address="fe80::1%eth0")
+    assert bytes(zoned) == b"XFORWARD ADDR=fe80::1%eth0"
 
 
 @pytest.mark.parametrize("wrong", ["", "NAME", "SOURCE=elsewhere", "PORT=x", "NAME=a NAME=b"])

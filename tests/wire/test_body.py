@@ -14,6 +14,7 @@ from smtpwire.wire.body import (
     DotDecoder,
     DotEncoder,
     LineEndingCheck,
+    LineEndingGuard,
     LineEndings,
     LineNormaliser,
 )
@@ -291,6 +292,43 @@ def test_bare_line_endings_are_not_sent(
             encode(chunks)
         assert (caught.value.offset, caught.value.octet) == (offset, octet)
         assert encode(chunks, NORMALISE) == wire
+        with pytest.raises(BareLineEnding) as caught:
+            guard(chunks)
+        assert (caught.value.offset, caught.value.octet) == (offset, octet)
+        assert found(chunks) == offset
+
+
+def guard(chunks: list[bytes]) -> None:
+    guard = LineEndingGuard()
+    for chunk in chunks:
+        guard.check(chunk)
+    guard.end()
+
+
+def found(chunks: list[bytes]) -> int | None:
+    """Where a check that is told chunk by chunk finds the first bare CR or LF."""
+    check = LineEndingCheck()
+    seen = 0
+    for chunk in chunks:
+        at = check.find(chunk)
+        if at is not None:
+            assert check.find(b"\n", last=True) is None, "only the first one is told"
+            return seen + at
+        seen += len(chunk)
+    at = check.find(b"", last=True)
+    return None if at is None else seen + at
+
+
+def test_a_chunk_that_the_guard_refused_does_not_count() -> None:
+    guard = LineEndingGuard()
+    guard.check(b"one\r\ntwo\r")
+    for _ in range(2):
+        with pytest.raises(BareLineEnding, match="bare CR at offset 8 of the content"):
+            guard.check(b"three")
+    guard.check(b"\nthree")
+    with pytest.raises(BareLineEnding, match="bare LF at offset 15 of the content"):
+        guard.check(b"\n")
+    guard.end()
 
 
 def test_a_refused_chunk_changes_nothing() -> None:
@@ -392,6 +430,7 @@ def test_watching_for_bare_line_endings(content: bytes, canonical: bool) -> None
             check.update(chunk)
         check.update(b"", last=True)
         assert check.canonical is canonical
+        assert (found(chunks) is None) is canonical
 
 
 def test_a_cr_at_the_end_of_a_chunk_is_not_yet_bare() -> None:

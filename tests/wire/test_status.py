@@ -140,6 +140,18 @@ def test_the_sequences_of_commands_and_replies() -> None:
     assert made == [line.strip() for line in table.strip().splitlines()]
 
 
+def test_who_says_which_replies_are_usual() -> None:
+    rows = COMMAND_REPLIES.items()
+    assert {name: row.source for name, row in rows if row.source != "RFC 5321 §4.3.2"} == {
+        GREETING: "RFC 5321 §4.3.2, RFC 7504 §3",
+        "LHLO": "RFC 2033 §4.1",
+        "RCPT": "RFC 5321 §4.3.2, RFC 7504 §4",
+        "BDAT": "RFC 3030 §2",
+        "STARTTLS": "RFC 3207 §4",
+        "AUTH": "RFC 4954 §4, §6",
+    }
+
+
 def test_codes_are_sound() -> None:
     for code, basic in BASIC_CODES.items():
         assert Reply(code).code == basic.code
@@ -156,6 +168,159 @@ def test_enhanced_codes_are_sound() -> None:  # RFC 3463 §2
         assert str(entry) == f"X.{subject}.{detail}"
         assert all(200 <= code <= 559 for code in entry.basic)
         assert list(entry.basic) == sorted(set(entry.basic))
+
+
+def test_what_each_code_means_and_who_says_so() -> None:
+    table = """
+        211 system status, or help (RFC 5321 §4.2.3)
+        214 help (RFC 5321 §4.2.3)
+        220 service ready (RFC 5321 §4.2.3)
+        221 service closing the connection (RFC 5321 §4.2.3)
+        235 authentication succeeded (RFC 4954 §6)
+        250 done (RFC 5321 §4.2.3)
+        251 not local, will forward (RFC 5321 §3.4)
+        252 cannot verify, will accept the message (RFC 5321 §3.5.3)
+        253 messages for the node are pending (RFC 1985 §5.1)
+        334 challenge follows (RFC 4954 §4)
+        353 replies for each recipient follow (draft-hall-prdr)
+        354 start the message (RFC 5321 §4.2.3)
+        355 the offset to resume at follows (RFC 1845)
+        421 service not available, closing the connection (RFC 5321 §4.2.3)
+        422 password transition needed (RFC 5248 §2.4)
+        432 password transition needed (RFC 4954 §6)
+        450 mailbox unavailable for now (RFC 5321 §4.2.3)
+        451 local error in processing (RFC 5321 §4.2.3)
+        452 insufficient storage, or too many recipients (RFC 5321 §4.5.3.1.10)
+        453 no mail for the domains asked for (RFC 2645)
+        454 temporary failure of authentication or TLS (RFC 4954 §6, RFC 3207 §4)
+        455 cannot take the parameters for now (RFC 5321 §4.2.3)
+        458 unable to queue messages for the node (RFC 1985 §5.1)
+        459 node not allowed (RFC 1985 §5.1)
+        500 command unrecognized, or line too long (RFC 5321 §4.2.3)
+        501 syntax error in parameters or arguments (RFC 5321 §4.2.3)
+        502 command not implemented (RFC 5321 §4.2.4)
+        503 bad sequence of commands (RFC 5321 §4.2.3)
+        504 parameter not implemented (RFC 5321 §4.2.3)
+        521 host never takes mail (RFC 7504 §3)
+        523 encryption needed (RFC 5248 §2.4)
+        524 encryption needed for the mechanism (RFC 5248 §2.4)
+        525 account disabled (RFC 5248 §2.4)
+        530 authentication or TLS required first (RFC 4954 §6, RFC 3207 §4)
+        533 not authorized (RFC 5248 §2.4)
+        534 mechanism too weak (RFC 4954 §6)
+        535 credentials invalid (RFC 4954 §6)
+        538 encryption needed for the mechanism (RFC 4954 §6)
+        550 mailbox unavailable, or refused by policy (RFC 5321 §4.2.3)
+        551 not local, try another path (RFC 5321 §3.4)
+        552 over the storage allocation (RFC 5321 §4.2.3)
+        553 mailbox name not allowed (RFC 5321 §4.2.3)
+        554 transaction failed, or no SMTP service here (RFC 5321 §4.2.3)
+        555 parameters not recognized or not implemented (RFC 5321 §4.2.3)
+        556 domain takes no mail (RFC 7504 §4)
+    """
+    made = [f"{code} {row.meaning} ({row.source})" for code, row in BASIC_CODES.items()]
+    assert made == [line.strip() for line in table.strip().splitlines()]
+
+
+def test_what_each_enhanced_code_means_and_who_says_so() -> None:
+    table = """
+        X.0.0 other undefined status (RFC 3463 §3.1)
+        X.1.0 other address status (RFC 3463 §3.2)
+        X.1.1 bad destination mailbox address (RFC 3463 §3.2)
+        X.1.2 bad destination system address (RFC 3463 §3.2)
+        X.1.3 bad destination mailbox address syntax (RFC 3463 §3.2)
+        X.1.4 destination mailbox address ambiguous (RFC 3463 §3.2)
+        X.1.5 destination address valid (RFC 3463 §3.2)
+        X.1.6 destination mailbox has moved (RFC 3463 §3.2)
+        X.1.7 bad sender's mailbox address syntax (RFC 3463 §3.2)
+        X.1.8 bad sender's system address (RFC 3463 §3.2)
+        X.1.9 relayed to a mailer without this extension (RFC 3886 §3.3.4)
+        X.1.10 recipient address has null MX (RFC 7505)
+        X.2.0 other or undefined mailbox status (RFC 3463 §3.3)
+        X.2.1 mailbox disabled, not accepting messages (RFC 3463 §3.3)
+        X.2.2 mailbox full (RFC 3463 §3.3)
+        X.2.3 message over the mailbox's length limit (RFC 3463 §3.3)
+        X.2.4 mailing list expansion problem (RFC 3463 §3.3)
+        X.3.0 other or undefined mail system status (RFC 3463 §3.4)
+        X.3.1 mail system full (RFC 3463 §3.4)
+        X.3.2 system not accepting network messages (RFC 3463 §3.4)
+        X.3.3 system not capable of selected features (RFC 3463 §3.4)
+        X.3.4 message too big for system (RFC 3463 §3.4)
+        X.3.5 system incorrectly configured (RFC 3463 §3.4)
+        X.3.6 requested priority was changed (RFC 6710 §10)
+        X.4.0 other or undefined network or routing status (RFC 3463 §3.5)
+        X.4.1 no answer from host (RFC 3463 §3.5)
+        X.4.2 bad connection (RFC 3463 §3.5)
+        X.4.3 directory server failure (RFC 3463 §3.5)
+        X.4.4 unable to route (RFC 3463 §3.5)
+        X.4.5 mail system congestion (RFC 3463 §3.5)
+        X.4.6 routing loop detected (RFC 3463 §3.5)
+        X.4.7 delivery time expired (RFC 3463 §3.5)
+        X.5.0 other or undefined protocol status (RFC 3463 §3.6)
+        X.5.1 invalid command (RFC 3463 §3.6)
+        X.5.2 syntax error (RFC 3463 §3.6)
+        X.5.3 too many recipients (RFC 3463 §3.6)
+        X.5.4 invalid command arguments (RFC 3463 §3.6)
+        X.5.5 wrong protocol version (RFC 3463 §3.6)
+        X.5.6 authentication exchange line is too long (RFC 4954 §6)
+        X.6.0 other or undefined media error (RFC 3463 §3.7)
+        X.6.1 media not supported (RFC 3463 §3.7)
+        X.6.2 conversion required and prohibited (RFC 3463 §3.7)
+        X.6.3 conversion required but not supported (RFC 3463 §3.7)
+        X.6.4 conversion with loss performed (RFC 3463 §3.7)
+        X.6.5 conversion failed (RFC 3463 §3.7)
+        X.6.6 message content not available (RFC 4468 §5)
+        X.6.7 non-ASCII address not permitted (RFC 6531 §4.2)
+        X.6.8 UTF-8 reply required, not permitted (RFC 6531 §4.2)
+        X.6.9 UTF-8 header not transferable (RFC 6531 §4.2)
+        X.6.10 UTF-8 reply required: X.6.8 is meant (RFC 6531 §4.2)
+        X.7.0 other or undefined security status (RFC 3463 §3.8)
+        X.7.1 delivery not authorized, message refused (RFC 3463 §3.8)
+        X.7.2 mailing list expansion prohibited (RFC 3463 §3.8)
+        X.7.3 security conversion required, not possible (RFC 3463 §3.8)
+        X.7.4 security features not supported (RFC 3463 §3.8)
+        X.7.5 cryptographic failure (RFC 3463 §3.8)
+        X.7.6 cryptographic algorithm not supported (RFC 3463 §3.8)
+        X.7.7 message integrity failure (RFC 3463 §3.8)
+        X.7.8 authentication credentials invalid (RFC 4954 §6)
+        X.7.9 authentication mechanism is too weak (RFC 4954 §6)
+        X.7.10 encryption needed (RFC 5248 §2.4)
+        X.7.11 encryption required for the mechanism (RFC 4954 §6)
+        X.7.12 a password transition is needed (RFC 4954 §6)
+        X.7.13 user account disabled (RFC 5248 §2.4)
+        X.7.14 trust relationship required (RFC 5248 §2.4)
+        X.7.15 priority level is too low (RFC 6710 §10)
+        X.7.16 message too big for its priority (RFC 6710 §10)
+        X.7.17 mailbox owner has changed (RFC 7293)
+        X.7.18 domain owner has changed (RFC 7293)
+        X.7.19 ownership test cannot be completed (RFC 7293)
+        X.7.20 no passing DKIM signature found (RFC 7372)
+        X.7.21 no acceptable DKIM signature found (RFC 7372)
+        X.7.22 no author-matched DKIM signature found (RFC 7372)
+        X.7.23 SPF validation failed (RFC 7372)
+        X.7.24 SPF validation error (RFC 7372)
+        X.7.25 reverse DNS validation failed (RFC 7372)
+        X.7.26 multiple authentication checks failed (RFC 7372)
+        X.7.27 sender address has null MX (RFC 7505)
+        X.7.28 mail flood detected (the IANA registry)
+        X.7.29 ARC validation failure (RFC 8617)
+        X.7.30 REQUIRETLS support required (RFC 8689 §7)
+    """
+    made = [f"{row} {row.text} ({row.source})" for row in ENHANCED_CODES.values()]
+    assert made == [line.strip() for line in table.strip().splitlines()]
+
+
+def test_what_each_subject_is() -> None:  # RFC 3463 §2
+    assert SUBJECTS == {
+        0: "other or undefined status",
+        1: "addressing",
+        2: "mailbox",
+        3: "mail system",
+        4: "network and routing",
+        5: "mail delivery protocol",
+        6: "message content or media",
+        7: "security or policy",
+    }
 
 
 def test_the_basic_codes_of_the_registry() -> None:  # RFC 5248 §2, and IANA's list since

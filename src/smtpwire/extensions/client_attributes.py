@@ -101,9 +101,10 @@ class Attributes:
 def _is_ip(text: str) -> bool:
     """Whether it is an IP address; a zone means something on one host only."""
     try:
-        return bool(canonical_ip(text)) and "%" not in text
+        canonical_ip(text)
     except ValueError:
         return False
+    return "%" not in text
 
 
 def spelled(address: Text) -> Text:
