@@ -9,6 +9,8 @@ import pytest
 from tests.test_operations import DONE, PERMANENT, PIPELINED, RETRY, Driver, opened, outcomes
 
 from smtpwire.engine.client import ClientConnection
+from smtpwire.engine.client.connection import send_canonical
+from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.state import State
 from smtpwire.extensions.parameters import Body
 from smtpwire.operations import (
@@ -20,6 +22,7 @@ from smtpwire.operations import (
     send_mail,
 )
 from smtpwire.operations.content import checked_content
+from smtpwire.operations.transaction import PIECE
 
 TEXT: Final = b"Subject: x\r\n\r\ntext\r\n"
 REPLIES: Final = (b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 taken\r\n")
@@ -143,6 +146,21 @@ def test_large_octets_go_piece_by_piece() -> None:
     driver = Driver(opened(b"PIPELINING"), *REPLIES)
     driver.run(send_mail(driver.conn, None, ["c@d.example"], text))
     assert driver.said.endswith(b"DATA\r\n" + text + b".\r\n")
+
+
+@pytest.mark.parametrize("chunking", [False, True])
+def test_a_crlf_between_two_pieces_is_one(chunking: bool) -> None:
+    text = b"x" * (PIECE - 1) + b"\r\n.y\r\n"
+    replies = (b"250 ok\r\n250 ok\r\n", b"250 taken\r\n") if chunking else REPLIES
+    driver = Driver(opened(b"PIPELINING", b"CHUNKING"), *replies)
+    driver.run(send_mail(driver.conn, None, ["c@d.example"], text, chunking=chunking))
+    stuffed = text if chunking else text.replace(b"\n.", b"\n..") + b".\r\n"
+    assert driver.said.endswith(stuffed)
+
+
+def test_content_that_was_looked_through_needs_an_open_body_too() -> None:
+    with pytest.raises(LocalProtocolError, match="no body is open"):
+        send_canonical(opened(*PIPELINED), TEXT)
 
 
 # -- what is said of it

@@ -345,6 +345,20 @@ def test_a_refused_chunk_changes_nothing() -> None:
     assert wire == b"one\r\n..two\r\n..three\r\n.\r\n"
 
 
+def test_content_that_was_looked_through_is_encoded_as_any_other() -> None:
+    content = b"\r\n.one\r\n..\r\n\r\ntwo."
+    for first in range(len(content)):
+        for second in range(first, len(content)):
+            chunks = [content[:first], content[first:second], content[second:]]
+            encoder = DotEncoder()
+            made = [*(encoder.encode(chunk, True) for chunk in chunks), encoder.end()]
+            assert b"".join(made) == encode(chunks)
+
+
+def test_who_says_that_content_was_looked_through_vouches_for_it() -> None:
+    assert DotEncoder().encode(b"a\nb", True) == b"a\nb"
+
+
 def test_nothing_is_encoded_behind_the_end() -> None:
     encoder = DotEncoder()
     assert encoder.end() == b".\r\n"

@@ -141,6 +141,8 @@ class Plan:
     chunking: bool
     eight_bit: bool
     normalise: bool
+    canonical: bool
+    """Every CR and LF of the content is known to be part of a CRLF."""
     size: int | None
 
 
@@ -195,6 +197,7 @@ def plan(
         _chunking(conn, offer, options.get("chunking"), scan),
         eight_bit=scan.body in _EIGHT_BIT,
         normalise=scan.body is not BODY_BINARYMIME,
+        canonical=scan.body is not BODY_BINARYMIME and isinstance(scan.content, bytes),
         size=scan.size,
     )
 

@@ -187,8 +187,9 @@ class DotDecoder:
 class DotEncoder:
     """Makes of the content of one message the octets which follow DATA's 354 reply.
 
-    ``encode()`` each chunk, then ``end()`` once. There is no way to send a bare CR or LF: a lax
-    receiver could take it for the end of a line, and the dot behind it for the end of the message.
+    ``encode()`` each chunk, then ``end()`` once. There is no way to send a bare CR or LF, but
+    to vouch for content that has one: a lax receiver could take it for the end of a line, and the
+    dot behind it for the end of the message.
 
     Args:
         line_endings: REJECT, or NORMALISE to make CRLF of every CR, LF and CRLF.
@@ -211,10 +212,11 @@ class DotEncoder:
         self._offset = 0
         self._ended = False
 
-    def encode(self, chunk: bytes | bytearray | memoryview) -> bytes:
+    def encode(self, chunk: bytes | bytearray | memoryview, canonical: bool = False) -> bytes:
         """Return the octets to send for the next chunk of content.
 
-        A CR at the end waits for the next chunk.
+        A CR at the end waits for the next chunk. ``canonical``: the caller has looked through the
+        whole content, of which each chunk is a part, and each CR and LF of it is part of a CRLF.
 
         Raises:
             BareLineEnding: the chunk shows a bare CR or LF; nothing of it has been encoded.
@@ -228,7 +230,7 @@ class DotEncoder:
         held = b""
         if content.endswith(b"\r"):
             content, held = content[:-1], b"\r"
-        if not is_canonical(content):
+        if not canonical and not is_canonical(content):
             bare = first_bare(content)
             raise BareLineEnding(self._offset + bare, content[bare : bare + 1])
         self._held = held

@@ -25,10 +25,13 @@ class DotBody:
         self._transaction = transaction
         self._encoder = DotEncoder()
 
-    def send(self, chunk: bytes) -> None:
-        """Write a part of the content. LocalProtocolError for a bare CR or LF; nothing is then."""
+    def send(self, chunk: bytes, canonical: bool) -> None:
+        """Write a part of the content. LocalProtocolError for a bare CR or LF; nothing is then.
+
+        ``canonical``: it is part of content that is known to have none.
+        """
         try:
-            octets = self._encoder.encode(chunk)
+            octets = self._encoder.encode(chunk, canonical)
         except BareLineEnding as error:
             raise LocalProtocolError(str(error)) from error
         if octets:
@@ -64,9 +67,12 @@ class ChunkBody:
         self._parts: list[bytes] = []
         self._gathered = 0  # octets in the parts
 
-    def send(self, chunk: bytes) -> None:
-        """Take a part of the content. LocalProtocolError for a bare CR or LF; nothing is then."""
-        if self._guard is not None:
+    def send(self, chunk: bytes, canonical: bool) -> None:
+        """Take a part of the content. LocalProtocolError for a bare CR or LF; nothing is then.
+
+        ``canonical``: it is part of content that is known to have none.
+        """
+        if self._guard is not None and not canonical:
             try:
                 self._guard.check(chunk)
             except BareLineEnding as error:
