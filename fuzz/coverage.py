@@ -7,6 +7,7 @@ names those that none has reached.
 
 import argparse
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -58,15 +59,20 @@ def main() -> None:
 def count(coverage: Coverage, places: tuple[str, ...], *, shown: bool) -> tuple[int, int]:
     """Lines of a floor that can run, and those that none has reached."""
     whole = missed = 0
+    for file in files(places):
+        _, lines, _, left, named = coverage.analysis2(str(file))
+        whole += len(lines)
+        missed += len(left)
+        if shown and left:
+            print(f"  {file.relative_to(SOURCE)}: {named}")
+    return whole, missed
+
+
+def files(places: tuple[str, ...]) -> Iterator[Path]:
+    """The source files of a floor."""
     for place in places:
         path = SOURCE / place
-        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
-            _, lines, _, left, named = coverage.analysis2(str(file))
-            whole += len(lines)
-            missed += len(left)
-            if shown and left:
-                print(f"  {file.relative_to(SOURCE)}: {named}")
-    return whole, missed
+        yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
 if __name__ == "__main__":

@@ -99,9 +99,9 @@ SEEDS: Final[dict[str, Callable[[], Iterator[Seed]]]] = {
 }
 
 
-def inputs(target: str) -> Iterator[bytes]:
-    """Everything that a run of a target begins with."""
-    for folder in ("corpus", "regressions"):
+def inputs(target: str, *folders: str) -> Iterator[bytes]:
+    """Everything that a run of a target begins with, or what these folders have, and the seeds."""
+    for folder in folders or ("corpus", "regressions"):
         for path in sorted((FUZZ / folder / target).glob("*")):
             yield path.read_bytes()
     for _, octets in SEEDS.get(target, tuple)():

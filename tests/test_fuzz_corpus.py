@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from fuzz import blind
+from fuzz import blind, minimise
 from fuzz.mutator import MUTATORS
 from fuzz.seeds import SEEDS
 from fuzz.targets import SAMPLED, TARGETS, load, sampled
@@ -109,3 +109,33 @@ def test_a_blind_run_knows_its_targets(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit):
         blind.main(["server_byte"])
     assert "no target is named server_byte: server_bytes, " in capsys.readouterr().err
+
+
+@pytest.mark.once
+def test_a_minimal_corpus_has_the_smallest_inputs_that_reach_each_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, made = tmp_path / "corpus" / "replies", tmp_path / "smtpwire-fuzz" / "replies"
+    for folder in (corpus, made):
+        folder.mkdir(parents=True)
+    for name, octets in (
+        ("fine", b"000250 a longer one\r\n"),
+        ("finer", b"000250 fine\r\n"),
+        ("reached-01", b"000250 ok\r\n"),
+        ("reached-02", b"000no reply\r\n"),
+        ("reached-03", b"000no reply at all\r\n"),
+    ):
+        corpus.joinpath(name).write_bytes(octets)
+    made.joinpath("0123456789").write_bytes(b"000250-of\r\n250 two lines\r\n")
+    monkeypatch.setattr("fuzz.minimise.FUZZ", tmp_path)
+    monkeypatch.setattr("fuzz.seeds.FUZZ", tmp_path)
+    monkeypatch.setattr("fuzz.run.tempfile.gettempdir", lambda: str(tmp_path))
+    minimise.main(["replies", "--collected", "--write"])
+    left = {path.name for path in corpus.iterdir()}
+    assert {"finer", "reached-02"} < left
+    assert not {"fine", "reached-01", "reached-03"} & left
+    assert (
+        corpus.joinpath(*(left - {"finer", "reached-02"})).read_bytes()
+        == b"000250-of\r\n250 two lines\r\n"
+    )
+    assert re.search(r"replies +6 +3\n", capsys.readouterr().out)
