@@ -543,6 +543,8 @@ class Session:
                 assert not any(code < 400 for code in heard), (transaction, heard)
             elif heard[-1] == 421:  # the verdict, or the end of the service in its place
                 assert said[: len(heard) - 1] == heard[:-1], (transaction, said, heard)
+            elif 421 in said:
+                _check_closing(said, heard)
             else:
                 assert said[: len(heard)] == heard, (transaction, said, heard)
                 assert self._disturbed or said == heard, (transaction, said, heard)
@@ -554,6 +556,17 @@ class Session:
         messages = sum(isinstance(event, EndOfMessage) for event in self.server_events)
         begun = sum(isinstance(event, Data) for event in self.server_events)
         assert aborted + messages <= begun
+
+
+def _check_closing(said: list[int], heard: list[int]) -> None:
+    """The session ends among the verdicts of PRDR: what was accepted is heard all the same.
+
+    Those behind the 421 are told 451, since in PRDR the overall reply decides, which comes last.
+    """
+    at = said.index(421)
+    assert heard[:at] == said[:at][: len(heard)], (said, heard)
+    assert all(code == 451 for code in heard[at:-1]), (said, heard)
+    assert heard[-1] in (451, *said[:at]), (said, heard)
 
 
 _STEPS_BY_LETTER: Final[dict[str, Callable[[Session], None]]] = {
