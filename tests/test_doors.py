@@ -61,11 +61,15 @@ from smtpwire import (
     Vrfy,
     XClient,
     XForward,
+    classify,
     derive_scram,
+    describe,
     extensions,
     operations,
     parameters,
+    received_header,
     replace,
+    tls_server_end_point,
 )
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.extensions import When
@@ -75,6 +79,7 @@ from smtpwire.operations import TlsRequired, alone, open_session, quit, reset, s
 from smtpwire.testing import every_split
 
 BOB = Address("bob", "example.org")
+SERVER = ServerConfig.relay("mx.example.org", policies={ViolationKind.PIPELINING: Policy.CLOSE})
 
 VALUES: list[Any] = [
     BOB,
@@ -317,6 +322,133 @@ def test_a_peer_s_port(name: str) -> None:
 def test_a_wrong_argument_is_a_type_error(make: Callable[[Any], object], said: str) -> None:
     with pytest.raises(TypeError, match=f"{said}|object expected; got"):  # the latter: compiled
         make(object())
+
+
+RECEIVED: dict[str, Any] = {
+    "from_name": "c.example",
+    "by": "mx.example.org",
+    "protocol": "ESMTP",
+    "timestamp": datetime(2020, 1, 1, tzinfo=UTC),
+    "peer_address": "192.0.2.1",
+    "peer_name": "c.example",
+    "id": "x",
+    "recipients": (BOB,),
+    "tls_cipher": "TLS_AES_128_GCM_SHA256",
+    "priority": 1,
+}
+
+
+@pytest.mark.parametrize("name", RECEIVED)
+def test_an_argument_of_a_received_header(name: str) -> None:
+    assert received_header(**RECEIVED).startswith(
+        b"Received: from c.example (c.example [192.0.2.1])"
+    )
+    with pytest.raises(TypeError, match=r" is an object|with an object"):
+        received_header(**RECEIVED | {name: object()})
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        # look-ups
+        (lambda wrong: Parameters()[wrong], "is no parameter: pass one, as parameters.SIZE"),
+        (lambda wrong: Parameters().get(wrong), "is no parameter: pass one, as parameters.SIZE"),
+        (lambda wrong: wrong in Parameters(), "is no parameter: pass one, as parameters.SIZE"),
+        (lambda wrong: Parameters().without(wrong), "is no parameter"),
+        (lambda wrong: Parameters().having(wrong), "pass parameters with their values"),
+        (lambda wrong: Offer()[wrong], "is no extension: pass one, as extensions.SIZE"),
+        (lambda wrong: Offer().get(wrong), "is no extension: pass one, as extensions.SIZE"),
+        (lambda wrong: wrong in Offer(), "is no extension: pass one, as extensions.SIZE"),
+        # extensions
+        (lambda wrong: Offer(wrong), "pass extensions with their values"),
+        (lambda wrong: Offer((), wrong), "^unknown is an object: pass a tuple of EhloKeyword$"),
+        (lambda wrong: Offer().grammar(Leniency(), command_line=wrong), "^command_line is an obj"),
+        (lambda wrong: Offer().restricted(wrong, tls=True), "^profile is an object: pass a Prof"),
+        (lambda wrong: REGISTRY.read(wrong), "^keywords is an object: pass a tuple of EhloKey"),
+        (lambda wrong: REGISTRY.read([wrong]), "^keywords is a tuple with an object: pass a tup"),
+        (lambda wrong: extensions.SIZE.read(wrong), "^parameters is an object: pass a str$"),
+        (lambda wrong: extensions.AUTH(wrong), "^AUTH does not take an object: pass a tuple of s"),
+        (lambda wrong: parameters.SIZE.read(wrong), "^raw is an object: pass a str$"),
+        (lambda wrong: parameters.BY(wrong), "^BY does not take an object: pass a DeliverBy$"),
+        # configurations and connections
+        (lambda wrong: ServerConfig.relay("mx", wrong), "^local_domains is an object: pass an I"),
+        (lambda wrong: SERVER.policy(wrong), "^kind is an object: pass a ViolationKind$"),
+        (lambda wrong: SERVER.plan(wrong), "^conditions is an object: pass an OfferConditions$"),
+        (lambda wrong: SERVER.plan_for(wrong), "^offer is an object: pass an Offer$"),
+        (lambda wrong: SERVER.check_offer(wrong), "^entries is an object: pass a mapping from"),
+        (lambda wrong: SERVER.check_mechanisms(wrong), "^names is an object: pass a tuple of str"),
+        (lambda wrong: Peer().behind(wrong), "^header is an object: pass a ProxyHeader$"),
+        (lambda wrong: asked().offer(wrong), "^extensions is a tuple with an object: pass a tup"),
+        # functions
+        (lambda wrong: next(operations.advance(wrong)), "^conn is an object: pass a ClientConn"),
+        (lambda wrong: next(operations.ask(wrong, Noop())), "^conn is an object: pass a Client"),
+        (lambda wrong: next(operations.verify(wrong, "é")), "^conn is an object: pass a C"),
+        (
+            lambda wrong: next(operations.serve(wrong, wrong, SERVER, wrong, wrong)),
+            "^session.conn is None: pass a ServerConnection$",
+        ),
+        (lambda wrong: tls_server_end_point(wrong), "^certificate is an object: pass bytes$"),
+        (lambda wrong: derive_scram("x", iterations=wrong), "^iterations is an object: pass an i"),
+        (lambda wrong: ExtensionCommand("X").parsed(wrong), "^verb is an object: pass a Verb$"),
+        (lambda wrong: classify(wrong, None), "^command is an object: pass a str$"),
+        (lambda wrong: classify("MAIL", wrong), "^reply is an object: pass a Reply$"),
+        (lambda wrong: describe(wrong), "^reply is an object: pass a Reply$"),
+        (lambda wrong: replace(wrong), "^replace.. does not take an object: pass a value of"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_with_the_wrong_type(call: Callable[[Any], object], said: str) -> None:
+    """The words say what to pass; before, they were Python's own of an attribute inside."""
+    with pytest.raises(TypeError, match=f"{said}|object expected; got"):  # the latter: compiled
+        call(object())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Hello("\udc80"),
+        Vrfy("\udc80"),
+        ExtensionCommand("X", "\udc80"),
+        Etrn("\udc80.example"),
+        Atrn(("\udc80.example",)),
+    ],
+    ids=named,
+)
+def test_a_lone_surrogate_is_no_text(command: Command) -> None:
+    with pytest.raises(ValueError, match=r"surrogate|not a") as caught:
+        bytes(command)
+    assert not isinstance(caught.value, UnicodeError)
+
+
+def test_what_parameters_and_offers_do_not_have() -> None:
+    with pytest.raises(KeyError, match="SIZE"):
+        Parameters()[parameters.SIZE]
+    with pytest.raises(KeyError, match="SIZE"):
+        Offer()[extensions.SIZE]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        REGISTRY.secrets,
+        REGISTRY.verbs,
+        REGISTRY.parameters,
+        Offer().mail,
+        Offer().rcpt,
+        Offer().listed_verbs,
+        SERVER.policies,
+        SERVER.replies,
+        SERVER.custom_mechanisms,
+        SERVER.listed,
+        SERVER.entries,
+        SERVER.texts,
+        SERVER.octets,
+        SERVER.trust,
+    ],
+    ids=range(14),
+)
+def test_the_tables_of_a_value_that_never_changes(table: Any) -> None:
+    with pytest.raises(TypeError, match="this table cannot be changed"):
+        table["x"] = None
 
 
 @pytest.mark.parametrize(

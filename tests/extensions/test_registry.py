@@ -50,7 +50,7 @@ def test_an_offer_is_looked_up_by_type() -> None:
 def test_what_an_extension_does_not_take_is_told() -> None:
     with pytest.raises(TypeError, match=r"^SIZE does not take -1: 'SIZE -1' would be it$"):
         SIZE(-1)
-    with pytest.raises(TypeError, match=r"^AUTH does not take an int: can only join an iterable$"):
+    with pytest.raises(TypeError, match=r"^AUTH does not take an int: pass a tuple of str$"):
         AUTH(7)  # type: ignore[arg-type] # what a program without type checks passes
     with pytest.raises(TypeError, match=r"^pass extensions with their values: Offer\(\[SIZE"):
         Offer([SIZE])  # type: ignore[list-item] # likewise
@@ -160,5 +160,5 @@ def test_a_check_sees_the_offer_and_all_parameters() -> None:
 def test_an_extension_read_is_one_made_by_its_constructor() -> None:
     assert SIZE.read("9") == Offered(SIZE, "9", 9)
     assert hash(SIZE.read("9")) == hash(Offered(SIZE, "9", 9))
-    with pytest.raises(TypeError, match=r"Offered\.parameters"):
+    with pytest.raises(TypeError, match=r"parameters is an int"):
         PIPELINING.read(9)  # type: ignore[arg-type]  # what a caller may do all the same

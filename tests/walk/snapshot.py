@@ -21,6 +21,7 @@ from smtpwire.engine.server.transaction import NO_TRANSACTION as SERVER_NO_TRANS
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.extensions import Offer, Registry
 from smtpwire.wire.parameter import Parameters
+from smtpwire.wire.table import Table
 
 __all__ = ["Frozen", "freeze", "thaw"]
 
@@ -29,7 +30,7 @@ Frozen = tuple[object, ...]
 
 _IDENTICAL: Final = (ServerConfig, ClientConfig, OfferPlan, Registry, CommandRow)
 """Of these there is one each for what is equal."""
-_EQUAL: Final = (Offer, Parameters)
+_EQUAL: Final = (Offer, Parameters, Table)
 """These are never changed, and compared by what they hold."""
 _CONTAINERS: Final = (list, deque, set, bytearray, tuple)
 

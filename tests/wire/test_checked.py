@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, fina
 import pytest
 
 from smtpwire.wire.address import Address
-from smtpwire.wire.checked import check_field, check_port, checked, exact_class, known_names
+from smtpwire.wire.checked import check_field, check_port, checked, exact_class, known_names, wanted
+from smtpwire.wire.table import Table
 from smtpwire.wire.value import replace, value
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def names() -> Iterator[str]:
         (tuple[tuple[str, int], ...], [("a", 1)], (("a", 1),)),
         (frozenset[Colour], ["red", Colour.RED], frozenset({Colour.RED})),
         (frozenset[str], set("ab"), frozenset("ab")),
-        (Mapping[Colour, int], {"red": 1}, {Colour.RED: 1}),
+        (Mapping[Colour, int], {"red": 1}, Table({Colour.RED: 1})),
         (Literal["a", "b"], "b", "b"),
         (Callable[[str], int], len, len),
         (list[int], [1], [1]),
@@ -222,3 +223,17 @@ def test_ports() -> None:
 )
 def test_the_class_that_needs_no_further_look(kind: object, exact: type | None) -> None:
     assert exact_class(kind, "smtpwire.wire.address") is exact
+
+
+def test_what_a_function_wants() -> None:
+    def of_a_number(number: "int", other: str) -> str:
+        return f"{number}{other}"
+
+    def of_anything(item: object) -> str:
+        return str(item)
+
+    def of_nothing() -> int:
+        return 0
+
+    assert wanted(of_a_number) == ": pass an int"
+    assert [wanted(each) for each in (of_anything, of_nothing, lambda item: item)] == ["", "", ""]

@@ -16,7 +16,7 @@ from smtpwire.sasl.questions import (
     TokenLogin,
 )
 from smtpwire.wire.address import Address
-from smtpwire.wire.checked import check_port
+from smtpwire.wire.checked import check_port, checked
 from smtpwire.wire.command import (
     Auth,
     Command,
@@ -144,6 +144,9 @@ class Peer:
 
     def behind(self, header: ProxyHeader) -> Peer:
         """The peer that the proxy at this address names; the proxy itself for LOCAL and UNKNOWN."""
+        from smtpwire.wire.proxy import ProxyHeader
+
+        header = checked("header", header, ProxyHeader)
         if header.source is None:
             return replace(self, proxy=header)
         address, port = header.source

@@ -42,9 +42,11 @@ from smtpwire.sasl import (
 )
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineEndings
+from smtpwire.wire.checked import checked
 from smtpwire.wire.command import Auth, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.reply import Reply, format_reply
+from smtpwire.wire.table import Table
 from smtpwire.wire.value import differences, field, replace, value
 
 if TYPE_CHECKING:
@@ -221,7 +223,7 @@ class ServerConfig:
 
     def check_offer(self, entries: Mapping[str, AnyExtension]) -> None:
         """Raise ValueError where these extensions may not be offered, or not together."""
-        for keyword, entry in entries.items():
+        for keyword, entry in checked("entries", entries, Mapping[str, AnyExtension]).items():
             if self.profile not in entry.profiles:
                 raise ValueError(f"{keyword} is not for {self.profile.value} ({entry.rfc})")
             for required in entry.requires:
@@ -230,7 +232,7 @@ class ServerConfig:
 
     def check_mechanisms(self, names: Iterable[str]) -> None:
         """Raise ValueError for a SASL mechanism that this service does not or cannot have."""
-        for name in names:
+        for name in checked("names", names, tuple[str, ...]):
             check_mechanism(name, (*FAMILIES, *self.custom_mechanisms))
             if name in self.custom_mechanisms:
                 bytes(Auth(name))  # raises where that is no name
@@ -247,7 +249,7 @@ class ServerConfig:
     def entries(self) -> Mapping[str, AnyExtension]:
         """The extensions of ``offer`` by keyword."""
         entries = (item.extension if isinstance(item, Offered) else item for item in self.offer)
-        return {entry.keyword: entry for entry in entries}
+        return Table((entry.keyword, entry) for entry in entries)
 
     @cached_property
     def texts(self) -> Mapping[ReplyKind, Reply]:
@@ -258,12 +260,12 @@ class ServerConfig:
         for kind in (ReplyKind.GREETING, ReplyKind.HELLO):
             text = f"{self.host} {texts[kind].text}".rstrip(" ")
             texts[kind] = Reply(texts[kind].code, text)
-        return texts
+        return Table(texts)
 
     @cached_property
     def octets(self) -> Mapping[ReplyKind, bytes]:
         """The same, serialised."""
-        return {kind: serialise(reply, self.enhanced) for kind, reply in self.texts.items()}
+        return Table((kind, serialise(reply, self.enhanced)) for kind, reply in self.texts.items())
 
     @cached_property
     def domains(self) -> frozenset[str]:
@@ -300,7 +302,7 @@ class ServerConfig:
             if keyword in given:
                 raise ValueError(f"listed is for extensions of your own: {keyword} has a field")
             given[keyword] = TrustList(clients, f"listed[{keyword!r}]")
-        return {keyword: clients for keyword, clients in given.items() if clients}
+        return Table((keyword, clients) for keyword, clients in given.items() if clients)
 
     def trusted(self, address: str) -> frozenset[str]:
         """For what the client at this address is listed: keywords, and ``PROXY``."""
@@ -318,11 +320,12 @@ class ServerConfig:
 
     def policy(self, kind: ViolationKind) -> Policy:
         """What to do about a violation."""
+        kind = checked("kind", kind, ViolationKind)
         return self.policies.get(kind, DEFAULT_POLICIES[kind])
 
     def plan(self, conditions: OfferConditions) -> OfferPlan:
         """What is offered to a client under these conditions, computed once."""
-        plan = self._plans.get(conditions)
+        plan = self._plans.get(checked("conditions", conditions, OfferConditions))
         if plan is None:
             offer = restricted(self._default_offer, self, conditions)
             plan = self._plans[conditions] = self.plan_for(offer)
@@ -333,7 +336,7 @@ class ServerConfig:
 
         Raises ValueError for a keyword or parameters that no line of EHLO's reply can have.
         """
-        for item in offer:
+        for item in checked("offer", offer, Offer):
             EhloKeyword(item.extension.keyword, item.parameters)  # raises where no line can say it
         own = (verb.name for entry in self.entries.values() for verb in entry.verbs)
         recognized = frozenset(name.encode() for name in (*self.registry.secrets, *own))
@@ -383,7 +386,7 @@ class ServerConfig:
 def _several(domains: Iterable[str]) -> tuple[str, ...]:
     if isinstance(domains, str):
         raise ValueError(f"local_domains takes several domains, not one string: {domains!r}")
-    return tuple(domains)
+    return tuple(checked("local_domains", domains, Iterable))
 
 
 def _domain(domain: str) -> str:

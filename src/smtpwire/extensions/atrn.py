@@ -33,7 +33,12 @@ class Atrn(ExtensionRequest):
 def _parse(argument: str) -> Atrn:
     domains = tuple(argument.split(",")) if argument else ()
     for domain in domains:
-        if "." not in domain or domain[0] == "[" or parse_domain(domain.encode()) is None:
+        if (
+            "." not in domain
+            or domain[0] == "["
+            or not domain.isascii()
+            or parse_domain(domain.encode()) is None
+        ):
             raise ValueError("not a list of domains (RFC 2645 §5.2.1)")
     return Atrn(domains)
 

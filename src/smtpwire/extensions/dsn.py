@@ -113,7 +113,7 @@ def _parse_orcpt(raw: str | None) -> Orcpt:
     address_type, semicolon, address = (raw or "").partition(";")
     if not semicolon or re.fullmatch(_ADDRESS_TYPE, address_type) is None:
         raise ValueError("needs an address type and an address")
-    if len((raw or "").encode()) > _ORCPT_LENGTH:
+    if len((raw or "").encode(errors="surrogatepass")) > _ORCPT_LENGTH:
         raise ValueError("longer than 500 characters")
     if address_type.upper() != "UTF-8":
         return Orcpt(address_type, decode_xtext(address))

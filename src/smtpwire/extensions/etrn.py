@@ -41,7 +41,7 @@ def _parse(argument: str) -> Etrn:
 
 
 def _domain(node: str) -> str:
-    if parse_domain(node.encode()) is None:
+    if not node.isascii() or parse_domain(node.encode()) is None:
         raise ValueError("not a domain (RFC 1985 §5)")
     return node
 

@@ -8,10 +8,11 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
-from smtpwire.wire.checked import checked, type_of
+from smtpwire.wire.checked import checked, type_of, wanted
 from smtpwire.wire.command import COMMAND_LINE, AnyVerb, CommandError, Grammar, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.parameter import AnyParameter, Parameters
+from smtpwire.wire.table import Table
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -159,15 +160,16 @@ class Extension(AnyExtension, Generic[P]):
     default: str = ""
 
     def read(self, parameters: str) -> Offered:
-        make = _proven_offered if type(parameters) is str else Offered
-        return make(self, parameters, self.parse(parameters))
+        parameters = checked("parameters", parameters, str)
+        return _proven_offered(self, parameters, self.parse(parameters))
 
     def __call__(self, value: P) -> Offered:
         """The extension offered with this parameter; TypeError for what it does not take."""
         try:
             offered = self.read(self.format(value))
         except (AttributeError, TypeError) as error:
-            raise TypeError(f"{self.keyword} does not take {type_of(value)}: {error}") from error
+            said = wanted(self.format) or f": {error}"
+            raise TypeError(f"{self.keyword} does not take {type_of(value)}{said}") from error
         if offered.parsed != value:
             raise TypeError(f"{self.keyword} does not take {value!r}: {offered.line!r} would be it")
         return offered
@@ -192,25 +194,26 @@ class Offer:
             self._offered: Mapping[str, Offered] = {
                 item.extension.keyword: item for item in offered
             }
-        except AttributeError:
+        except (AttributeError, TypeError):
             raise TypeError("pass extensions with their values: Offer([SIZE(9)])") from None
-        self.unknown: Final[tuple[EhloKeyword, ...]] = tuple(unknown)
+        any_of_them: Any = unknown
+        self.unknown: Final[tuple[EhloKeyword, ...]] = checked("unknown", any_of_them, _KEYWORDS)
 
     def __getitem__(self, extension: Extension[P]) -> P:
         # An Offered is only made by the extension of its keyword, so parsed is a P.
-        parsed: Any = self._offered[extension.keyword].parsed
+        parsed: Any = self._offered[_keyword(extension)].parsed
         result: P = parsed
         return result
 
     def get(self, extension: Extension[P]) -> P | None:
         """The extension's parameter, or None where it is not offered."""
-        return self[extension] if extension.keyword in self._offered else None
+        return self[extension] if _keyword(extension) in self._offered else None
 
     def __contains__(self, extension: AnyExtension | str) -> bool:
         """Whether it can be used, or, of a keyword, whether a line has it."""
         if isinstance(extension, str):
             return extension in self.keywords
-        return extension.keyword in self._offered
+        return _keyword(extension) in self._offered
 
     def __iter__(self) -> Iterator[Offered]:
         return iter(self._offered.values())
@@ -245,6 +248,7 @@ class Offer:
 
         Each extension adds its increment (RFC 5321 §4.5.3.1.4).
         """
+        command_line = checked("command_line", command_line, int)
         limits: dict[str, int] = {}
         for item in self._offered.values():
             for verb, octets in item.extension.increments:
@@ -254,22 +258,22 @@ class Offer:
     @cached_property
     def listed_verbs(self) -> Mapping[str, str]:
         """The verbs that only listed peers may use, with the keyword that brings each."""
-        return {
-            verb.name: keyword
+        return Table(
+            (verb.name, keyword)
             for keyword, item in self._offered.items()
             if item.extension.when is When.TO_LISTED
             for verb in item.extension.verbs
-        }
+        )
 
     @cached_property
     def mail(self) -> Mapping[str, AnyParameter]:
         """The parameters MAIL may have, by keyword."""
-        return {p.keyword: p for item in self for p in item.extension.mail}
+        return Table((p.keyword, p) for item in self for p in item.extension.mail)
 
     @cached_property
     def rcpt(self) -> Mapping[str, AnyParameter]:
         """The parameters RCPT may have, by keyword."""
-        return {p.keyword: p for item in self for p in item.extension.rcpt}
+        return Table((p.keyword, p) for item in self for p in item.extension.rcpt)
 
     def check(self, parameters: Parameters) -> CommandError | None:
         """What refuses the parameters of a MAIL or RCPT: together, or by what is offered.
@@ -290,6 +294,7 @@ class Offer:
 
         ``listed``: keywords of those When.TO_LISTED for which the configuration lists the peer.
         """
+        profile = checked("profile", profile, Profile)
         now = (When.ALWAYS, When.UNDER_TLS if tls else When.BEFORE_TLS)
         kept = {
             keyword: item
@@ -329,6 +334,14 @@ class Offer:
             leniency=leniency,
         )
 
+
+def _keyword(extension: AnyExtension) -> str:
+    if isinstance(extension, AnyExtension):
+        return extension.keyword
+    raise TypeError(f"{type_of(extension)} is no extension: pass one, as extensions.SIZE")
+
+
+_KEYWORDS: Final = tuple[EhloKeyword, ...]
 
 Check: TypeAlias = Callable[[Offer, Parameters], CommandError | None]
 """Judges the parameters of a MAIL or RCPT together: what refuses the command, or None."""
@@ -415,12 +428,12 @@ class Registry:
                 found |= dict.fromkeys(item.verbs, False)
             else:
                 found |= {verb.name: verb.secret for verb in item.verbs}
-        return found
+        return Table(found)
 
     @cached_property
     def verbs(self) -> Mapping[str, AnyExtension]:
         """Which extension brings a verb."""
-        return {verb.name: entry for entry in self for verb in entry.verbs}
+        return Table((verb.name, entry) for entry in self for verb in entry.verbs)
 
     @cached_property
     def parameters(self) -> Mapping[tuple[str, str], AnyExtension]:
@@ -431,13 +444,13 @@ class Registry:
                 found.setdefault(("MAIL", parameter.keyword), entry)
             for parameter in entry.rcpt:
                 found.setdefault(("RCPT", parameter.keyword), entry)
-        return found
+        return Table(found)
 
     def read(self, keywords: Iterable[EhloKeyword]) -> Offer:
         """A peer's EHLO lines as an offer; never raises: what is malformed counts as unknown."""
         offered: list[Offered] = []
         unknown: list[EhloKeyword] = []
-        for item in keywords:
+        for item in checked("keywords", keywords, _KEYWORDS):
             entry = self.by_keyword.get(item.keyword)
             try:
                 if entry is None:

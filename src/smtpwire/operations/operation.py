@@ -162,6 +162,7 @@ def advance(
     What the driver can do is yielded to it meanwhile. Raises SessionError, of this ``stage``, at
     the end of the connection.
     """
+    conn = checked("conn", conn, ClientConnection)
     while True:
         item = conn.next_event()
         if item is NEED_DATA or item is NEED_WRITE or item is NEED_TLS:
@@ -200,7 +201,7 @@ def ask(conn: ClientConnection, command: Command, stage: Stage = Stage.COMMAND) 
     ``stage`` is for the SessionError at the end of the connection. Raises LocalProtocolError for a
     command that is out of order; nothing has been sent then.
     """
-    if conn.closed is not None:
+    if checked("conn", conn, ClientConnection).closed is not None:
         raise lost(conn, stage)
     conn.send(command)
     while True:

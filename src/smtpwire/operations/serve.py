@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import BodyChunk, CommandQuestion, Peer, ServerEvent, ServerRequest
@@ -21,6 +21,7 @@ from smtpwire.sasl import (
     SecretRequest,
     TokenLogin,
 )
+from smtpwire.wire.checked import checked
 from smtpwire.wire.command import StartTls
 from smtpwire.wire.reply import Reply
 
@@ -108,7 +109,8 @@ def serve(
 
     ``clock``: seconds, monotonic; by it a turn ends.
     """
-    conn = session.conn
+    given: Any = getattr(session, "conn", None)
+    conn: ServerConnection = checked("session.conn", given, ServerConnection)
     interruption: BaseException | None = None
     try:
         handler = factory(session)

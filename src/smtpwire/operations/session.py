@@ -266,6 +266,7 @@ def verify(conn: ClientConnection, argument: str) -> Operation[Reply]:
     line can carry.
     """
     argument = checked("argument", argument, str)
+    conn = checked("conn", conn, ClientConnection)
     smtputf8 = not argument.isascii() and SMTPUTF8 in conn.extensions
     return alone(conn, ask(conn, Vrfy(argument, smtputf8), Stage.COMMAND))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from smtpwire.wire.checked import checked
 from smtpwire.wire.error import SmtpwireError
 
 __all__ = ["UndefinedBindingError", "tls_server_end_point"]
@@ -59,7 +60,7 @@ def tls_server_end_point(certificate: bytes) -> bytes:
     """
     import hashlib
 
-    outer, _ = _element(certificate, _SEQUENCE)
+    outer, _ = _element(checked("certificate", certificate, bytes), _SEQUENCE)
     _, after_tbs = _element(outer, _SEQUENCE)
     algorithm, _ = _element(after_tbs, _SEQUENCE)
     return hashlib.new(_hash_name(algorithm), certificate).digest()

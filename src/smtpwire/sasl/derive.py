@@ -80,7 +80,7 @@ def derive_scram(
     password = checked("password", password, str)
     preparation = checked("preparation", preparation, Preparation)
     _check_mechanism(mechanism)
-    if iterations < 4096:
+    if checked("iterations", iterations, int) < 4096:
         raise ValueError("SCRAM wants 4096 iterations or more (RFC 7677 §4)")
     if salt is None:
         import secrets

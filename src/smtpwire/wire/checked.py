@@ -15,6 +15,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
+from smtpwire.wire.table import Table
+
 __all__ = [
     "OCTETS",
     "Check",
@@ -25,6 +27,7 @@ __all__ = [
     "known_names",
     "nearest",
     "type_of",
+    "wanted",
 ]
 
 T = TypeVar("T")
@@ -126,6 +129,15 @@ def nearest(word: str, known: Collection[str], cutoff: float = 0.6) -> str:
 def _nearest(word: str, known: Collection[str]) -> str:
     near = nearest(word, known)
     return f"; did you mean {near!r}?" if near else ""
+
+
+def wanted(function: Callable[..., object]) -> str:
+    """What a function takes first, as an error goes on: ": pass an int"; "" where nothing says."""
+    name, kind = next(iter(getattr(function, "__annotations__", {}).items()), ("return", None))
+    if name == "return":
+        return ""
+    _, words = _reading(_evaluated(kind, function.__module__) if isinstance(kind, str) else kind)
+    return "" if words == "anything" else f": pass {_article(words)}"
 
 
 def _article(words: str) -> str:
@@ -317,7 +329,7 @@ def _mapping(keys: _Reading, values: _Reading) -> _Reading:
     def take(given: object) -> object:
         if not isinstance(given, Mapping):
             raise _Mismatch(type_of(given))
-        return dict(
+        return Table(
             zip(
                 _taken(given, take_key, "mapping"),
                 _taken(given.values(), take_value, "mapping"),

@@ -22,7 +22,7 @@ from smtpwire.wire.address import (
     proven_address,
     written_address,
 )
-from smtpwire.wire.checked import type_of
+from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.octets import CONTROLS, parse_number
 from smtpwire.wire.parameter import (
@@ -112,7 +112,10 @@ def _text(name: str, argument: str) -> bytes:
     """An argument as it goes on the wire; ValueError where it would end or split the line."""
     if not argument.isprintable() and CONTROLS.search(argument):
         raise ValueError(f"{name} holds a control character: {argument!r} (RFC 5321 §4.1.2)")
-    return argument.encode()
+    try:
+        return argument.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds a lone surrogate: {argument!r} (RFC 3629 §3)") from None
 
 
 def _argument(verb: str, argument: str) -> bytes:
@@ -477,7 +480,7 @@ class ExtensionCommand(ExtensionRequest):
 
     def parsed(self, verb: Verb[T]) -> T:
         """The argument by its grammar; ValueError where it has another, or another verb's."""
-        if verb.name != self.verb:
+        if checked("verb", verb, Verb).name != self.verb:
             raise ValueError(f"this is {self.verb}, not {verb.name}")
         try:
             return verb.parse(self.argument)

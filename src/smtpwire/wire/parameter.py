@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
 
-from smtpwire.wire.checked import type_of
+from smtpwire.wire.checked import checked, type_of, wanted
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.value import value
 
@@ -82,6 +82,8 @@ class Parameter(AnyParameter, Generic[T]):
     format: Callable[[T], str | None]
 
     def read(self, raw: str | None) -> Given:
+        if raw is not None:
+            raw = checked("raw", raw, str)
         return Given(self.keyword, raw, self, self.parse(raw))
 
     def __call__(self, value: T) -> Given:
@@ -92,7 +94,8 @@ class Parameter(AnyParameter, Generic[T]):
         try:
             raw = self.format(value)
         except (AttributeError, TypeError) as error:
-            raise TypeError(f"{self.keyword} does not take {type_of(value)}: {error}") from error
+            said = wanted(self.format) or f": {error}"
+            raise TypeError(f"{self.keyword} does not take {type_of(value)}{said}") from error
         text = self.keyword if raw is None else f"{self.keyword}={raw}"
         if _PARAMETER.fullmatch(text) is None:
             raise ValueError(f"{text!r} is no parameter (RFC 5321 §4.1.2)")
@@ -117,16 +120,13 @@ class Parameters:
 
     def __init__(self, *given: Given) -> None:
         """ValueError where a keyword stands twice (RFC 5321 §4.1.1.11 knows no repetition)."""
-        try:
-            keywords = {item.keyword for item in given}
-        except AttributeError:
-            raise TypeError("pass parameters with their values: Parameters(SIZE(9))") from None
+        keywords = {item.keyword for item in _with_values(given)}
         if len(keywords) != len(given):
             raise ValueError("a parameter stands twice")
         self._given = given
 
     def __getitem__(self, parameter: Parameter[T]) -> T:
-        found = self._find(parameter.keyword)
+        found = self._find(parameter)
         if found is None:
             raise KeyError(parameter.keyword)
         # Given is only made by the parameter of its keyword, so parsed is a T.
@@ -140,20 +140,20 @@ class Parameters:
     def get(self, parameter: Parameter[T], default: D) -> T | D: ...
     def get(self, parameter: Parameter[T], default: object = None) -> object:
         """The parameter's value, or this default where it was not given."""
-        found = self._find(parameter.keyword)
+        found = self._find(parameter)
         return default if found is None else found.parsed
 
     def __contains__(self, parameter: AnyParameter) -> bool:
-        return self._find(parameter.keyword) is not None
+        return self._find(parameter) is not None
 
     def without(self, *parameters: AnyParameter) -> Parameters:
         """The same list less the named ones: what a relay does for a hop that lacks one."""
-        dropped = {parameter.keyword for parameter in parameters}
+        dropped = {_keyword(parameter) for parameter in parameters}
         return Parameters(*(item for item in self._given if item.keyword not in dropped))
 
     def having(self, *given: Given) -> Parameters:
         """The same list with these set: in place of one given before, else at the end."""
-        new = {item.keyword: item for item in given}
+        new = {item.keyword: item for item in _with_values(given)}
         kept = [new.pop(item.keyword, item) for item in self._given]
         return Parameters(*kept, *new.values())
 
@@ -162,7 +162,8 @@ class Parameters:
         """Keyword and undecoded value of each, in order."""
         return tuple((item.keyword, item.raw) for item in self._given)
 
-    def _find(self, keyword: str) -> Given | None:
+    def _find(self, parameter: AnyParameter) -> Given | None:
+        keyword = _keyword(parameter)
         for item in self._given:
             if item.keyword == keyword:
                 return item
@@ -190,6 +191,18 @@ class Parameters:
 
     def __repr__(self) -> str:
         return f"Parameters({self})"
+
+
+def _keyword(parameter: AnyParameter) -> str:
+    if isinstance(parameter, AnyParameter):
+        return parameter.keyword
+    raise TypeError(f"{type_of(parameter)} is no parameter: pass one, as parameters.SIZE")
+
+
+def _with_values(given: tuple[Given, ...]) -> tuple[Given, ...]:
+    if all(isinstance(item, Given) for item in given):
+        return given
+    raise TypeError("pass parameters with their values: Parameters(SIZE(9))")
 
 
 def format_parameters(parameters: Parameters) -> str:

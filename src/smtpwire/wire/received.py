@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from smtpwire.wire.address import Address, parse_domain, written_address
+from smtpwire.wire.checked import checked
 from smtpwire.wire.table import Table
 
 __all__ = ["CIPHER_SUITES", "WITH_PROTOCOLS", "received_header", "with_protocol"]
@@ -67,6 +68,7 @@ _MONTHS: Final = (
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
 
+_RECIPIENTS: Final = tuple[Address, ...]
 _FOLD: Final = 78  # RFC 5322 §2.1.1
 _PRINTABLE: Final = re.compile(r"[!-~]{1,255}")
 _NOT_OF_A_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
@@ -121,12 +123,13 @@ def received_header(
 
     Raises ValueError where an argument cannot stand in the header.
     """
+    recipients = checked("recipients", recipients, _RECIPIENTS)
     clauses = [
-        f"from {_shown_name(from_name)}",
+        f"from {_shown_name(checked('from_name', from_name, str))}",
         *_tcp_info(peer_name, peer_address),
-        f"by {_own_name(by)}",
-        f"with {_matched(_ATOM, protocol, 'protocol')}",
-        *([f"id {_message_id(id)}"] if id else []),
+        f"by {_own_name(checked('by', by, str))}",
+        f"with {_matched(_ATOM, checked('protocol', protocol, str), 'protocol')}",
+        *([f"id {_message_id(checked('id', id, str))}"] if id else []),
         *_for(recipients, protocol.startswith("UTF8")),
         *_tls(tls_cipher),
         *_priority(priority),
@@ -169,13 +172,15 @@ def _is_literal(name: str) -> bool:
 
 def _tcp_info(name: str, address: str) -> list[str]:
     """What the connection itself tells, in a comment."""
-    if not address:
+    if not checked("peer_address", address, str):
         return []
     address, _, _ = address.partition("%")  # a zone means something on this host only
     literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
     if not _is_literal(literal):
         raise ValueError("peer_address is not an IP address")
-    return [f"({_shown_name(name)} {literal})" if name else f"({literal})"]
+    return [
+        f"({_shown_name(name)} {literal})" if checked("peer_name", name, str) else f"({literal})"
+    ]
 
 
 def _message_id(text: str) -> str:
@@ -195,21 +200,21 @@ def _for(recipients: Sequence[Address], utf8: bool) -> list[str]:
 
 
 def _tls(cipher: str) -> list[str]:
-    suite = CIPHER_SUITES.get(cipher, cipher)
+    suite = CIPHER_SUITES.get(checked("tls_cipher", cipher, str), cipher)
     return [f"tls {suite}"] if _SUITE.fullmatch(suite) else []
 
 
 def _priority(priority: int | None) -> list[str]:
     if priority is None:
         return []
-    if not -9 <= priority <= 9:
+    if not -9 <= checked("priority", priority, int) <= 9:
         raise ValueError("priority is not between -9 and 9 (RFC 6710 §7)")
     return [f"priority {priority}"]
 
 
 def _date_time(timestamp: datetime) -> str:
     """RFC 5322 §3.3, four digits of year and a numeric zone, whatever the locale."""
-    offset = timestamp.utcoffset()
+    offset = checked("timestamp", timestamp, datetime).utcoffset()
     if offset is None:
         raise ValueError("timestamp has no time zone (RFC 5321 §4.4)")
     minutes = int(offset.total_seconds() / 60)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, final
 
+from smtpwire.wire.checked import checked
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.sequences import END_OF_DATA
 from smtpwire.wire.table import Table
@@ -298,11 +299,12 @@ def classify(command: str, reply: Reply | None) -> Disposition:
 
     ``command``: a verb in upper case, or ``wire.sequences.GREETING`` or ``END_OF_DATA``; "BDAT" is
     a chunk that is not the last. ``reply``: None where the connection was lost or fell silent
-    before. Never raises.
+    before. Raises TypeError alone: for what is neither.
     """
+    command = checked("command", command, str)
     if reply is None:
         return _WITHOUT_REPLY.get(command, _RETRY)
-    if reply.code == 221 and command != "QUIT":
+    if checked("reply", reply, Reply).code == 221 and command != "QUIT":
         # Closing: as 421, which counts as 451 (RFC 5321 §3.8). But it is no verdict on a message.
         return _UNKNOWN if command == END_OF_DATA else _RETRY
     if command == "RCPT" and reply.code == 552 and reply.status in (None, (5, 5, 3)):
@@ -334,7 +336,7 @@ def describe(reply: Reply) -> str:
 
     Of an unknown detail the subject is told (RFC 3463 §2); "" where nothing is known.
     """
-    _, subject, detail = reply.status or (0, 0, 0)
+    _, subject, detail = checked("reply", reply, Reply).status or (0, 0, 0)
     if found := ENHANCED_CODES.get((subject, detail)):
         specific = found.text
     else:

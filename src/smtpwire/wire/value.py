@@ -13,7 +13,7 @@ from functools import partial, wraps
 from operator import attrgetter
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, dataclass_transform, final, overload
 
-from smtpwire.wire.checked import check_field, exact_class, known_names
+from smtpwire.wire.checked import check_field, exact_class, known_names, type_of
 
 __all__ = ["Request", "differences", "field", "maker", "replace", "value"]
 
@@ -376,6 +376,8 @@ def replace(item: C, /, **changes: object) -> C:
     fields that contradict one another.
     """
     changeable: Any = item
+    if isinstance(item, type) or not hasattr(item, "__replace__"):
+        raise TypeError(f"replace() does not take {type_of(item)}: pass a value of this package")
     result: C = changeable.__replace__(**changes)
     return result
 

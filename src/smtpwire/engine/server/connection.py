@@ -385,6 +385,7 @@ class ServerConnection:
         pending = session.asked()
         if not isinstance(pending, Connected | Hello):
             raise LocalProtocolError("the offer can be replaced only in Connected and Hello")
+        extensions = checked("extensions", extensions, tuple[Offered, ...])
         entries = {offered.extension.keyword: offered.extension for offered in extensions}
         config = session.config
         if STARTTLS.keyword in entries and not config.starttls:
