@@ -1,6 +1,6 @@
-"""Inputs made from what the tests have: the protocol cases, and recorded sessions.
+"""Inputs made from what there is: the tests' protocol cases, recorded sessions, the doors.
 
-They are made anew for each run, so that neither is kept twice.
+They are made anew for each run, so that nothing is kept twice.
 """
 
 from collections.abc import Callable, Iterator
@@ -93,9 +93,18 @@ def _replies(session: Session) -> bytes:
     return SEPARATOR.join(parts)
 
 
+def of_doors() -> Iterator[Seed]:
+    """Each door with what fits."""
+    from fuzz.targets.doors import DOORS
+
+    for number in range(len(DOORS)):
+        yield f"door-{number}", bytes((ord("0") + number // 64, ord("0") + number % 64))
+
+
 SEEDS: Final[dict[str, Callable[[], Iterator[Seed]]]] = {
     "server_bytes": of_clients,
     "client_bytes": of_servers,
+    "doors": of_doors,
 }
 
 

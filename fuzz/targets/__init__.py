@@ -24,6 +24,7 @@ TARGETS: Final = (
     "proxy",
     "transcripts",
     "scripts",
+    "doors",
 )
 
 SAMPLED: Final = 64

@@ -1,0 +1,330 @@
+"""The doors of the package: what is handed in is taken, or refused in words that say what to pass.
+
+Most who call it have no type checker. Input: two octets for the door, then one an argument: 0 is
+one that fits, any other is one of the values below, of which few do. One octet more is an argument
+by a name that there is not.
+"""
+
+import inspect
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache, partial
+from types import GeneratorType
+from typing import Any, Final, NamedTuple, get_type_hints
+
+import smtpwire
+from fuzz.choices import Choices
+from smtpwire import (
+    Address,
+    Anonymous,
+    Atrn,
+    Auth,
+    Bdat,
+    BearerToken,
+    Burl,
+    ClientConfig,
+    ClientConnection,
+    Command,
+    Data,
+    DigestMD5Secret,
+    Envelope,
+    Etrn,
+    Expn,
+    Extension,
+    ExtensionCommand,
+    ExternalIdentity,
+    Hello,
+    Help,
+    Leniency,
+    Limits,
+    LocalProtocolError,
+    Mail,
+    Need,
+    Noop,
+    Offer,
+    Parameter,
+    Parameters,
+    Password,
+    Peer,
+    PeerCertificate,
+    PlainPassword,
+    Policy,
+    Quit,
+    Rcpt,
+    Registry,
+    Reply,
+    ReplyKind,
+    Rset,
+    Security,
+    ServerConfig,
+    ServerConnection,
+    StartTls,
+    Timeouts,
+    TlsInfo,
+    Verb,
+    ViolationKind,
+    Vrfy,
+    XClient,
+    XForward,
+    derive_scram,
+    extensions,
+    operations,
+    parameters,
+)
+from smtpwire.adapters.tls import TlsConfig
+from smtpwire.extensions.future_release import FutureRelease
+from smtpwire.extensions.limits import ServerLimits
+from smtpwire.sasl import ClientMechanismConfig, client_mechanism
+from smtpwire.testing import SIMULATED_TLS
+from smtpwire.wire.checked import checked
+
+_BOB: Final = Address("bob", "example.org")
+_SERVER: Final = ServerConfig.relay(
+    "mx.example.org", ("example.org",), policies={ViolationKind.PIPELINING: Policy.CLOSE}
+)
+_OFFER: Final = Offer([extensions.SIZE(9), extensions.PIPELINING(True)])
+_MECHANISM: Final = client_mechanism("PLAIN", Password("a", "b"), ClientMechanismConfig())
+
+_ITEMS: Final[tuple[Any, ...]] = (
+    _BOB,
+    Anonymous(),
+    BearerToken("alice", "token"),
+    DigestMD5Secret("example.org", b"x" * 16),
+    ExternalIdentity(),
+    Password("alice", "wonderland"),
+    PlainPassword("wonderland"),
+    derive_scram("wonderland", salt=b"saltsalt"),
+    ClientConfig(),
+    Envelope(Mail(_BOB), (Rcpt(_BOB),)),
+    FutureRelease(60, datetime(2099, 1, 1, tzinfo=UTC)),
+    Leniency(),
+    Limits(),
+    extensions.SIZE(10),
+    parameters.DeliverBy(60, parameters.ByMode.RETURN),
+    parameters.Mtrk("QUJD"),
+    parameters.Rrvs(datetime(2020, 1, 1, tzinfo=UTC)),
+    Peer("192.0.2.1", 4711),
+    PeerCertificate(b""),
+    Registry((extensions.SIZE,)),
+    Reply(250),
+    _SERVER,
+    ServerLimits(),
+    Timeouts(),
+    TlsConfig(ssl.create_default_context()),
+    TlsInfo(),
+    Verb("X", str, str),
+    _OFFER,
+    Parameters(parameters.SIZE(9), parameters.PRDR(True)),
+    Mail(_BOB),
+    Rcpt(_BOB),
+    Data(),
+    Atrn(("example.org",)),
+    Auth("PLAIN"),
+    Bdat(1),
+    Burl("imap://example.org/"),
+    Etrn("example.org"),
+    Expn("list"),
+    ExtensionCommand("X", "y"),
+    Hello("c.example"),
+    Help("x"),
+    Noop("x"),
+    Quit(),
+    Rset(),
+    StartTls(),
+    Vrfy("bob"),
+    XClient("c.example"),
+    XForward("c.example"),
+    *(item for item in vars(extensions).values() if isinstance(item, Extension)),
+    *(item for item in vars(parameters).values() if isinstance(item, Parameter)),
+)
+"""One of each class that applications make, whose methods are called; they never change."""
+_VALUES: Final[tuple[Any, ...]] = (
+    *(None, True, 0, 5, -1, 10**30, 1.5, float("nan"), "", "text", "a@b.example", "mx\r\n", "é"),
+    *("\udc80", "SIZE", b"", b"250 fine\r\n", bytearray(b"x"), [], ["text"], (), ("text",), {}),
+    *({"text": 5}, set(), frozenset({"text"}), object(), int, len, [object()], {object(): 1}, [[]]),
+    *(Security.STARTTLS, ReplyKind.GREETING, ViolationKind.PIPELINING, Need.DATA, iter(())),
+    *(_MECHANISM, SIMULATED_TLS, _OFFER, *_ITEMS),
+)
+_SPECIAL: Final = ("__getitem__", "__contains__", "__call__", "__add__", "__eq__")
+_INNER: Final = re.compile(
+    r"object (?:is not|has no|cannot|does not|of type)|object of type|unsupported operand"
+    r"|argument of type|unhashable|not supported between|bytes-like|codec can't|invalid literal"
+    r"|could not convert|cannot convert|values to unpack|sequence item|must be (?:a|str|int)"
+    r"|expected (?:str|a)|too large|exceeds the limit"
+)
+"""Python's own words for what was not looked at before it was used."""
+_SIGNATURE: Final = re.compile(r"positional argument|keyword argument|keyword-only argument")
+
+
+class Door(NamedTuple):
+    """A call of the public API."""
+
+    name: str
+    make: Callable[[], Any]
+    """Gives what has the method, or what is called."""
+    method: str = ""
+
+
+# -- connections in several states
+
+
+def _client(*replies: bytes) -> ClientConnection:
+    conn = ClientConnection()
+    commands = iter((Hello("c.example"), Mail(_BOB), Rcpt(_BOB), Data()))
+    for reply in replies:
+        conn.receive_data(reply)
+        while not isinstance(conn.next_event(), Need):
+            pass
+        with suppress(StopIteration):
+            conn.send(next(commands))
+            conn.next_event()
+            conn.data_to_send()
+    return conn
+
+
+def _server(octets: bytes) -> ServerConnection:
+    conn = ServerConnection(_SERVER)
+    conn.next_event()
+    conn.data_to_send()
+    if octets:
+        conn.receive_data(octets)
+    while not isinstance(conn.next_event(), Need):
+        conn.data_to_send()
+    return conn
+
+
+_CONNECTIONS: Final[dict[str, Callable[[], Any]]] = {
+    "client": _client,
+    "client that may send": partial(_client, b"220 mx\r\n", b"250 mx\r\n"),
+    "client in a body": partial(
+        _client, b"220 mx\r\n", b"250 mx\r\n", *[b"250 OK\r\n"] * 2, b"354 go\r\n"
+    ),
+    "server": partial(_server, b""),
+    "server that is asked": partial(_server, b"EHLO c.example\r\n"),
+}
+
+
+# -- the doors
+
+
+def _same(item: Any) -> Any:
+    return item
+
+
+_METHODS: Final = (type(_same), classmethod, staticmethod)
+
+
+def _of_items() -> Iterator[Door]:
+    for item in _ITEMS:
+        kind = type(item)
+        yield Door(kind.__name__, partial(_same, kind))
+        for name in dir(kind):
+            found = inspect.getattr_static(kind, name)
+            if name in _SPECIAL or (name[0] != "_" and isinstance(found, _METHODS)):
+                yield Door(repr(item), partial(_same, item), name)
+
+
+def _of_functions() -> Iterator[Door]:
+    for room in (smtpwire, operations):
+        for name in vars(room)["__all__"]:
+            found = getattr(room, name)
+            if inspect.isfunction(found):
+                yield Door(name, partial(_same, found))
+
+
+def _of_connections() -> Iterator[Door]:
+    for name, make in _CONNECTIONS.items():
+        kind = type(make())
+        yield Door(kind.__name__, partial(_same, kind))
+        for method in dir(kind):
+            if method[0] != "_" and inspect.isfunction(inspect.getattr_static(kind, method)):
+                yield Door(name, make, method)
+
+
+_MADE: Final[dict[object, Callable[[], Any]]] = {
+    ClientConnection: _CONNECTIONS["client that may send"],
+    ServerConnection: _CONNECTIONS["server that is asked"],
+}
+DOORS: Final = (*_of_items(), *_of_functions(), *_of_connections())
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    door = DOORS[(64 * choices.octet() + choices.octet()) % len(DOORS)]
+    item = door.make()
+    call = getattr(item, door.method) if door.method else item
+    arguments, given = _arguments(call, choices)
+    before = _observed(item)
+    try:
+        made = call(*arguments, **given)
+        if isinstance(made, GeneratorType):  # an operation
+            next(made, None)
+        elif isinstance(made, Command):
+            bytes(made)
+    except (TypeError, ValueError, LocalProtocolError) as error:
+        words = str(error)
+        assert _SIGNATURE.search(words) or not _INNER.search(words), (door, arguments, given, words)
+        assert _observed(item) == before, (door, arguments, given)
+    except operations.SessionError:  # how an operation ends that was begun as it should
+        assert not door.method
+    except KeyError:  # as of any mapping: what is asked for is of the right type, and not there
+        assert door.method == "__getitem__", (door, arguments)
+
+
+def _arguments(call: Any, choices: Choices) -> tuple[list[Any], dict[str, Any]]:
+    """One for each parameter, while the input says which; those without a default in any case."""
+    arguments: list[Any] = []
+    given: dict[str, Any] = {}
+    for parameter in inspect.signature(call).parameters.values():
+        kind = parameter.kind
+        if kind is parameter.VAR_KEYWORD:
+            continue
+        if not choices and parameter.default is not parameter.empty:
+            break
+        argument = _argument(call, parameter.name, choices.octet())
+        if kind is parameter.KEYWORD_ONLY:
+            given[parameter.name] = argument
+        else:
+            arguments.append(argument)
+    if choices:
+        given["no_such_name"] = None
+    return arguments, given
+
+
+def _argument(call: Any, name: str, octet: int) -> Any:
+    if octet:
+        return _VALUES[octet % len(_VALUES)]
+    annotation = _annotations(getattr(call, "__func__", call)).get(name, object)
+    if annotation in _MADE:
+        return _MADE[annotation]()
+    return _fitting(annotation)
+
+
+@cache
+def _annotations(call: Any) -> dict[str, Any]:
+    called: Any = call
+    try:
+        return get_type_hints(called.__init__ if isinstance(call, type) else called)
+    except (NameError, TypeError):  # what is imported for type checkers only; a slot's wrapper
+        return {}
+
+
+@cache
+def _fitting(annotation: Any) -> Any:
+    """The first of the values that the annotation takes."""
+    for value in _VALUES:
+        with suppress(TypeError, ValueError):
+            return checked("value", value, annotation)
+    return None
+
+
+def _observed(item: object) -> object:
+    """What an application sees of a connection."""
+    if not isinstance(item, ClientConnection | ServerConnection):
+        return None
+    pending = item.pending if isinstance(item, ServerConnection) else None
+    state = (item.next_event(), item.state, item.replies_owed, item.eof_received)
+    return (*state, item.wants_data, item.timeout, item.stats, pending)
