@@ -42,7 +42,7 @@ _REPLIES: Final = (
     b"421 4.3.2 bye\r\n", b"450 4.2.0 later\r\n", b"452 too many\r\n", b"500 what\r\n",
     b"502 no\r\n", b"503 order\r\n", b"530 5.7.0 first\r\n", b"535 5.7.8 no\r\n",
     b"550 5.1.1 no\r\n", b"552 full\r\n", b"554 no\r\n", b"521 none\r\n", b"650 odd\r\n",
-    b"not a reply\r\n", b"250-LIMITS RCPTMAX=2 MAILMAX=1\r\n",
+    b"not a reply\r\n", b"250-LIMITS RCPTMAX=2 MAILMAX=1\r\n", b"250-BURL imap\r\n250 8BITMIME\r\n",
 )  # fmt: skip
 _ACTIONS: Final = b"EHMPpRDCBbl.SNhVTtfQxOIUL0123456789mu~!$\n "
 _STEPS: Final = b"EHMPRDCBb.SNVQTAcLa2541wvX)]>([<ij$&~^!#f_"

@@ -17,7 +17,8 @@ from smtpwire.engine.events import (
 )
 from smtpwire.engine.need import Need
 from smtpwire.engine.timeouts import Timeout
-from smtpwire.wire.command import Command, Data
+from smtpwire.extensions import Burl
+from smtpwire.wire.command import Command, Data, Mail, Rcpt
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.reply_parser import ReplyParser
 
@@ -25,6 +26,7 @@ __all__ = [
     "check_commands_end",
     "check_one_end",
     "check_own_words",
+    "check_recipients_told",
     "check_server_brackets",
     "flushed",
     "replies_of",
@@ -112,7 +114,7 @@ def check_server_brackets(events: Iterable[ServerEvent]) -> None:
 def check_commands_end(
     events: Sequence[ClientEvent], commands: Iterable[Command], bodies: Iterable[Command]
 ) -> None:
-    """Every command that was taken ends once; the end of the data once a recipient in LMTP.
+    """Every command that was taken ends once; the end of a message once a recipient in LMTP.
 
     ``bodies`` are those that open a body in chunks, which end silently where it was opened.
     """
@@ -127,8 +129,38 @@ def check_commands_end(
                 pass
     for command in commands:
         count = ends.pop(id(command), 0)
-        assert count == 1 or (count and isinstance(command, EndOfData)), (command, count, events)
+        assert count == 1 or (count and _ends_message(command)), (command, count, events)
     for command in bodies:
         assert ends.pop(id(command), 0) <= 1, (command, events)
     # What else ends is the lone dot of the engine's own, and a refusal in the middle of a body.
     assert all(count == 1 or count <= 100 for count in ends.values())
+
+
+def _ends_message(command: Command) -> bool:
+    return isinstance(command, EndOfData) or (isinstance(command, Burl) and command.last)
+
+
+def check_recipients_told(events: Iterable[ClientEvent]) -> None:
+    """What ends a message recipient by recipient names those accepted, in order, each once.
+
+    RFC 2033 §4.2: a reply for each RCPT that was accepted, in LMTP, for BURL LAST as for the dot
+    (RFC 4468 §3.2); and PRDR. Those who have no reply yet at the end are unanswered.
+    """
+    accepted: list[Rcpt] = []
+    told: dict[int, list[Rcpt]] = {}
+    owed: dict[int, list[Rcpt]] = {}
+    for event in events:
+        match event:
+            case ReplyReceived(Mail()):
+                accepted = []
+            case ReplyReceived(Rcpt() as rcpt, reply) if reply.is_positive:
+                accepted.append(rcpt)
+            case ReplyReceived(command, _, recipient) | Unanswered(command, _, _, recipient):
+                if recipient is not None:
+                    assert _ends_message(command), command
+                    owed.setdefault(id(command), accepted)
+                    told.setdefault(id(command), []).append(recipient)
+            case _:
+                pass
+    for end, recipients in told.items():
+        assert [*map(id, recipients)] == [*map(id, owed[end])], (recipients, owed[end])

@@ -10,7 +10,7 @@ from typing import Final, final
 
 from fuzz.choices import Choices, cut, few
 from fuzz.dialogue import SEPARATOR, client
-from fuzz.oracles import check_commands_end, check_one_end, replies_of
+from fuzz.oracles import check_commands_end, check_one_end, check_recipients_told, replies_of
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
@@ -331,6 +331,7 @@ class Session:
         steps = self._received + self._reads + self._actions
         assert self._calls <= 8 * steps + 4 * len(self._commands) + 16
         check_commands_end(self.events, self._commands, self._opened)
+        check_recipients_told(self.events)
         self._check_sent()
         assert "correct-horse" not in repr(self.events)
         shown = b"".join(self._traced)

@@ -13,6 +13,7 @@ from fuzz.dialogue import client
 from fuzz.oracles import (
     check_commands_end,
     check_one_end,
+    check_recipients_told,
     check_server_brackets,
     flushed,
     replies_of,
@@ -514,6 +515,7 @@ class Session:
         check_one_end(self.server_events)
         check_server_brackets(self.server_events)
         check_commands_end(self.client_events, self._commands, self._bodies)
+        check_recipients_told(self.client_events)
         replies_of(bytes(self._replies))
         self._check_tls()
         if not self._attacked:
