@@ -69,7 +69,9 @@ from smtpwire import (
     parameters,
     received_header,
     replace,
+    sasl,
     tls_server_end_point,
+    transcript,
 )
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.extensions import When
@@ -389,6 +391,27 @@ def test_an_argument_of_a_received_header(name: str) -> None:
         ),
         (lambda wrong: tls_server_end_point(wrong), "^certificate is an object: pass bytes$"),
         (lambda wrong: derive_scram("x", iterations=wrong), "^iterations is an object: pass an i"),
+        (lambda wrong: sasl.family(wrong), "^name is an object: pass a str$"),
+        (lambda wrong: sasl.binds(wrong), "^name is an object: pass a str$"),
+        (lambda wrong: sasl.check_mechanism("X", wrong), "^known is an object: pass a tuple of s"),
+        (lambda wrong: sasl.server_mechanism(wrong, wrong), "^mechanism is an object: pass a str$"),
+        (
+            lambda wrong: sasl.server_mechanism("X", wrong, mechanisms=wrong),
+            "^mechanisms is an object: pass a Mapping$",
+        ),
+        (
+            lambda wrong: sasl.client_mechanism("X", wrong, wrong, mechanisms=wrong),
+            "^mechanisms is an object: pass a Mapping$",
+        ),
+        (
+            lambda wrong: sasl.choose_mechanism((), Anonymous(), tls=wrong, bindings={}),
+            "^tls is an object: pass a TlsInfo, or None",
+        ),
+        (lambda wrong: transcript.octets_of(wrong, "C"), "^items is an object: pass an Iterable$"),
+        (lambda wrong: transcript.elide(wrong, more_than=1), "^items is an object: pass an Iter"),
+        (lambda wrong: transcript.without_secrets(wrong), "^items is an object: pass an Iterable"),
+        (lambda wrong: transcript.without_echoes(wrong), "^items is an object: pass an Iterable$"),
+        (lambda wrong: transcript.unescaped(wrong), "^text is an object: pass a str$"),
         (lambda wrong: ExtensionCommand("X").parsed(wrong), "^verb is an object: pass a Verb$"),
         (lambda wrong: classify(wrong, None), "^command is an object: pass a str$"),
         (lambda wrong: classify("MAIL", wrong), "^reply is an object: pass a Reply$"),
@@ -416,6 +439,12 @@ def test_what_is_asked_with_the_wrong_type(call: Callable[[Any], object], said: 
 def test_a_lone_surrogate_is_no_text(command: Command) -> None:
     with pytest.raises(ValueError, match=r"surrogate|not a") as caught:
         bytes(command)
+    assert not isinstance(caught.value, UnicodeError)
+
+
+def test_a_lone_surrogate_in_a_transcript() -> None:
+    with pytest.raises(ValueError, match="a lone surrogate stands for no octets") as caught:
+        transcript.unescaped("\udc80")
     assert not isinstance(caught.value, UnicodeError)
 
 

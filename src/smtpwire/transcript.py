@@ -173,7 +173,7 @@ def said(side: Side, octets: bytes) -> list[Line | Octets]:
 def octets_of(items: Iterable[Item], side: Side) -> bytes:
     """What one side said. Raises ValueError where a part of it is elided."""
     parts = []
-    for item in items:
+    for item in checked("items", items, Iterable):
         match item:
             case Line(said_by, octets) if said_by == side:
                 parts.append(octets + b"\r\n")
@@ -265,8 +265,9 @@ def _item(found: re.Match[str]) -> Item:
 def unescaped(text: str) -> bytes:
     """The octets that a text with escapes stands for. Raises ValueError for an unknown escape."""
     parts, start = [], 0
+    text = checked("text", text, str)
     for found in _ESCAPE.finditer(text):
-        parts.append(text[start : found.start()].encode())
+        parts.append(_encoded(text[start : found.start()]))
         if found[1]:
             parts.append(bytes.fromhex(found[1]))
         elif found[2] in _CHARACTERS:
@@ -274,8 +275,15 @@ def unescaped(text: str) -> bytes:
         else:
             raise ValueError(f"{visible(found[0])} is no escape: a backslash is written \\\\")
         start = found.end()
-    parts.append(text[start:].encode())
+    parts.append(_encoded(text[start:]))
     return b"".join(parts)
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a lone surrogate stands for no octets: write \\x80") from None
 
 
 # -- writing
@@ -360,7 +368,7 @@ def elide(items: Iterable[Item], *, more_than: int = 0) -> list[Item]:
             kept.extend(body)
         body.clear()
 
-    for item in items:
+    for item in checked("items", items, Iterable):
         if isinstance(item, _SAID) and reader.place(item) == "body":
             body.append(item)
         else:
@@ -384,7 +392,7 @@ def without_secrets(items: Iterable[Item]) -> list[Item]:
     repeats of a line that was redacted. Done twice it changes no more than once.
     """
     reader = _Reader()
-    return [reader.shown(item) for item in items]
+    return [reader.shown(item) for item in checked("items", items, Iterable)]
 
 
 def without_echoes(items: Iterable[Item]) -> list[Item]:
@@ -392,7 +400,9 @@ def without_echoes(items: Iterable[Item]) -> list[Item]:
     reader = _Reader()
     return [
         shown if isinstance(item, _SAID) and item.side == "S" else item
-        for item, shown in ((item, reader.shown(item)) for item in items)
+        for item, shown in (
+            (item, reader.shown(item)) for item in checked("items", items, Iterable)
+        )
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Final, Protocol, final
 
 from smtpwire.sasl.credentials import Credentials, Password, check_credentials
 from smtpwire.sasl.registry import FAMILIES, binds, check_mechanism, family
-from smtpwire.wire.checked import checked
+from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -55,7 +55,7 @@ class ChoicePolicy:
 
     def __post_init__(self) -> None:
         for name in self.mechanisms:
-            check_mechanism(name, FAMILIES)
+            check_mechanism(name, tuple(FAMILIES))
 
 
 @final
@@ -149,6 +149,8 @@ def _canonical(offered: Collection[str]) -> frozenset[str]:
 def _binding_type(tls: TlsFacts | None, bindings: Mapping[str, bytes], policy: ChoicePolicy) -> str:
     if tls is None:
         return ""
+    if not hasattr(tls, "version"):
+        raise TypeError(f"tls is {type_of(tls)}: pass a TlsInfo, or None where there is no TLS")
     default = "tls-exporter" if tls.version == "TLSv1.3" else "tls-unique"
     wanted = policy.binding_type or default
     return wanted if bindings.get(wanted) else ""

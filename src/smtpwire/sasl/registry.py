@@ -139,21 +139,23 @@ FAMILIES: Final[Mapping[str, Family]] = {
 MECHANISMS: Final = tuple(FAMILIES)
 """Their names."""
 
+_NAMES: Final = tuple[str, ...]
 _UNKNOWN: Final = Family()
 
 
 def family(name: str) -> Family:
     """What is known of a mechanism; of one of your own nothing, unless it has a name from here."""
-    return FAMILIES.get(name, _UNKNOWN)
+    return FAMILIES.get(checked("name", name, str), _UNKNOWN)
 
 
 def binds(name: str) -> bool:
     """Whether a mechanism is bound to the TLS channel: its name says so (RFC 5801 §4)."""
-    return name.endswith("-PLUS")
+    return checked("name", name, str).endswith("-PLUS")
 
 
 def check_mechanism(name: str, known: Collection[str]) -> None:
     """Raise ValueError for an unknown name: the known ones are in upper case."""
+    known = checked("known", known, _NAMES)
     if checked("mechanism", name, str) in known:
         return
     upper = name.upper()
@@ -172,10 +174,11 @@ def server_mechanism(
     ``mechanisms`` are more of them by name, or others in place of those here. Raises ValueError
     for a name which nobody knows.
     """
-    if mechanisms is not None and name in mechanisms:
+    name = checked("mechanism", name, str)
+    if mechanisms is not None and name in checked("mechanisms", mechanisms, Mapping):
         return mechanisms[name](config)
     if name not in FAMILIES:
-        check_mechanism(name, FAMILIES)
+        check_mechanism(name, tuple(FAMILIES))
     return FAMILIES[name].server(name, config)
 
 
@@ -193,8 +196,10 @@ def client_mechanism(
     `UnusableCredentialsError` where the credentials are of the wrong kind for it or cannot be
     sent; nothing has been sent then.
     """
-    if mechanisms is not None and name in mechanisms:
+    name = checked("mechanism", name, str)
+    if mechanisms is not None and name in checked("mechanisms", mechanisms, Mapping):
         return mechanisms[name](credentials, config)
-    check_mechanism(name, FAMILIES)
+    if name not in FAMILIES:
+        check_mechanism(name, tuple(FAMILIES))
     check_credentials(credentials)
     return FAMILIES[name].client(name, credentials, config)
