@@ -97,8 +97,8 @@ def of_doors() -> Iterator[Seed]:
     """Each door with what fits."""
     from fuzz.targets.doors import DOORS
 
-    for number in range(len(DOORS)):
-        yield f"door-{number}", bytes((ord("0") + number // 64, ord("0") + number % 64))
+    for number, name in enumerate(DOORS):
+        yield f"door-{number}", f"{name}\n".encode()
 
 
 SEEDS: Final[dict[str, Callable[[], Iterator[Seed]]]] = {

@@ -1,8 +1,8 @@
 """The doors of the package: what is handed in is taken, or refused in words that say what to pass.
 
-Most who call it have no type checker. Input: two octets for the door, then one an argument: 0 is
-one that fits, any other is one of the values below, of which few do. One octet more is an argument
-by a name that there is not.
+Most who call it have no type checker. Input: the name of a door in a line, any other stands for
+some door; then an octet an argument: 0 is one that fits, any other is one of the values below, of
+which few do. One octet more is an argument by a name that there is not.
 """
 
 import inspect
@@ -10,10 +10,13 @@ import re
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
 from datetime import UTC, datetime
+from enum import Enum
 from functools import cache, partial
 from types import GeneratorType
 from typing import Any, Final, NamedTuple, get_type_hints
+from zlib import crc32
 
 import smtpwire
 from fuzz.choices import Choices
@@ -61,6 +64,7 @@ from smtpwire import (
     Security,
     ServerConfig,
     ServerConnection,
+    SmtpwireError,
     StartTls,
     Timeouts,
     TlsInfo,
@@ -73,6 +77,8 @@ from smtpwire import (
     extensions,
     operations,
     parameters,
+    sasl,
+    transcript,
 )
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.extensions.future_release import FutureRelease
@@ -144,6 +150,8 @@ _ITEMS: Final[tuple[Any, ...]] = (
 _VALUES: Final[tuple[Any, ...]] = (
     *(None, True, 0, 5, -1, 10**30, 1.5, float("nan"), "", "text", "a@b.example", "mx\r\n", "é"),
     *("\udc80", "SIZE", b"", b"250 fine\r\n", bytearray(b"x"), [], ["text"], (), ("text",), {}),
+    *({ViolationKind.BARE_LF: Policy.CLOSE}, {ReplyKind.GREETING: Reply(250)}, (True,), ("",)),
+    *({"text": frozenset({"text"})}, (_BOB,), [_BOB, _BOB], "PLAIN", ("PLAIN",), "TLSv1.3"),
     *({"text": 5}, set(), frozenset({"text"}), object(), int, len, [object()], {object(): 1}, [[]]),
     *(Security.STARTTLS, ReplyKind.GREETING, ViolationKind.PIPELINING, Need.DATA, iter(())),
     *(_MECHANISM, SIMULATED_TLS, _OFFER, *_ITEMS),
@@ -162,7 +170,6 @@ _SIGNATURE: Final = re.compile(r"positional argument|keyword argument|keyword-on
 class Door(NamedTuple):
     """A call of the public API."""
 
-    name: str
     make: Callable[[], Any]
     """Gives what has the method, or what is called."""
     method: str = ""
@@ -217,46 +224,49 @@ def _same(item: Any) -> Any:
 _METHODS: Final = (type(_same), classmethod, staticmethod)
 
 
-def _of_items() -> Iterator[Door]:
+def _of_items() -> Iterator[tuple[str, Door]]:
     for item in _ITEMS:
         kind = type(item)
-        yield Door(kind.__name__, partial(_same, kind))
+        named = repr(item) if kind in (Extension, Parameter) else kind.__name__
+        yield kind.__name__, Door(partial(_same, kind))
         for name in dir(kind):
             found = inspect.getattr_static(kind, name)
             if name in _SPECIAL or (name[0] != "_" and isinstance(found, _METHODS)):
-                yield Door(repr(item), partial(_same, item), name)
+                yield f"{named}.{name}", Door(partial(_same, item), name)
 
 
-def _of_functions() -> Iterator[Door]:
-    for room in (smtpwire, operations):
+def _of_functions() -> Iterator[tuple[str, Door]]:
+    for room in (smtpwire, operations, sasl, transcript):
         for name in vars(room)["__all__"]:
             found = getattr(room, name)
             if inspect.isfunction(found):
-                yield Door(name, partial(_same, found))
+                yield f"{room.__name__}.{name}", Door(partial(_same, found))
 
 
-def _of_connections() -> Iterator[Door]:
-    for name, make in _CONNECTIONS.items():
+def _of_connections() -> Iterator[tuple[str, Door]]:
+    for named, make in _CONNECTIONS.items():
         kind = type(make())
-        yield Door(kind.__name__, partial(_same, kind))
+        yield kind.__name__, Door(partial(_same, kind))
         for method in dir(kind):
             if method[0] != "_" and inspect.isfunction(inspect.getattr_static(kind, method)):
-                yield Door(name, make, method)
+                yield f"{named}.{method}", Door(make, method)
 
 
 _MADE: Final[dict[object, Callable[[], Any]]] = {
     ClientConnection: _CONNECTIONS["client that may send"],
     ServerConnection: _CONNECTIONS["server that is asked"],
 }
-DOORS: Final = (*_of_items(), *_of_functions(), *_of_connections())
+DOORS: Final = dict([*_of_items(), *_of_functions(), *_of_connections()])
+_NAMES: Final = tuple(DOORS)
 
 
 def check(data: bytes) -> None:
-    choices = Choices(data)
-    door = DOORS[(64 * choices.octet() + choices.octet()) % len(DOORS)]
+    line, _, octets = data.partition(b"\n")
+    name = line.decode("latin-1")
+    door = DOORS.get(name) or DOORS[_NAMES[crc32(line) % len(_NAMES)]]
     item = door.make()
     call = getattr(item, door.method) if door.method else item
-    arguments, given = _arguments(call, choices)
+    arguments, given = _arguments(call, Choices(octets))
     before = _observed(item)
     try:
         made = call(*arguments, **given)
@@ -268,10 +278,29 @@ def check(data: bytes) -> None:
         words = str(error)
         assert _SIGNATURE.search(words) or not _INNER.search(words), (door, arguments, given, words)
         assert _observed(item) == before, (door, arguments, given)
-    except operations.SessionError:  # how an operation ends that was begun as it should
+        _look_at(copy(error))
+    except SmtpwireError:  # how an operation ends that was begun as it should, and the like
         assert not door.method
     except KeyError:  # as of any mapping: what is asked for is of the right type, and not there
         assert door.method == "__getitem__", (door, arguments)
+    else:
+        _look_at(made)
+    _look_at(item)
+
+
+def _look_at(item: object) -> None:
+    """Whatever can be read of it is there; a copy is the same."""
+    if not type(item).__module__.startswith("smtpwire") or isinstance(item, Enum):
+        return
+    for name in dir(type(item)):
+        if name[0] != "_" and not callable(inspect.getattr_static(type(item), name)):
+            getattr(item, name)
+    assert repr(item)
+    if type(item).__eq__ is not object.__eq__:
+        again = copy(item)
+        assert again == item
+        with suppress(TypeError):  # of what cannot be looked up: a field is a mapping
+            assert hash(again) == hash(item)
 
 
 def _arguments(call: Any, choices: Choices) -> tuple[list[Any], dict[str, Any]]:
