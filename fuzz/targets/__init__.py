@@ -25,6 +25,8 @@ TARGETS: Final = (
     "transcripts",
     "scripts",
     "doors",
+    "credentials",
+    "received",
 )
 
 SAMPLED: Final = 64

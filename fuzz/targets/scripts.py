@@ -1,16 +1,34 @@
 """Scripts: any text is one or is refused, and it is played to any peer to an end.
 
 Input: which side it plays, how it is cut, seed of the cuts; then the script, and behind a record
-separator what the other side says.
+separator what the other side says. Then the other side is an engine of ours.
 """
 
 from typing import Final
 
 from fuzz.choices import Choices, few
 from fuzz.dialogue import SEPARATOR
+from smtpwire import (
+    ClientConfig,
+    ClientConnection,
+    Need,
+    Password,
+    Security,
+    ServerConfig,
+    ServerConnection,
+    SmtpwireError,
+)
+from smtpwire.operations import Operation, open_session, quit, send_mail
+from smtpwire.testing import ScriptDiffers
 from smtpwire.testing.script import Player, Script, Send, Step, Wait
 from smtpwire.transcript import Anything, Elided, octets_of
 
+_SERVER: Final = ServerConfig.relay("mx.example.org", ("d.example",), starttls=True)
+_CLIENT: Final = ClientConfig(
+    hello_name="c.example",
+    security=Security.OPPORTUNISTIC,
+    cleartext_authentication_without_verified_tls=True,
+)
 _VALUES: Final = {"name": "c.example", "id": "1"}
 
 
@@ -30,6 +48,30 @@ def check(data: bytes) -> None:
     if not any(isinstance(part.item, Anything) for part in script.parts):
         assert whole[:2] == divided[:2], (whole, divided)
         assert bool(whole[2]) is bool(divided[2]), (whole, divided)
+    _meet_engine(script)
+
+
+def _meet_engine(script: Script) -> None:
+    """The script's peer is an engine: one of them ends it, in words of its own."""
+    server = ServerConnection(_SERVER)
+    client = ClientConnection(_CLIENT)
+    try:
+        if script.plays == "client":
+            script.call(server)
+            assert server.next_event() is Need.CLOSE
+        else:
+            script.run(client, _send(client))
+    except ScriptDiffers as difference:
+        _check_printable(str(difference))
+    except SmtpwireError:  # how an operation ends
+        assert script.plays == "server"
+
+
+def _send(conn: ClientConnection) -> Operation[None]:
+    """A message, as an application would send it."""
+    yield from open_session(conn, credentials=Password("user", "password"))
+    yield from send_mail(conn, "a@b.example", ["c@d.example"], b"x\r\n")
+    yield from quit(conn)
 
 
 def _check_names_line(words: str) -> None:
@@ -66,5 +108,8 @@ def _check_dialogue(player: Player, sent: bytes, received: bytes, *, client: boo
     assert octets_of(dialogue, "C" if client else "S") == sent
     if not any(isinstance(item, Elided) for item in dialogue):
         assert received.startswith(octets_of(dialogue, "S" if client else "C"))
-    difference = player.difference
-    assert difference.replace("\n", "").isprintable(), difference
+    _check_printable(player.difference)
+
+
+def _check_printable(words: str) -> None:
+    assert words.replace("\n", "").isprintable(), words
