@@ -23,4 +23,5 @@ def pytest_configure() -> None:
 def pytest_collection_finish() -> None:
     """Modules and tests stay to the end: the garbage collector need not look at them each time."""
     gc.collect()
-    gc.freeze()
+    if hasattr(gc, "freeze"):  # PyPy has none, and needs none
+        gc.freeze()

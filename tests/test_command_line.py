@@ -17,17 +17,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-import trustme
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-    load_pem_private_key,
-)
 from tests.adapters.handlers import Mailbox
 from tests.adapters.servers import serving
 
-from smtpwire import command_line
+from smtpwire import command_line, testing
 from smtpwire.command_line import main
 from smtpwire.command_line.output import json_of, printable
 from smtpwire.engine.limits import Limits
@@ -45,23 +38,16 @@ BODIES = {
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tls") / "server.pem"
-    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
-        str(path)
-    )
+    path.write_bytes(testing.certificate().server_pem)
     return path
 
 
 @pytest.fixture(scope="module")
-def trusted(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tls") / "authority.pem"
-    authority.cert_pem.write_to_path(str(path))
+    path.write_bytes(testing.certificate().trusted_pem)
     return path
 
 
@@ -321,9 +307,11 @@ def test_a_directory_becomes_a_maildir(tmp_path: Path) -> None:
 def test_a_key_with_a_passphrase_asks_nobody(
     certificate: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    key = load_pem_private_key(certificate.read_bytes(), None)
-    locked = key.private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"passphrase")
+    keys = pytest.importorskip(
+        "cryptography.hazmat.primitives.serialization", reason="it encrypts the key"
+    )
+    locked = keys.load_pem_private_key(certificate.read_bytes(), None).private_bytes(
+        keys.Encoding.PEM, keys.PrivateFormat.PKCS8, keys.BestAvailableEncryption(b"passphrase")
     )
     (tmp_path / "key.pem").write_bytes(locked)
     options = ["--cert", str(certificate), "--key", str(tmp_path / "key.pem")]

@@ -17,7 +17,6 @@ from time import sleep
 from typing import Any, Final
 
 import pytest
-import trustme
 from tests.public import members, public_modules
 from tests.readme_parts import (
     DOCUMENTS,
@@ -44,6 +43,7 @@ from smtpwire import (
 )
 from smtpwire.adapters import blocking
 from smtpwire.operations import LoginFailed, open_session
+from smtpwire.testing import certificate
 
 MESSAGE = b"Subject: hello\r\n\r\n.a line with a dot\r\n"
 
@@ -384,10 +384,8 @@ def test_the_relay_that_knows_its_recipients(
 def certify(programs: Programs) -> None:
     """By the command that README gives, or where there is none, as it would."""
     if shutil.which("openssl") is None:
-        authority = trustme.CA()
-        certificate = authority.issue_cert("localhost")
-        certificate.private_key_and_cert_chain_pem.write_to_path(programs.directory / "server.pem")
-        authority.cert_pem.write_to_path(programs.directory / "authority.pem")
+        (programs.directory / "server.pem").write_bytes(certificate().server_pem)
+        (programs.directory / "authority.pem").write_bytes(certificate().trusted_pem)
         return
     commands = re.findall(r"`((?:openssl|cat) .*?)`", README.read_text())
     assert len(commands) == 2

@@ -3,30 +3,24 @@
 import ssl
 
 import pytest
-import trustme
 from tests.adapters.servers import SERVERS
 
 from smtpwire.adapters.tls import TlsConfig
+from smtpwire.testing import certificate
 
 
 @pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def server_tls(authority: trustme.CA) -> TlsConfig:
-    certificate = authority.issue_cert("localhost", "127.0.0.1")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    certificate.configure_cert(context)
-    der = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
-    return TlsConfig(context, der)
+def server_tls() -> TlsConfig:
+    made = certificate()
+    first = made.server_pem[made.server_pem.index(ssl.PEM_HEADER.encode()) :]
+    end = first.index(ssl.PEM_FOOTER.encode()) + len(ssl.PEM_FOOTER)
+    return TlsConfig(made.server_context(), ssl.PEM_cert_to_DER_cert(first[:end].decode()))
 
 
 @pytest.fixture
-def client_context(authority: trustme.CA) -> ssl.SSLContext:
+def client_context() -> ssl.SSLContext:
     """A context of its own for each test; the system's authorities would take 25 ms to read."""
-    return ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+    return certificate().client_context()
 
 
 @pytest.fixture(params=SERVERS)

@@ -22,7 +22,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import cast
 
-import trustme
 from tests.adapters.handlers import Mailbox, pause
 from tests.adapters.servers import SERVERS, Dialogue, serving
 
@@ -33,6 +32,7 @@ from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import BodyChunk, Closed, Connected, EndOfMessage, ServerEvent
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
+from smtpwire.testing import certificate
 from smtpwire.wire.command import Mail
 from smtpwire.wire.value import replace
 
@@ -189,11 +189,7 @@ def descriptors() -> int:
 
 def stress(adapter: str, count: int, seconds: float = 0.0) -> Outcome:
     """So many connections at least, and for so long; the memory is looked at after each round."""
-    authority = trustme.CA()
-    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(server_side)
-    client_side = ssl.create_default_context()
-    authority.configure_trust(client_side)
+    server_side, client_side = certificate().server_context(), certificate().client_context()
     outcome = Outcome()
     factory = application(adapter, outcome)
     with serving(adapter, factory, CONFIG, TlsConfig(server_side)):

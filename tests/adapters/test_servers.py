@@ -250,15 +250,13 @@ def test_starttls_with_either_version(
             assert mailbox.wait_for_end().reason is CloseReason.QUIT
 
 
-def test_a_client_certificate_is_told(
-    adapter: str, authority: object, client_context: ssl.SSLContext
-) -> None:
-    import trustme
-
-    assert isinstance(authority, trustme.CA)
+def test_a_client_certificate_is_told(adapter: str, client_context: ssl.SSLContext) -> None:
+    trustme = pytest.importorskip("trustme", reason="it makes the certificate of a client")
+    authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
-    authority.configure_trust(context)
+    for each in (context, client_context):
+        authority.configure_trust(each)
     context.verify_mode = ssl.CERT_REQUIRED
     authority.issue_cert("client.example.com").configure_cert(client_context)
     mailbox = Mailbox()

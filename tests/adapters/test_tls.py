@@ -4,7 +4,6 @@ import ssl
 from collections.abc import Mapping
 
 import pytest
-import trustme
 
 from smtpwire.adapters.memory_tls import MemoryTls
 from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_service, client_tls, tls_config
@@ -97,9 +96,8 @@ def test_a_server_without_a_binding_of_its_own(
     assert theirs.bindings == {}
 
 
-def test_what_is_said_and_the_end(authority: trustme.CA, server_tls: TlsConfig) -> None:
-    context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
-    client, server = TlsLayer(TlsConfig(context), "localhost"), TlsLayer(server_tls)
+def test_what_is_said_and_the_end(client_context: ssl.SSLContext, server_tls: TlsConfig) -> None:
+    client, server = TlsLayer(TlsConfig(client_context), "localhost"), TlsLayer(server_tls)
     join(client, server)
     client.write(b"x" * 100_000)
     server.receive_data(client.data_to_send())

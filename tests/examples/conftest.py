@@ -1,6 +1,6 @@
 """The fixtures of the adapters' tests, and the one that is an example."""
 
-from tests.adapters.conftest import authority, client_context, server_tls
+from tests.adapters.conftest import client_context, server_tls
 from tests.examples.sink import sink
 
-__all__ = ["authority", "client_context", "server_tls", "sink"]
+__all__ = ["client_context", "server_tls", "sink"]

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import trustme
 from tests.adapters.servers import serving
 from tests.adapters.test_services import SUBMISSION, Inbox
 from tests.examples import email_backend, relay
@@ -30,6 +29,7 @@ from smtpwire import ClientConfig, Password, Security, ServerConfig
 from smtpwire.adapters import blocking
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.operations import LoginFailed, MessageRefused
+from smtpwire.testing import certificate
 
 HERE: Final = Path(__file__).parent
 SOURCE: Final = Path(smtpwire.__file__).parent.parent
@@ -131,17 +131,14 @@ def note(*to: str, text: str = "Hello\n") -> EmailMessage:
 @pytest.fixture
 def mail_tls(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
     """A certificate in a file, and a client's context that trusts it."""
-    authority = trustme.CA()
-    certificate = tmp_path / "server.pem"
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
-    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return certificate, context
+    path = tmp_path / "server.pem"
+    path.write_bytes(certificate().server_pem)
+    (tmp_path / "authority.pem").write_bytes(certificate().trusted_pem)
+    return path, certificate().client_context()
 
 
 def test_the_submission_service(tmp_path: Path, mail_tls: tuple[Path, ssl.SSLContext]) -> None:
-    certificate, context = mail_tls
+    pem, context = mail_tls
     database, port = tmp_path / "mail.db", free_port()
     add = [
         sys.executable,
@@ -153,7 +150,7 @@ def test_the_submission_service(tmp_path: Path, mail_tls: tuple[Path, ssl.SSLCon
         "alice@example.org",
     ]
     subprocess.run(add, cwd=HERE, env=os.environ | {"PYTHONPATH": str(SOURCE)}, check=True)
-    with running("submission.py", "serve", database, certificate, "--port", port, ready=port):
+    with running("submission.py", "serve", database, pem, "--port", port, ready=port):
         config = ClientConfig("client.example.com", host="localhost", security=Security.STARTTLS)
         with blocking.connect("127.0.0.1", port, config, tls=context) as client:
             with pytest.raises(LoginFailed):
@@ -315,11 +312,9 @@ def test_the_port_from_aiosmtpd() -> None:
     )
 
 
-def test_the_port_from_smtplib(
-    tmp_path: Path, server_tls: TlsConfig, authority: trustme.CA
-) -> None:
+def test_the_port_from_smtplib(tmp_path: Path, server_tls: TlsConfig) -> None:
     service = Inbox()
-    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    (tmp_path / "authority.pem").write_bytes(certificate().trusted_pem)
     environment = os.environ | {
         "PYTHONPATH": str(SOURCE),
         "SSL_CERT_FILE": str(tmp_path / "authority.pem"),
@@ -340,9 +335,9 @@ def test_the_port_from_smtplib(
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_the_anyio_adapter(mail_tls: tuple[Path, ssl.SSLContext], backend: str) -> None:
     pytest.importorskip("anyio")
-    certificate, context = mail_tls
+    pem, context = mail_tls
     port = free_port()
-    with running("anyio_adapter.py", port, certificate, backend, ready=port) as program:
+    with running("anyio_adapter.py", port, pem, backend, ready=port) as program:
         for tls in (False, True):
             with smtplib.SMTP("127.0.0.1", port) as client:
                 client._host = "localhost"  # type: ignore[attr-defined]

@@ -4,6 +4,9 @@ import datetime
 import hashlib
 
 import pytest
+
+pytest.importorskip("cryptography", reason="it makes the certificates")
+
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
