@@ -66,7 +66,9 @@ class TlsConfig:
 
     def __post_init__(self) -> None:
         if self.context.protocol is not ssl.PROTOCOL_TLS_CLIENT:
-            then = self.context.sni_callback
+            then: Any = self.context.sni_callback
+            if not callable(then):  # PyPy gives what it was set to inside of an object of its own
+                then = getattr(then, "callback", None)
             if not isinstance(then, _AskedFor):
                 self.context.sni_callback = _AskedFor(then)
 
