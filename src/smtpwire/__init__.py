@@ -31,6 +31,7 @@ for SASL who has no use for it. What type checkers see stands in ``__init__.pyi`
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Final
 
@@ -95,6 +96,17 @@ _MODULES: Final = {
     "transcript": "smtpwire.transcript",
     "wire": "smtpwire.wire",
 }
+
+if sys.implementation.name != "cpython":
+    import re
+
+    # PyPy 7.3 goes on to the right of a possessive quantifier that has failed: it took addresses
+    # without a local part.
+    if re.match("[a-z]++@[a-z]+", "@ab"):
+        raise ImportError(
+            "smtpwire needs CPython 3.11 or PyPy 8, or a newer one of them: the re module here"
+            " matches possessive quantifiers wrongly"
+        )
 
 __all__ = sorted((*_HOME_OF, *_MODULES, "__version__"))
 
