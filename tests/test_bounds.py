@@ -5,7 +5,6 @@ by how many functions are called: twice the octets must not cost more than twice
 """
 
 import sys
-import tracemalloc
 from collections.abc import Callable
 from types import FrameType
 from typing import Final, Literal
@@ -13,6 +12,7 @@ from typing import Final, Literal
 import pytest
 from tests.engine.client_dialogue import ALICE, BOB, VERIFIED
 from tests.engine.transcript import Session, wait
+from tests.memory import traced_memory
 
 from smtpwire import (
     AuthenticationEnded,
@@ -443,12 +443,9 @@ FEW = 16
 
 def peak(run: Callable[[], object]) -> int:
     """The most octets that were allocated at once."""
-    tracemalloc.start()
-    try:
+    with traced_memory() as memory:
         run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+        return memory()[1]
 
 
 class Patient:

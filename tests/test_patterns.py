@@ -51,10 +51,10 @@ def unsound(source: Source, flags: int = 0) -> bool:
         text = source if isinstance(source, str) else source.decode("latin-1")
         return PIECES.search(text) is not None
     return any(
-        str(operation) == "ATOMIC_GROUP"
+        repr(operation) == "ATOMIC_GROUP"
         or (
-            str(operation) == "POSSESSIVE_REPEAT"
-            and [str(item) for item, _ in argument[2]] not in [[single] for single in SINGLE]
+            repr(operation) == "POSSESSIVE_REPEAT"
+            and [repr(item) for item, _ in argument[2]] not in [[single] for single in SINGLE]
         )
         for operation, argument in nodes(tree)
     )

@@ -6,11 +6,11 @@ It stands between ``proxy starts`` and ``proxy ends``; what follows moves octets
 import hashlib
 import inspect
 import sys
-import tracemalloc
 from collections.abc import Generator, Iterator
 from typing import Final
 
 import pytest
+from tests.memory import traced_memory
 
 from smtpwire import (
     Address,
@@ -326,14 +326,11 @@ def large(octets: int) -> Iterator[bytes]:
 def test_fifty_mebibytes_in_constant_memory(chunking: bool) -> None:
     chain = opened()
     octets = 50 * 1024 * 1024
-    tracemalloc.start()
-    try:
+    with traced_memory() as memory:
         result = chain.run(
             send_mail(chain.client, "a@b.example", [RCPT], large(octets), chunking=chunking)
         )
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        _, peak = memory()
     assert isinstance(result, SendResult)
     assert result.accepted
     assert chain.behind.sizes == [octets // len(BLOCK) * len(BLOCK)]

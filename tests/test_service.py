@@ -6,7 +6,6 @@ a coroutine that suspends.
 
 import inspect
 import logging
-import tracemalloc
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 from unittest.mock import Mock
 
 import pytest
+from tests.memory import traced_memory
 
 from smtpwire.engine.events import (
     Aborted,
@@ -340,13 +340,10 @@ class Forgetful(Service):
 def test_what_no_method_gets_is_not_collected(colour: Colour) -> None:
     session = Driven(colour(Forgetful), replace(RELAY, limits=Limits(message=0)))
     session.say(HELLO + MAIL + b"DATA\r\n")
-    tracemalloc.start()
-    try:
+    with traced_memory() as memory:
         for _ in range(64):
             session.say(bytes(16_382).replace(b"\0", b"x") + b"\r\n")
-        assert tracemalloc.get_traced_memory()[0] < 100_000
-    finally:
-        tracemalloc.stop()
+        assert memory()[0] < 100_000
     assert session.say(b".\r\n")[-1].startswith("250 ")
 
 

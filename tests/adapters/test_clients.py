@@ -2,13 +2,13 @@
 
 import ssl
 import time
-import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 from tests.adapters.clients import CLIENTS, Go, Letter, Script, scripted
 from tests.adapters.handlers import Mailbox
 from tests.adapters.servers import serving
+from tests.memory import traced_memory
 
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.client_config import ClientConfig
@@ -119,12 +119,9 @@ def test_fifty_mebibytes_from_an_iterable_in_constant_memory(go: Go, chunking: b
     with serving("asyncio", session, RELAY) as port:  # type: ignore[arg-type]
         go(port, NOBODY, [Letter()])  # what is loaded at first use is no part of it
         received = 0
-        tracemalloc.start()
-        try:
+        with traced_memory() as memory:
             visit = go(port, NOBODY, [Letter(chunks, options=options)])
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
+            _, peak = memory()
     assert [item.outcome for item in visit.results[0].recipients] == [Disposition.DONE]
     assert received == count * len(chunk)
     assert peak < 6 * 1024 * 1024

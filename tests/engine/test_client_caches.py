@@ -1,9 +1,9 @@
 """What connections share of what servers say, and how little is left for each."""
 
 import gc
-import tracemalloc
 
 from tests.engine.client_dialogue import Dialogue
+from tests.memory import traced_memory
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client import offered as offered_module
@@ -71,13 +71,10 @@ def test_an_idle_connection_is_small() -> None:
 
     idle()
     gc.collect()
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
+    with traced_memory() as memory:
+        before, _ = memory()
         kept = [idle() for _ in range(100)]
         gc.collect()
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        after, _ = memory()
     assert all(conn.reusable for conn in kept)
     assert (after - before) / len(kept) < 2200

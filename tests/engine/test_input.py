@@ -1,12 +1,12 @@
 """The octets a server has not read yet."""
 
 import re
-import tracemalloc
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.memory import traced_memory
 
 from smtpwire.engine.server.input import Input
 
@@ -80,13 +80,10 @@ def test_what_is_given_back() -> None:
 )
 def test_what_has_been_read_is_not_kept(read: Callable[[Input], object]) -> None:
     waiting = Input(1 << 20)
-    tracemalloc.start()
-    try:
+    with traced_memory() as memory:
         waiting.feed(b"x" * (1 << 18) + b"\r\nNOOP\r\n")
         read(waiting)
-        kept, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        kept, _ = memory()
     assert waiting.waiting == 0
     assert kept < 4096
 

@@ -1,7 +1,6 @@
 """The message: DATA and BDAT give the same chunks, and every bracket that opens is closed once."""
 
 import itertools
-import tracemalloc
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +17,7 @@ from tests.engine.transcript import (
     session,
     wait,
 )
+from tests.memory import traced_memory
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
@@ -1181,8 +1181,7 @@ def test_nor_is_a_chunk_of_a_bad_line_read_as_commands_outside_a_transaction() -
 def test_an_idle_connection_keeps_nothing_of_what_it_read(start: bytes, pieces: int) -> None:
     content = b"x" * 262142 + b"\r\n"
     made = in_transaction()
-    tracemalloc.start()
-    try:
+    with traced_memory() as memory:
         stream = start + content + (b".\r\n" if start == b"DATA\r\n" else b"") + b"MAIL FROM:<>\r\n"
         size = len(stream) // pieces + 1
         for at in range(0, len(stream), size):
@@ -1192,9 +1191,7 @@ def test_an_idle_connection_keeps_nothing_of_what_it_read(start: bytes, pieces: 
                     made.conn.reply()
                 made.conn.data_to_send()
         del stream, item
-        kept, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        kept, _ = memory()
     assert made.conn.state is State.MAIL
     assert kept < 16384
 

@@ -1,6 +1,5 @@
 """Every bound of the server: what happens at it and above it, and what it costs to reach it."""
 
-import tracemalloc
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +17,7 @@ from tests.engine.transcript import (
     state_of,
     wait,
 )
+from tests.memory import traced_memory
 
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
@@ -694,12 +694,9 @@ class Cost:
 def flood(made: Session, octets: bytes, step: int) -> Cost:
     """Feed a flood in pieces, count what is told, and measure what is held at most."""
     steps(session(), b"x" * 30000, 1000)  # what is made at first use is no part of it
-    tracemalloc.start()
-    try:
+    with traced_memory() as memory:
         events = steps(made, octets, step)
-        return Cost(events, tracemalloc.get_traced_memory()[1])
-    finally:
-        tracemalloc.stop()
+        return Cost(events, memory()[1])
 
 
 def steps(made: Session, octets: bytes, step: int) -> int:
@@ -773,13 +770,10 @@ def test_octets_that_come_while_an_answer_is_owed() -> None:
     made = session(answer=wait)
     made.feed(b"VRFY c\r\n")
     assert isinstance(made.conn.pending, Vrfy)
-    tracemalloc.start()
-    try:
+    with traced_memory() as memory:
         for _ in range(256 * 1024 // 8):
             made.conn.receive_data(b"RSET\r\nNO")
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+        peak = memory()[1]
     assert peak < 10**6
     with pytest.raises(LocalProtocolError):
         made.conn.receive_data(b"x")
