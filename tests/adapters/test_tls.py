@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_service, client_tls
 from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import PeerCertificate, TlsInfo
+from smtpwire.testing import certificate
 from smtpwire.wire.value import replace
 
 
@@ -60,18 +62,36 @@ def test_the_default_of_clients_follows_the_environment(monkeypatch: pytest.Monk
     assert client_tls(Security.STARTTLS) is before
 
 
-def test_dns_end_dot_is_left_out(client_context: ssl.SSLContext, server_tls: TlsConfig) -> None:
+def test_dns_end_dot_is_left_out(client_context: ssl.SSLContext) -> None:
     asked: list[str] = []
-    context = server_tls.context
-    before = context.sni_callback
+    context = certificate().server_context()
     context.sni_callback = lambda tls, name, context: asked.append(name)
-    try:
-        ours, _ = join(TlsLayer(TlsConfig(client_context), "localhost."), TlsLayer(server_tls))
-    finally:
-        context.sni_callback = before
+    theirs = TlsConfig(context)
+    ours, _ = join(TlsLayer(TlsConfig(client_context), "localhost."), TlsLayer(theirs))
     assert asked == ["localhost"]  # RFC 6066 §3
     assert ours.verified
     assert ours.server_name == "localhost"
+
+
+class Wrapping(ssl.SSLContext):
+    """As PyPy's: what ``sni_callback`` was set to comes back inside of an object."""
+
+    inner = SimpleNamespace(callback=None)
+
+    def wrap(self, callback: object) -> None:
+        self.inner = SimpleNamespace(callback=callback)
+
+
+def test_a_callback_for_sni_comes_back_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapped = property(lambda context: context.inner, Wrapping.wrap)
+    monkeypatch.setattr(Wrapping, "sni_callback", wrapped)
+    asked: list[str] = []
+    context = Wrapping(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = lambda tls, name, context: asked.append(name)
+    for _ in range(2):
+        TlsConfig(context)
+        context.inner.callback(Wrapping, "mx.example.org", context)
+    assert asked == ["mx.example.org"] * 2
 
 
 def test_a_binding_that_cannot_be_computed_is_none(
