@@ -30,6 +30,7 @@ __all__ = [
     "LineEndingGuard",
     "LineEndings",
     "LineNormaliser",
+    "encode_canonical",
     "normalised",
 ]
 
@@ -187,9 +188,8 @@ class DotDecoder:
 class DotEncoder:
     """Makes of the content of one message the octets which follow DATA's 354 reply.
 
-    ``encode()`` each chunk, then ``end()`` once. There is no way to send a bare CR or LF, but
-    to vouch for content that has one: a lax receiver could take it for the end of a line, and the
-    dot behind it for the end of the message.
+    ``encode()`` each chunk, then ``end()`` once. There is no way to send a bare CR or LF: a lax
+    receiver could take it for the end of a line, and the dot behind it for the end of the message.
 
     Args:
         line_endings: REJECT, or NORMALISE to make CRLF of every CR, LF and CRLF.
@@ -212,11 +212,10 @@ class DotEncoder:
         self._offset = 0
         self._ended = False
 
-    def encode(self, chunk: bytes | bytearray | memoryview, canonical: bool = False) -> bytes:
+    def encode(self, chunk: bytes | bytearray | memoryview) -> bytes:
         """Return the octets to send for the next chunk of content.
 
-        A CR at the end waits for the next chunk. ``canonical``: the caller has looked through the
-        whole content, of which each chunk is a part, and each CR and LF of it is part of a CRLF.
+        A CR at the end waits for the next chunk.
 
         Raises:
             BareLineEnding: the chunk shows a bare CR or LF; nothing of it has been encoded.
@@ -227,13 +226,18 @@ class DotEncoder:
         if self._normaliser is not None:
             return self._stuff(self._normaliser.normalise(chunk))
         content = self._held + chunk if self._held else bytes(chunk)
-        held = b""
+        # A CR at the end is judged with what follows it.
+        complete = content[:-1] if content.endswith(b"\r") else content
+        if not is_canonical(complete):
+            bare = first_bare(complete)
+            raise BareLineEnding(self._offset + bare, complete[bare : bare + 1])
+        return self._encode(content)
+
+    def _encode(self, content: bytes) -> bytes:
+        """Encode what has been looked at, but for a CR at the end, which waits."""
+        self._held = b""
         if content.endswith(b"\r"):
-            content, held = content[:-1], b"\r"
-        if not canonical and not is_canonical(content):
-            bare = first_bare(content)
-            raise BareLineEnding(self._offset + bare, content[bare : bare + 1])
-        self._held = held
+            content, self._held = content[:-1], b"\r"
         self._offset += len(content)
         return self._stuff(content)
 
@@ -285,6 +289,14 @@ class LineNormaliser:
             octets = octets.removeprefix(b"\n")  # its CRLF has already been given
         self._after_cr = octets.endswith(b"\r")
         return normalised(octets)
+
+
+def encode_canonical(encoder: DotEncoder, chunk: bytes) -> bytes:
+    """The same as ``encoder.encode()``, where all of the content has been looked through before.
+
+    For the engine: each CR and LF of the content, of which this is a part, belongs to a CRLF.
+    """
+    return encoder._encode(encoder._held + chunk if encoder._held else chunk)
 
 
 class LineEndingGuard:

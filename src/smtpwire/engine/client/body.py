@@ -8,7 +8,7 @@ from smtpwire.engine.client.kinds import CHUNK, DOT, LAST
 from smtpwire.engine.client.pipeline import Pipeline, Step
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import EndOfData
-from smtpwire.wire.body import BareLineEnding, DotEncoder, LineEndingGuard
+from smtpwire.wire.body import BareLineEnding, DotEncoder, LineEndingGuard, encode_canonical
 from smtpwire.wire.command import Bdat
 
 __all__ = ["Body", "ChunkBody", "DotBody"]
@@ -31,7 +31,10 @@ class DotBody:
         ``canonical``: it is part of content that is known to have none.
         """
         try:
-            octets = self._encoder.encode(chunk, canonical)
+            if canonical:
+                octets = encode_canonical(self._encoder, chunk)
+            else:
+                octets = self._encoder.encode(chunk)
         except BareLineEnding as error:
             raise LocalProtocolError(str(error)) from error
         if octets:
