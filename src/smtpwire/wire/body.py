@@ -347,19 +347,24 @@ class LineEndingCheck:
 
     def update(self, chunk: bytes | bytearray | memoryview, *, last: bool = False) -> None:
         """Look at the next chunk. Only ``last`` decides about a CR at its end."""
-        if not self.canonical:
-            return
-        content = b"\r" + chunk if self._after_cr else bytes(chunk)
-        self._after_cr = not last and content.endswith(b"\r")
-        self.canonical = is_canonical(content[:-1] if self._after_cr else content)
+        if self.canonical:
+            self._look_at(bytes(chunk), last)
 
     def find(self, chunk: bytes, *, last: bool = False) -> int | None:
         """The same, and where the first bare CR or LF stands in the chunk; -1: right before it.
 
         Useful up to the first one, after which None is given.
         """
-        was_canonical, after_cr = self.canonical, self._after_cr
-        self.update(chunk, last=last)
-        if self.canonical or not was_canonical:
+        if not self.canonical:
+            return None
+        after_cr = self._after_cr
+        if self._look_at(chunk, last):
             return None
         return first_bare(b"\r" + chunk) - 1 if after_cr else first_bare(chunk)
+
+    def _look_at(self, chunk: bytes, last: bool) -> bool:
+        """Whether all is canonical still."""
+        content = b"\r" + chunk if self._after_cr else chunk
+        self._after_cr = not last and content.endswith(b"\r")
+        self.canonical = is_canonical(content[:-1] if self._after_cr else content)
+        return self.canonical

@@ -129,12 +129,13 @@ class Pipeline:
             released += 1
             step.started = received
             flight.append(step)
-            if kind.counted:
-                room -= len(step.octets)
             if kind.secret:
                 self._hidden[len(out)] = step.shown
-            out.append(step.octets)
-            if not kind.counted:
+            octets = step.octets
+            out.append(octets)
+            if kind.counted:
+                room -= len(octets)
+            else:
                 step.octets = b""  # a chunk is large, and the window does not count it
         del held[:released]  # at once: what a list has at its front is dear to take one by one
         self.commands += released
