@@ -17,7 +17,16 @@ import pytest
 from smtpwire import Limits
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import Mail
-from smtpwire.wire.value import by_setters, field, in_c, maker, replace, value, while_open
+from smtpwire.wire.value import (
+    by_setters,
+    differences,
+    field,
+    in_c,
+    maker,
+    replace,
+    value,
+    while_open,
+)
 
 T = TypeVar("T")
 
@@ -109,6 +118,25 @@ def test_repr_leaves_out_what_is_told_to() -> None:
     assert repr(Empty()) == "Empty()"
 
 
+@final
+@value(terse=True)
+class Rare:
+    size: int = 1
+    names: list[str] = field(default_factory=list)
+    secret: str = field(default="", repr=False)
+
+
+def test_a_terse_repr_shows_what_is_not_as_by_default() -> None:
+    assert repr(Rare()) == repr(Rare(1, [], "hidden")) == "Rare()"
+    assert repr(Rare(names=["a"])) == "Rare(names=['a'])"
+    assert repr(Rare(2, ["a"])) == "Rare(size=2, names=['a'])"
+
+
+def test_differences_are_shown_as_by_repr() -> None:
+    assert differences(Rare(secret="hidden"), Rare()) == []
+    assert differences(Rare(300, ["a"], "hidden"), Rare(int("300"), ["b"])) == ["names=['a']"]
+
+
 def test_match() -> None:
     match Point(4):
         case Point(x, y):
@@ -189,6 +217,7 @@ def test_a_signature_says_the_types() -> None:
 def test_the_types_of_a_constructor_are_found() -> None:
     """Their names are looked up where the class stands."""
     assert get_type_hints(Mail.__init__)["address"] == Address | None
+    assert get_type_hints(Mail.__init__)["return"] is type(None)
     assert get_type_hints(Limits.__init__)["output"] is int, "a checked one, which is wrapped"
 
 
