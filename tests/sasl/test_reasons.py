@@ -223,6 +223,15 @@ def test_a_client_tells_which_credentials_cannot_be_used(
         client_mechanism(mechanism, credentials, client_config())
 
 
+@pytest.mark.parametrize("wrong", ["\n", "é", "\x7f"])
+def test_words_for_the_peer_are_printable_ascii(wrong: str) -> None:
+    # RFC 5321 §4.2
+    reason = "Failed.text is not printable ASCII (RFC 5321 §4.2)"
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        Failed("expired", text=wrong)
+    assert Failed("expired", text="Set another").text == "Set another"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

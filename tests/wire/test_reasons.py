@@ -10,11 +10,20 @@ from smtpwire.wire.body import DotDecoder, DotEncoder, LineEndings
 from smtpwire.wire.command import (
     Auth,
     Bdat,
+    Command,
     CommandError,
+    Data,
+    Expn,
     ExtensionCommand,
     Grammar,
     Hello,
+    Help,
     Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTls,
     Verb,
     Vrfy,
     parse_command,
@@ -57,7 +66,6 @@ def decoded() -> None:
         (lambda: Address.parse("a"), "not an address: local-part@domain"),
         (lambda: Address.parse("a@[b]"), "not an address literal"),
         (decoded, "the end of data has already come"),
-        (lambda: DotEncoder(LineEndings.PRESERVE), "a bare CR or LF cannot be sent by DATA"),
         (lambda: ENDED.encode(b"x"), "the content has already ended"),
         (ENDED.end, "the content has already ended"),
         (
@@ -120,6 +128,7 @@ def test_of_a_value(make: Callable[[], object], reason: str) -> None:
         (b"SEND FROM:<>", 502, "5.5.1", "Command not implemented", "SEND"),
         (b"HALLO", 500, "5.5.1", "Command not recognized", ""),
         (b"VRFY \xff", 501, "5.5.4", "Octets outside ASCII in the argument", "VRFY"),
+        (b"VRFY \xc3\xa9", 501, "5.5.4", "Octets outside ASCII in the argument", "VRFY"),
         (b"VRFY a\0", 501, "5.5.4", "Control characters in the argument", "VRFY"),
         (b"EHLO", 501, "5.5.4", "EHLO needs a domain or an address literal", "EHLO"),
         (b"MAIL TO:<>", 501, "5.5.4", "Expected MAIL FROM:<path>", "MAIL"),
@@ -142,3 +151,25 @@ def test_of_a_command(line: bytes, code: int, enhanced: str, reason: str, verb: 
         parse_command(line, grammar)
     error = refused.value
     assert (error.code, error.enhanced, error.reason, error.verb) == (code, enhanced, reason, verb)
+
+
+def test_what_is_not_printable_need_not_be_a_control() -> None:
+    # RFC 6531 §3.7.4: a soft hyphen is a character as any other
+    assert bytes(Vrfy("a\u00adb", smtputf8=True)) == "VRFY a\u00adb SMTPUTF8".encode()
+
+
+def test_a_command_knows_its_verb() -> None:
+    written: list[Command] = [
+        Vrfy("a"),
+        Expn("a"),
+        Noop(),
+        Help(),
+        Quit(),
+        Rset(),
+        Data(),
+        StartTls(),
+        Bdat(0),
+    ]
+    written += [Hello("a"), Mail(None), Rcpt(Address("a", "b.example")), Auth("PLAIN")]
+    for command in written:
+        assert bytes(command).split()[0].decode() == command.verb

@@ -212,6 +212,13 @@ def test_every_registered_name_and_no_other() -> None:
     assert made == set(WITH_PROTOCOLS)
 
 
+def test_where_each_name_is_registered() -> None:
+    sources = dict.fromkeys(WITH_PROTOCOLS, "RFC 3848")
+    sources |= dict.fromkeys(("SMTP", "ESMTP"), "RFC 5321")
+    sources |= {name: "RFC 6531 §4.3" for name in WITH_PROTOCOLS if name.startswith("UTF8")}
+    assert sources == WITH_PROTOCOLS
+
+
 # -- TLS and PRIORITY
 
 
