@@ -1,6 +1,8 @@
 """Why an exchange failed: the words a log has of it, and whether the message was malformed."""
 
 import re
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from tests.sasl.conversation import client_config, server_config
@@ -9,15 +11,21 @@ from smtpwire.sasl import (
     Anonymous,
     BadChallengeError,
     BearerToken,
+    Challenge,
     ClientMechanism,
     Credentials,
     ExternalIdentity,
     Failed,
+    NoMechanism,
     Password,
     Preparation,
+    ScramSecret,
     ServerNotProvenError,
+    TokenLogin,
     UnusableCredentialsError,
+    choose_mechanism,
     client_mechanism,
+    derive_digest_md5,
     saslprep,
     server_mechanism,
 )
@@ -130,6 +138,12 @@ def client(mechanism: str) -> ClientMechanism:
             [CHALLENGE.replace(b",charset=utf-8", b"")],
             "without charset=utf-8 names must be ISO 8859-1",
         ),
+        (
+            "DIGEST-MD5",
+            [CHALLENGE.replace(b"utf-8", b"utf-9")],
+            "without charset=utf-8 names must be ISO 8859-1",
+        ),
+        ("SCRAM-SHA-256", [b"r=mine1,s=A0==,i=4096"], "malformed server-first-message"),
         ("SCRAM-SHA-256", [b"x"], "malformed server-first-message"),
         ("SCRAM-SHA-256", [b"r=mine1,s=====,i=4096"], "malformed server-first-message"),
     ],
@@ -246,3 +260,80 @@ def test_saslprep_tells_what_it_refuses(text: str, reason: str) -> None:
     # RFC 4013 §2.3, §2.4, §2.5; RFC 3454 §6
     with pytest.raises(ValueError, match=f"^{reason}$"):
         saslprep(text, stored=True)
+
+
+@dataclass(frozen=True)
+class Tls:
+    version: str = "TLSv1.3"
+    verified: bool = True
+
+
+@pytest.mark.parametrize(
+    ("offered", "given", "reason"),
+    [
+        (
+            "PLAIN",
+            {"refused": ["SCRAM-SHA-1-PLUS"]},
+            "a mechanism with channel binding failed: the path is not trusted",
+        ),
+        ("PLAIN", {"failed": ["LOGIN"]}, "the server has refused these credentials"),
+        ("PLAIN", {"refused": ["PLAIN"]}, "the server has refused PLAIN"),
+        ("SCRAM-SHA-1-PLUS", {}, "SCRAM-SHA-1-PLUS needs a channel binding"),
+        (
+            "PLAIN",
+            {"tls": Tls(verified=False)},
+            "PLAIN reveals the secret and the server's certificate is not verified",
+        ),
+        (
+            "CRAM-MD5",
+            {"tls": None},
+            "CRAM-MD5 lets a listener guess the password and is not used without verified TLS",
+        ),
+    ],
+)
+def test_no_mechanism_tells_why(offered: str, given: dict[str, Any], reason: str) -> None:
+    asked = {"tls": Tls(), "bindings": {}, **given}
+    assert choose_mechanism([offered], Password("bob", "secret"), **asked) == NoMechanism(reason)
+
+
+def test_a_token_that_a_server_echoes_is_hidden_where_it_is_no_common_word() -> None:
+    for token, said in (("sevenly", "sevenly"), ("eight_ly", "<redacted>")):
+        exchange = client_mechanism("XOAUTH2", BearerToken("bob", token), client_config())
+        exchange.initial()
+        exchange.step(token.encode())
+        assert exchange.error == said
+
+
+def test_a_question_shows_all_but_its_token() -> None:
+    assert repr(TokenLogin("bob", "secret", "OAUTHBEARER", "mx.example", 587)) == (
+        "TokenLogin(authcid='bob', token=<redacted>, "
+        "mechanism='OAUTHBEARER', host='mx.example', port=587)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "first", "error"),
+    [
+        ("OAUTHBEARER", b"n,,\1auth=Bearer x\1\1", b'{"status":"invalid_token"}'),
+        ("XOAUTH2", b"user=bob\1auth=Bearer x\1\1", b'{"status":"401","schemes":"bearer"}'),
+    ],
+)
+def test_a_refused_token_has_its_error(mechanism: str, first: bytes, error: bytes) -> None:
+    # RFC 7628 §3.2.2
+    server = server_mechanism(mechanism, server_config())
+    server.start(first)
+    assert server.answer(False) == Challenge(error)
+
+
+@pytest.mark.parametrize("sizes", [(33, 32), (32, 33), (31, 32), (32, 31), (33, 33)])
+def test_the_keys_of_a_stored_secret_have_the_size_of_the_hash(sizes: tuple[int, int]) -> None:
+    keys = [bytes(size) for size in sizes]
+    with pytest.raises(ValueError, match=r"^the keys of SCRAM-SHA-256 have 32 octets each$"):
+        ScramSecret("SCRAM-SHA-256", b"salt", 4096, *keys)
+
+
+def test_which_text_has_no_octets_of_unicode() -> None:
+    for wrong in ("username", "realm", "password"):
+        texts = {"username": "a", "realm": "b", "password": "c", wrong: "\ud800"}
+        with pytest.raises(ValueError, match=f"^{wrong} is no Unicode text"):
+            derive_digest_md5(**texts)
