@@ -1,9 +1,10 @@
 """What is content and what is not: judged before the server has heard a word."""
 
+import re
 from array import array
 from collections.abc import AsyncIterator, Iterable, Iterator
 from email.message import EmailMessage
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from tests.test_operations import DONE, PERMANENT, PIPELINED, RETRY, Driver, opened, outcomes
@@ -185,7 +186,7 @@ def test_an_option_of_the_wrong_type_is_refused(name: str, value: object) -> Non
 
 
 def test_a_size_is_a_count() -> None:
-    with pytest.raises(ValueError, match="size is -1"):
+    with pytest.raises(ValueError, match=r"^size is -1: pass a count of octets$"):
         send_mail(opened(*PIPELINED), None, ["c@d.example"], [TEXT], size=-1)
 
 
@@ -220,6 +221,62 @@ def test_what_is_claimed_is_held_of_octets_as_of_an_iterable() -> None:
         assert extension == ""
     _, conn = refused(TEXT, size=2)
     assert conn.reusable, "of octets it is known before anything is sent"
+
+
+@pytest.mark.parametrize(
+    ("offered", "content", "recipients", "options", "reason"),
+    [
+        (
+            b"SIZE",
+            TEXT,
+            1,
+            {"size": 2},
+            "the content has more octets than size=2 says (RFC 1870 §6)",
+        ),
+        (b"SIZE 9", TEXT, 1, {}, "20 octets are more than the server's 9"),
+        (
+            b"8BITMIME",
+            b"\xff\r\n",
+            1,
+            {"body": Body.SEVENBIT},
+            "octets beyond ASCII, and body= does not say so",
+        ),
+        (b"SIZE", TEXT, 1, {"require_tls": True}, "REQUIRETLS needs verified TLS"),
+        (b"SIZE", TEXT + b"\xff", 1, {}, "the server does not offer 8BITMIME"),
+        (
+            b"BINARYMIME",
+            TEXT,
+            1,
+            {"body": Body.BINARYMIME},
+            "BINARYMIME needs CHUNKING (RFC 3030 §3)",
+        ),
+        (b"SIZE", TEXT, 1, {"chunking": True}, "the server does not offer CHUNKING"),
+        (b"SIZE", TEXT, 0, {}, "there is no recipient"),
+        (
+            b"LIMITS RCPTMAX=1",
+            HANDED_IN,
+            2,
+            {},
+            "2 recipients need 2 transactions here, and the content can be read only once",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_says_why(
+    offered: bytes, content: Content, recipients: int, options: dict[str, Any], reason: str
+) -> None:
+    conn = opened(offered)
+    with pytest.raises(UnsendableError, match=f"^{re.escape(reason)}$"):
+        Driver(conn).run(send_mail(conn, None, ["c@d.example"] * recipients, content, **options))
+    assert conn.reusable
+
+
+def test_an_address_with_its_name_is_told_how_to_stand() -> None:
+    conn = opened()
+    told = "pass the address alone, without name and angle brackets"
+    with pytest.raises(ValueError, match=f"^'C <c@d.example>': .*: {told}$"):
+        Driver(conn).run(send_mail(conn, None, ["C <c@d.example>"], TEXT))
+    with pytest.raises(ValueError, match=r"^'c': not an address: local-part@domain$"):
+        Driver(conn).run(send_mail(conn, None, ["c"], TEXT))
 
 
 def test_a_size_may_be_an_estimate_from_above() -> None:

@@ -222,6 +222,9 @@ def test_an_address_beyond_ascii_needs_smtputf8() -> None:
     for message in (
         note(from_="jürgen@example.com"),
         note(to="bob@bücher.example", cc="c@example.org"),
+        note(sender="jürgen@example.com"),
+        note(reply_to="jürgen@example.com"),
+        note(cc="jürgen@example.com"),
     ):
         envelope, content = Pair(*ALL).opened().send(message)
         assert parameters.SMTPUTF8 in envelope.mail.parameters
