@@ -34,6 +34,9 @@ declare -A unpacked=(
   [chasquid]="chasquid"
   [esmtp]="esmtp libesmtp6"
   [dma]="dma"
+  [mailfront]="mailfront libbg2 libcvm1 liblua5.1-0"
+  [qpsmtpd]="qpsmtpd libclamav-client-perl libsocket6-perl libio-socket-inet6-perl libstring-crc32-perl
+    libipc-shareable-perl libnet-dns-perl libnetaddr-ip-perl libregexp-ipv6-perl liburi-perl libmail-spf-perl"
   [nullmailer]="nullmailer"
   [ssmtp]="ssmtp"
   [sendemail]="sendemail libio-socket-inet6-perl libsocket6-perl"

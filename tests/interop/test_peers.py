@@ -67,7 +67,7 @@ def test_recipients_are_refused(name: str, servers: Servers) -> None:
     with connect(peer, "smtp") as client:
         client.ehlo()
         client.mail("a@client.test")
-        assert client.rcpt("reject5@example.test")[0] == 550
+        assert client.rcpt("reject5@example.test")[0] // 10 == 55
         assert client.rcpt("reject4@example.test")[0] // 10 == 45
 
 

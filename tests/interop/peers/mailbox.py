@@ -38,6 +38,16 @@ def read_deliveries(directory: Path) -> list[Delivered]:
     return messages
 
 
+def read_queue(directory: Path) -> list[Delivered]:
+    """What mailfront wrote: sender, recipients and nothing, each with a NUL behind, the message."""
+    messages = []
+    for octets in _contents(directory):
+        envelope, _, message = octets.partition(b"\0\0")
+        sender, *recipients = envelope.decode().split("\0")
+        messages.append(Delivered(message, Envelope(sender, tuple(recipients))))
+    return messages
+
+
 def read_sink(directory: Path) -> list[Delivered]:
     """What smtp-sink -d wrote: its own fields, Received, the message and one more line end."""
     messages = []

@@ -11,7 +11,7 @@ from tests.interop.peers.server import Delivered, Envelope, ServerPeer
 class PythonServer(ServerPeer):
     """The script is given its ports, certificate, key, a directory for what it delivers, and more."""
 
-    listeners = ("smtp", "smtps")
+    listeners: ClassVar[tuple[str, ...]] = ("smtp", "smtps")
     script: ClassVar[str]
 
     def arguments(self) -> tuple[str, ...]:

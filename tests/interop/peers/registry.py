@@ -7,8 +7,11 @@ from tests.interop.peers.chasquid import Chasquid
 from tests.interop.peers.dovecot import Dovecot
 from tests.interop.peers.exim import Exim, NewerExim
 from tests.interop.peers.haraka import Haraka
+from tests.interop.peers.mailfront import Mailfront
 from tests.interop.peers.opensmtpd import OpenSmtpd
 from tests.interop.peers.postfix import Postfix
+from tests.interop.peers.pymta import Pymta
+from tests.interop.peers.qpsmtpd import Qpsmtpd
 from tests.interop.peers.sendmail import Sendmail
 from tests.interop.peers.server import ServerPeer
 from tests.interop.peers.slimta import Slimta
@@ -29,7 +32,10 @@ SERVERS: dict[str, type[ServerPeer]] = {
     "aiosmtpd-lmtp": AiosmtpdLmtp,
     "chasquid": Chasquid,
     "haraka": Haraka,
+    "mailfront": Mailfront,
     "opensmtpd": OpenSmtpd,
+    "pymta": Pymta,
+    "qpsmtpd": Qpsmtpd,
     "slimta": Slimta,
     "twisted": Twisted,
 }

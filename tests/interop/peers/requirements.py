@@ -83,8 +83,19 @@ REQUIREMENTS = {
         modules=("aiosmtpd", "pytest_mock", "pkg_resources"),
     ),
     "chasquid": Requirement(SCRIPT, files=(PEERS / "chasquid/usr/bin/chasquid",)),
+    "mailfront": Requirement(SCRIPT, files=(PEERS / "mailfront/usr/sbin/mailfront",)),
     "opensmtpd": Requirement(
         SCRIPT, ("openssl", *_NAMESPACE), (PEERS / "opensmtpd/usr/sbin/smtpd",), root=True
+    ),
+    "pymta": Requirement(PIP, modules=("pymta",)),
+    "qpsmtpd": Requirement(
+        SCRIPT,
+        ("perl",),
+        (
+            PEERS / "qpsmtpd/usr/bin/qpsmtpd-forkserver",
+            Path("/usr/share/perl5/IO/Socket/SSL.pm"),
+            Path("/usr/share/perl5/Mail/Header.pm"),
+        ),
     ),
     "slimta": Requirement(PIP, modules=("slimta",)),
     # clients
