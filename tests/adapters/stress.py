@@ -1,7 +1,7 @@
 """Many clients at once that reset, stall and vanish: ``python -m tests.adapters.stress``.
 
 What a client was told was accepted has been handed over, once, and nothing else happens: no
-session is left, no error is logged, memory stays flat.
+session is left, no error is logged, and memory stays flat once everything has been used.
 """
 
 import argparse
@@ -15,12 +15,14 @@ import ssl
 import sys
 import threading
 import warnings
-from collections.abc import Awaitable
+from collections import Counter
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import linear_regression
 from time import monotonic, sleep
-from typing import cast
+from typing import NamedTuple, cast
 
 from tests.adapters.handlers import Mailbox, pause
 from tests.adapters.servers import SERVERS, Dialogue, serving
@@ -36,7 +38,7 @@ from smtpwire.testing import certificate
 from smtpwire.wire.command import Mail
 from smtpwire.wire.value import replace
 
-__all__ = ["Outcome", "faults", "stress"]
+__all__ = ["Outcome", "Sample", "faults", "stress"]
 
 CONFIG = replace(
     ServerConfig.relay("mx.example.org"),
@@ -44,11 +46,30 @@ CONFIG = replace(
     timeouts=Timeouts(command=2.0, block=2.0, handshake=2.0, quit=2.0),
 )
 TOGETHER = 16
+INTERVAL = 10.0
+"""Seconds from one look at the process to the next."""
+GROWTH = 32.0
+"""KiB that a thousand connections may leave, by the slope of the second half of a long run.
+
+Pages that the allocator cuts up are in it. One session of a hundred that was kept would be more.
+"""
+LONG = 2000
+"""Connections in the second half, from which on that slope means something."""
+
+
+class Sample(NamedTuple):
+    """A look at the process, after garbage was collected."""
+
+    seconds: float
+    visits: int
+    kib: int
+    descriptors: int
+    threads: int
 
 
 @dataclass
 class Outcome:
-    """What came of it."""
+    """What came of it: counts, and the names of what failed or is under way."""
 
     accepted: int = 0
     """Messages of which a client was told so."""
@@ -63,8 +84,9 @@ class Outcome:
     begun: int = 0
     ended: int = 0
     visits: int = 0
-    memory: list[int] = field(default_factory=list)
-    """KiB of the process, now and then."""
+    fates: Counter[str] = field(default_factory=Counter)
+    """What became of the clients, and how many handlers were dropped."""
+    samples: list[Sample] = field(default_factory=list)
     left: str = ""
     """Descriptors and threads at the end that were not there before."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -111,6 +133,8 @@ def application(adapter: str, outcome: Outcome) -> SessionFactory:
                 body.append(event.data)
             fate = chance.random()
             if isinstance(event, Mail) and fate < 0.02:
+                with outcome.lock:
+                    outcome.fates["drop"] += 1
                 return dropped()
             slow = isinstance(event, EndOfMessage | Connected) and fate < 0.2
             return pause(adapter, 0.01) if slow else None
@@ -147,6 +171,8 @@ def visit(port: int, number: int, context: ssl.SSLContext, outcome: Outcome) -> 
     """One client, whose fate follows from its number."""
     chance = random.Random(number)
     fate = chance.choice(["send", "send", "send", "reset", "stall", "vanish", "flood"])
+    with outcome.lock:
+        outcome.fates[fate] += 1
     name = f"message {number}"
     message = (
         b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n"
@@ -183,35 +209,59 @@ def visit(port: int, number: int, context: ssl.SSLContext, outcome: Outcome) -> 
         pass
 
 
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def look(seconds: float, visits: int) -> Sample:
+    """Collect garbage, and look at what is left."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return Sample(
+        seconds,
+        visits,
+        pages * os.sysconf("SC_PAGE_SIZE") // 1024,
+        len(os.listdir("/proc/self/fd")),
+        threading.active_count(),
+    )
 
 
 def stress(adapter: str, count: int, seconds: float = 0.0) -> Outcome:
-    """So many connections at least, and for so long; the memory is looked at after each round."""
+    """So many connections at least, and for so long; what is left is looked at between them."""
     server_side, client_side = certificate().server_context(), certificate().client_context()
     outcome = Outcome()
     factory = application(adapter, outcome)
     with serving(adapter, factory, CONFIG, TlsConfig(server_side)):
         pass  # uvloop keeps two descriptors from its first loop on
-    before = descriptors(), threading.active_count()
-    end = monotonic() + seconds
+    before = look(0.0, 0)
+    start = monotonic()
     with (
         serving(adapter, factory, CONFIG, TlsConfig(server_side)) as port,
         ThreadPoolExecutor(TOGETHER) as pool,
     ):
-        while outcome.visits < count or monotonic() < end:
+        looked = passed = 0.0
+        while outcome.visits < count or passed < seconds:
             numbers = range(outcome.visits, outcome.visits + max(count // 20, TOGETHER))
             list(pool.map(lambda each: visit(port, each, client_side, outcome), numbers))
-            outcome.visits = numbers.stop
-            gc.collect()
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            outcome.memory.append(pages * os.sysconf("SC_PAGE_SIZE") // 1024)
-    gc.collect()
-    after = descriptors(), threading.active_count()
-    if after[0] > before[0] or after[1] > before[1]:
-        outcome.left = f"descriptors and threads: {before} before, {after} after"
+            outcome.visits, passed = numbers.stop, monotonic() - start
+            if passed - looked >= INTERVAL:
+                looked = passed
+                outcome.samples.append(look(passed, outcome.visits))
+    after = look(monotonic() - start, outcome.visits)
+    outcome.left = "".join(
+        f"{what}: {had} before, {has} after; "
+        for what, had, has in (
+            ("descriptors", before.descriptors, after.descriptors),
+            ("threads", before.threads, after.threads),
+        )
+        if has > had
+    )
     return outcome
+
+
+def growth(samples: Sequence[Sample]) -> float | None:
+    """KiB a thousand connections have left in the second half of the run; None: it was short."""
+    half = samples[len(samples) // 2 :]
+    if len(half) < 3 or half[-1].visits - half[0].visits < LONG:
+        return None
+    visits, sizes = [each.visits for each in half], [each.kib for each in half]
+    return linear_regression(visits, sizes).slope * 1000
 
 
 class Complaints:
@@ -230,6 +280,7 @@ class Complaints:
 
 def faults(outcome: Outcome) -> list[str]:
     """What does not hold."""
+    grown = growth(outcome.samples) or 0.0
     return [
         f"{what}: {found}"
         for what, found in (
@@ -238,6 +289,7 @@ def faults(outcome: Outcome) -> list[str]:
             ("handed over, and nobody was told", sorted(outcome.untold)),
             ("sessions without an end", outcome.begun - outcome.ended),
             ("left", outcome.left),
+            ("KiB left by a thousand connections", round(grown) if grown > GROWTH else 0),
             ("messages at all", "" if outcome.stored else "none"),
         )
         if found
@@ -245,15 +297,21 @@ def faults(outcome: Outcome) -> list[str]:
 
 
 def shown(adapter: str, outcome: Outcome) -> str:
-    """What came of it, in a line."""
-    size = max(len(outcome.memory) // 4, 1)
-    parts = [outcome.memory[start : start + size] for start in range(0, 4 * size, size)]
-    quarters = ", ".join(str(sum(part) // len(part)) for part in parts if part)
-    return (
-        f"{adapter}: {outcome.visits} connections, {outcome.begun} sessions begun,"
-        f" {outcome.ended} ended; {outcome.accepted} messages accepted, {outcome.stored} handed"
-        f" over; KiB in each quarter: {quarters}"
+    """What came of it: a line of counts, and one for each of some looks at the process."""
+    fates = ", ".join(f"{count} {fate}" for fate, count in sorted(outcome.fates.items()))
+    grown = growth(outcome.samples)
+    counts = (
+        f"{adapter}: {outcome.visits} connections ({fates}), {outcome.begun} sessions begun,"
+        f" {outcome.ended} ended; {outcome.accepted} messages accepted, {outcome.stored} handed over"
     )
+    fifth = max(len(outcome.samples) // 5, 1)
+    looks = [
+        f"  at {each.seconds:.0f} s and {each.visits} connections: {each.kib} KiB,"
+        f" {each.descriptors} descriptors, {each.threads} threads"
+        for each in outcome.samples[fifth - 1 :: fifth]
+    ]
+    flat = [] if grown is None else [f"  {grown:+.0f} KiB a thousand connections (second half)"]
+    return "\n".join([counts, *looks, *flat])
 
 
 def main() -> int:
