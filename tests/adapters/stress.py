@@ -1,11 +1,13 @@
 """Many clients at once that reset, stall and vanish: ``python -m tests.adapters.stress``.
 
 What a client was told was accepted has been handed over, once, and nothing else happens: no
-session is left, no error is logged, and memory stays flat once everything has been used.
+session is left, no error is logged, and memory stays flat once everything has been used. The
+clients run in a process of their own, lest their threads' memory be taken for the server's.
 """
 
 import argparse
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -17,8 +19,11 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import linear_regression
 from time import monotonic, sleep
@@ -38,7 +43,7 @@ from smtpwire.testing import certificate
 from smtpwire.wire.command import Mail
 from smtpwire.wire.value import replace
 
-__all__ = ["Outcome", "Sample", "faults", "stress"]
+__all__ = ["Outcome", "Sample", "Visit", "faults", "stress"]
 
 CONFIG = replace(
     ServerConfig.relay("mx.example.org"),
@@ -46,6 +51,7 @@ CONFIG = replace(
     timeouts=Timeouts(command=2.0, block=2.0, handshake=2.0, quit=2.0),
 )
 TOGETHER = 16
+ROUND = 10 * TOGETHER
 INTERVAL = 10.0
 """Seconds from one look at the process to the next."""
 GROWTH = 32.0
@@ -65,6 +71,14 @@ class Sample(NamedTuple):
     kib: int
     descriptors: int
     threads: int
+
+
+class Visit(NamedTuple):
+    """What became of one client."""
+
+    fate: str
+    accepted: str = ""
+    """The name of its message, where it was told so."""
 
 
 @dataclass
@@ -97,12 +111,14 @@ class Outcome:
             self.again += name in self.untold
             self.untold.add(name)
 
-    def accept(self, name: str) -> None:
+    def note(self, visits: Sequence[Visit]) -> None:
         with self.lock:
-            self.accepted += 1
-            if name not in self.untold:
-                self.lost.add(name)
-            self.untold.discard(name)
+            self.visits += len(visits)
+            self.fates.update(each.fate for each in visits)
+            names = {each.accepted for each in visits if each.accepted}
+            self.accepted += len(names)
+            self.lost |= names - self.untold
+            self.untold -= names
 
 
 def drop(adapter: str, session: Session) -> None:
@@ -167,51 +183,65 @@ def start_tls(client: Dialogue, context: ssl.SSLContext) -> None:
     client.sock = cast(socket.socket, Secured(sock, tls))
 
 
-def visit(port: int, number: int, context: ssl.SSLContext, outcome: Outcome) -> None:
+def visit(port: int, context: ssl.SSLContext, number: int) -> Visit:
     """One client, whose fate follows from its number."""
     chance = random.Random(number)
     fate = chance.choice(["send", "send", "send", "reset", "stall", "vanish", "flood"])
-    with outcome.lock:
-        outcome.fates[fate] += 1
+    with suppress(OSError), Dialogue(port) as client:
+        return Visit(fate, act(client, context, number, fate, chance))
+    return Visit(fate)
+
+
+def act(
+    client: Dialogue, context: ssl.SSLContext, number: int, fate: str, chance: random.Random
+) -> str:
+    """The name of the message that was accepted, if one was."""
     name = f"message {number}"
     message = (
         b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n"
         + name.encode()
         + b"\r\n.\r\n"
     )
-    try:
-        with Dialogue(port) as client:
-            if fate == "flood":
-                client.send(b"NOOP\r\n" * 1000)
-                client.rest()
-                return
-            client.reply()
-            client.say(b"EHLO client.example.com")
-            if chance.random() < 0.3:
-                client.say(b"STARTTLS")
-                if fate == "vanish" and chance.random() < 0.5:
-                    return
-                start_tls(client, context)
-                client.say(b"EHLO client.example.com")
-            if fate != "send":
-                client.send(message[: chance.randrange(len(message) - 3)])
-                if fate == "stall":
-                    sleep(chance.choice([0.05, 2.5]) if number % 50 == 0 else 0.02)
-                if fate == "reset":
-                    client.reset()
-                return
-            client.send(message)
-            replies = [client.reply() for _ in range(4)]
-            if replies[-1].startswith(b"250 "):
-                outcome.accept(name)
+    if fate == "flood":
+        client.send(b"NOOP\r\n" * 1000)
+        client.rest()
+        return ""
+    client.reply()
+    client.say(b"EHLO client.example.com")
+    if chance.random() < 0.3:
+        client.say(b"STARTTLS")
+        if fate == "vanish" and chance.random() < 0.5:
+            return ""
+        start_tls(client, context)
+        client.say(b"EHLO client.example.com")
+    if fate != "send":
+        client.send(message[: chance.randrange(len(message) - 3)])
+        if fate == "stall":
+            sleep(chance.choice([0.05, 2.5]) if number % 50 == 0 else 0.02)
+        if fate == "reset":
+            client.reset()
+        return ""
+    client.send(message)
+    replies = [client.reply() for _ in range(4)]
+    if replies[-1].startswith(b"250 "):
+        with suppress(OSError):
             client.say(b"QUIT")
-    except OSError:
-        pass
+        return name
+    return ""
+
+
+def visits(port: int, authority: str, numbers: range) -> list[Visit]:
+    """A round of clients, so many at once."""
+    context = ssl.create_default_context(cadata=authority)
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        return list(pool.map(partial(visit, port, context), numbers))
 
 
 def look(seconds: float, visits: int) -> Sample:
-    """Collect garbage, and look at what is left."""
+    """Collect garbage, have what is free given back, and look at what is left."""
     gc.collect()
+    with suppress(AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return Sample(
         seconds,
@@ -224,26 +254,26 @@ def look(seconds: float, visits: int) -> Sample:
 
 def stress(adapter: str, count: int, seconds: float = 0.0) -> Outcome:
     """So many connections at least, and for so long; what is left is looked at between them."""
-    server_side, client_side = certificate().server_context(), certificate().client_context()
+    server_side = TlsConfig(certificate().server_context())
+    authority = certificate().trusted_pem.decode()
     outcome = Outcome()
     factory = application(adapter, outcome)
-    with serving(adapter, factory, CONFIG, TlsConfig(server_side)):
-        pass  # uvloop keeps two descriptors from its first loop on
-    before = look(0.0, 0)
-    start = monotonic()
-    with (
-        serving(adapter, factory, CONFIG, TlsConfig(server_side)) as port,
-        ThreadPoolExecutor(TOGETHER) as pool,
-    ):
-        looked = passed = 0.0
-        while outcome.visits < count or passed < seconds:
-            numbers = range(outcome.visits, outcome.visits + max(count // 20, TOGETHER))
-            list(pool.map(lambda each: visit(port, each, client_side, outcome), numbers))
-            outcome.visits, passed = numbers.stop, monotonic() - start
-            if passed - looked >= INTERVAL:
-                looked = passed
-                outcome.samples.append(look(passed, outcome.visits))
-    after = look(monotonic() - start, outcome.visits)
+    with ProcessPoolExecutor(1, get_context("spawn")) as clients:
+        clients.submit(int).result()
+        with serving(adapter, factory, CONFIG, server_side):
+            pass  # uvloop keeps two descriptors from its first loop on
+        before = look(0.0, 0)
+        start = monotonic()
+        with serving(adapter, factory, CONFIG, server_side) as port:
+            looked = passed = 0.0
+            while outcome.visits < count or passed < seconds:
+                numbers = range(outcome.visits, outcome.visits + ROUND)
+                outcome.note(clients.submit(visits, port, authority, numbers).result())
+                passed = monotonic() - start
+                if passed - looked >= INTERVAL:
+                    looked = passed
+                    outcome.samples.append(look(passed, outcome.visits))
+        after = look(monotonic() - start, outcome.visits)
     outcome.left = "".join(
         f"{what}: {had} before, {has} after; "
         for what, had, has in (

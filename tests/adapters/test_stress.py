@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from tests.adapters.stress import Outcome, Sample, faults, stress
+from tests.adapters.stress import Outcome, Sample, Visit, faults, stress
 
 
 def test_what_was_accepted_was_handed_over(adapter: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -18,7 +18,7 @@ def test_each_fault_is_told() -> None:
     outcome = Outcome(begun=2, ended=1, left="threads", samples=samples)
     outcome.store("a")
     outcome.store("a")
-    outcome.accept("b")
+    outcome.note([Visit("send", "b")])
     assert faults(outcome) == [
         "accepted, and not handed over: ['b']",
         "handed over twice: 1",
