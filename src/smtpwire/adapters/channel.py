@@ -87,7 +87,7 @@ class Channel:
             self.decrypt()
 
     def _secure(self, tls: TlsConfig) -> TlsLayer:
-        self._layer = layer = TlsLayer(tls)
+        self._layer = layer = TlsLayer(tls, peer=self.peer)
         self.secure = True
         return layer
 

@@ -21,6 +21,7 @@ from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, client_tls, tls_c
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
+from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_BODY, NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.state import State
@@ -49,6 +50,7 @@ from smtpwire.operations import (
     verify,
 )
 from smtpwire.operations.send_many import check_messages
+from smtpwire.operations.serve import who
 from smtpwire.sasl import ChoicePolicy, Credentials
 from smtpwire.wire.checked import checked
 from smtpwire.wire.command import Command
@@ -135,11 +137,12 @@ class Dialled:
 class _Contents(Iterator[MailObject], AsyncIterator[Chunk]):
     """Messages, and in turn the chunks of the content of the last one, where it is asynchronous."""
 
-    def __init__(self, messages: Iterable[MailObject]) -> None:
+    def __init__(self, messages: Iterable[MailObject], peer: Peer) -> None:
         self._messages = iter(messages)
         self._content: AsyncIterable[Chunk] | None = None
         self._is_new = False
         self._begun: list[AsyncIterator[Chunk]] = []
+        self._peer = peer
 
     def __next__(self) -> MailObject:
         message = next(self._messages)
@@ -161,16 +164,16 @@ class _Contents(Iterator[MailObject], AsyncIterator[Chunk]):
     async def close(self) -> None:
         """Close what has been begun, as far as it can be closed."""
         while self._begun:
-            await _close(self._begun.pop())
+            await _close(self._begun.pop(), self._peer)
 
 
-async def _close(chunks: AsyncIterator[Chunk]) -> None:
+async def _close(chunks: AsyncIterator[Chunk], peer: Peer) -> None:
     """Close content that is read no further; what it raises then changes no result."""
     if isinstance(chunks, AsyncGenerator):
         try:
             await chunks.aclose()
         except Exception:
-            logger.exception("the content of a message failed when it was closed")
+            logger.exception("%s: the content of a message failed when it was closed", who(peer))
 
 
 class AsyncClient:
@@ -186,7 +189,6 @@ class AsyncClient:
         "_closing",
         "_dialled",
         "_own_name",
-        "_peer",
         "_stream",
         "_turn",
         "conn",
@@ -197,9 +199,9 @@ class AsyncClient:
     def __init__(
         self, transport: Transport, clock: Callable[[], float], dialled: Dialled, sock: Connected
     ) -> None:
-        self._stream = AsyncStream(transport, clock, dialled.config.timeouts.handshake)
-        self._dialled, self._peer = dialled, remote_peer(sock)
-        self._own_name = own_name(sock)
+        handshake = dialled.config.timeouts.handshake
+        self._stream = AsyncStream(transport, clock, handshake, remote_peer(sock))
+        self._dialled, self._own_name = dialled, own_name(sock)
         self._turn = Turn()
         self._closing = False  # by another task or thread than that of the operation
 
@@ -216,7 +218,7 @@ class AsyncClient:
             if isinstance(error, Exception):
                 raise TlsFailed(None, Stage.IMPLICIT_TLS, why(error)) from error
             raise
-        self.conn = ClientConnection(config, tls=info, peer=self._peer)
+        self.conn = ClientConnection(config, tls=info, peer=self._stream.peer)
         self._stream.attach(self.conn)
         return self
 
@@ -293,7 +295,7 @@ class AsyncClient:
             try:
                 return await self.run(handed_in, chunks)
             finally:
-                await _close(chunks)
+                await _close(chunks, self._stream.peer)
         return await self.run(send_mail(self.conn, sender, recipients, content, **options))
 
     async def send_many(
@@ -301,7 +303,7 @@ class AsyncClient:
     ) -> list[SendResult]:
         """Send messages one behind the other: see :func:`smtpwire.operations.send_many`."""
         check_messages(messages, asynchronous=True)
-        contents = _Contents(messages)
+        contents = _Contents(messages, self._stream.peer)
         try:
             return await self.run(send_many(self.conn, contents, results), contents)
         finally:

@@ -10,6 +10,7 @@ from typing import Protocol, final
 from smtpwire.adapters.session import LAST_WORDS, READ, Deadline
 from smtpwire.adapters.tls import TlsConfig, TlsLayer
 from smtpwire.engine.client import ClientConnection
+from smtpwire.engine.events import Peer
 from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import TlsInfo
 
@@ -64,12 +65,15 @@ class AsyncStream:
     written any more.
     """
 
-    __slots__ = ("_clock", "_deadline", "_layer", "_timeout", "broken", "conn", "transport")
+    __slots__ = ("_clock", "_deadline", "_layer", "_timeout", "broken", "conn", "peer", "transport")
 
     conn: ClientConnection
 
-    def __init__(self, transport: Transport, clock: Callable[[], float], handshake: float) -> None:
+    def __init__(
+        self, transport: Transport, clock: Callable[[], float], handshake: float, peer: Peer
+    ) -> None:
         self.transport: Transport = transport
+        self.peer: Peer = peer
         self.broken: bool = False
         self._clock = clock
         self._deadline = Deadline()
@@ -135,7 +139,7 @@ class AsyncStream:
 
     async def shake_hands(self, tls: TlsConfig, server_name: str) -> TlsInfo:
         """Raises OSError and what TLS raises."""
-        layer = TlsLayer(tls, server_name)
+        layer = TlsLayer(tls, server_name, self.peer)
         try:
             while (info := layer.shake_hands()) is None:
                 await self.transport.send(layer.data_to_send(), self._left())

@@ -10,10 +10,12 @@ from functools import cache
 from typing import Any, ClassVar, Final, TypeAlias, final
 from weakref import WeakKeyDictionary
 
+from smtpwire.engine.events import Peer
 from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import PeerCertificate, TlsInfo
 from smtpwire.extensions import Profile
+from smtpwire.operations.serve import who
 from smtpwire.sasl import tls_server_end_point
 from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.value import value
@@ -32,6 +34,8 @@ __all__ = [
 READ: Final = 65536
 
 _logger: Final = logging.getLogger("smtpwire")
+
+_NOBODY: Final = Peer()
 
 TlsObject: TypeAlias = ssl.SSLObject | ssl.SSLSocket
 
@@ -162,10 +166,13 @@ class TlsLayer:
 
     As a server where no ``server_name`` is given; else the name to ask for by SNI and to verify,
     DNS's end dot left out (RFC 6066 §3). Raises ValueError for a name that none can have.
+    ``peer``: whom the log names.
     """
 
-    def __init__(self, config: TlsConfig, server_name: str | None = None) -> None:
-        self._config = config
+    def __init__(
+        self, config: TlsConfig, server_name: str | None = None, peer: Peer = _NOBODY
+    ) -> None:
+        self._config, self._peer = config, peer
         self._server_name = (server_name or "").removesuffix(".")
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = config.context.wrap_bio(
@@ -192,7 +199,7 @@ class TlsLayer:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             return None
-        return tls_info(self._tls, self._config, self._server_name)
+        return tls_info(self._tls, self._config, self._server_name, self._peer)
 
     def read(self, size: int = READ) -> bytes | None:
         """What the peer said: b"" at its end; None: more octets are wanted. Raises ssl.SSLError."""
@@ -215,22 +222,24 @@ class TlsLayer:
             self._tls.unwrap()
 
 
-def tls_info(tls: TlsObject, config: TlsConfig, server_name: str = "") -> TlsInfo:
+def tls_info(
+    tls: TlsObject, config: TlsConfig, server_name: str = "", peer: Peer = _NOBODY
+) -> TlsInfo:
     """The facts of a finished handshake. Raises what ``TlsConfig.verify`` raises."""
     cipher = tls.cipher()
     names = tls.getpeercert()  # empty unless its chain was verified
     der = tls.getpeercert(binary_form=True) or b""
     verified = bool(names) and (tls.server_side or tls.context.check_hostname)
     alternatives: Any = names.get("subjectAltName", ()) if names else ()
-    peer = PeerCertificate(der, tuple(str(name) for _, name in alternatives))
+    certificate = PeerCertificate(der, tuple(str(name) for _, name in alternatives))
     if config.verify is not None and der:
-        verified = config.verify(peer, _chain(tls, der)) is True
+        verified = config.verify(certificate, _chain(tls, der)) is True
     return TlsInfo(
         tls.version() or "",
         cipher[0] if cipher else "",
         verified,
-        _bindings(tls, config, der),
-        peer if verified else None,
+        _bindings(tls, config, der, peer),
+        certificate if verified else None,
         server_name=server_name or _AskedFor.names.get(tls, ""),
         alpn=tls.selected_alpn_protocol() or "",
     )
@@ -248,17 +257,17 @@ def _chain(tls: TlsObject, der: bytes) -> tuple[bytes, ...]:
     return tuple(ssl.PEM_cert_to_DER_cert(each.public_bytes()) for each in certificates) or (der,)
 
 
-def _bindings(tls: TlsObject, config: TlsConfig, peer: bytes) -> dict[str, bytes]:
+def _bindings(tls: TlsObject, config: TlsConfig, der: bytes, peer: Peer) -> dict[str, bytes]:
     """The channel bindings; one that cannot be computed is none."""
     bindings: dict[str, bytes] = {}
     try:
         bindings.update(config.bindings(tls))
     except Exception:
-        _logger.exception("TlsConfig.bindings failed")
+        _logger.exception("%s: TlsConfig.bindings failed", who(peer))
     # In TLS 1.3 Python returns octets that mean nothing (RFC 9266 §1).
     if tls.version() != "TLSv1.3" and (unique := tls.get_channel_binding("tls-unique")):
         bindings["tls-unique"] = unique
-    if certificate := config.certificate if tls.server_side else peer:
+    if certificate := config.certificate if tls.server_side else der:
         with suppress(ValueError):  # RFC 5929 §4.1 has none for this certificate
             bindings["tls-server-end-point"] = tls_server_end_point(certificate)
     return bindings
