@@ -24,7 +24,7 @@ LIMITS = {
     ("serving", "*"): 145,
     ("blocking", "ServerSession"): 30,
     ("trio", "ServerSession"): 60,
-    ("asyncio", "ServerProtocol _raise"): 240,
+    ("asyncio", "ServerProtocol _raise _tell_why"): 240,
     ("link", "*"): 50,
     ("eager", "*"): 110,
     # how octets are moved: of a client, and of a server that is not asyncio's
@@ -47,7 +47,7 @@ LIMITS = {
     ("blocking", "Client"): 65,
     ("blocking", "connect _dial _transport"): 45,
     ("trio", "Client connect _the_last"): 50,
-    ("asyncio", "Client connect _dial"): 60,
+    ("asyncio", "Client connect _dial _dial_one"): 60,
     # time; what comes before a session, and TLS
     ("session", "*"): 80,
     ("channel", "*"): 100,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from math import inf
 from socket import (
     AI_NUMERICHOST,
@@ -96,12 +96,12 @@ class ServerProtocol(Link):
         self._step: ServeStep | None = None  # what is waited for; None while a handler runs
         self._begun = self._scheduled = self._unwanted = False
 
-    async def begin(self, sock: socket) -> None:
-        """Take a socket that was accepted."""
+    async def begin(self, sock: socket, peer: Peer) -> None:
+        """Take a socket that was accepted, and whose it is."""
         try:
             await self._loop.connect_accepted_socket(lambda: self, sock)
         except OSError as error:
-            logger.info("connection lost before it began: %s", error)
+            _tell_why(peer, str(error))
         finally:
             if not self._made:
                 sock.close()
@@ -127,19 +127,14 @@ class ServerProtocol(Link):
             try:  # the path of every command: no calls that are not needed
                 self._wire.receive_data(data)
                 self._step = None
-                run = self._context.run
-                then: ServeStep | None = (
-                    run(next, self._serving) if self._eager is None else run(self._advance)
-                )
+                then = self._context.run(next, self._serving)
                 if then is NEED_DATA and self._reading and not self._channel.secure:
                     self._step = then
                     octets = self._wire.data_to_send()
                     if octets and not self._transport.is_closing():
                         self._transport.write(octets)
-                elif then is None or isinstance(then, Need):
-                    self._meet(then)
                 else:
-                    self._meet(self._context.run(self._advance, None, then))
+                    self._meet(self._context.run(self._attend, then))
             except BaseException as error:
                 self._go_on(error)
         elif step is NEED_CLOSE:
@@ -172,7 +167,7 @@ class ServerProtocol(Link):
                 self.conn.abort(str(exc or LOST))
             self._wake()
         elif self._step is not NEED_CLOSE and not self._unwanted:
-            self._tell_why(str(exc or LOST))
+            _tell_why(self._channel.peer, str(exc or LOST))
         if not self._begun or self._step is NEED_CLOSE:
             self._leave()
 
@@ -214,16 +209,9 @@ class ServerProtocol(Link):
 
     # -- the server's loop
 
-    def _advance(
-        self, error: BaseException | None = None, begun: ServeStep | None = None
-    ) -> ServeStep | None:
-        """Go on, in the session's context, until something is to be done; None: a handler waits."""
+    def _attend(self, step: ServeStep) -> ServeStep | None:
+        """Begin what handlers have returned, up to a Need. None: one is waited for."""
         serving = self._serving
-        step: ServeStep
-        if begun is not None:
-            step = begun
-        else:
-            step = next(serving) if error is None else serving.throw(error)
         while step is not NEED_DATA and not isinstance(step, Need):
             if self._eager is None:
                 self._eager = EagerTask(self._context, self.flush, self._go_on_later)
@@ -239,14 +227,19 @@ class ServerProtocol(Link):
     def _go_on(self, error: BaseException | None = None) -> None:
         """Drive the server's loop until somebody else has to act."""
         self._scheduled, self._step = False, None
+        run, serving = self._context.run, self._serving
         try:
-            step = self._context.run(self._advance, error)
+            step = run(next, serving) if error is None else run(serving.throw, error)
+            waited_for = run(self._attend, step)
         except BaseException as interruption:
             self._end(0)
             if not isinstance(interruption, asyncio.CancelledError):
                 self._loop.call_soon(_raise, interruption)
-        else:
-            self._meet(step)
+            return
+        try:
+            self._meet(waited_for)
+        except Exception as failure:
+            self._go_on(failure)
 
     def _meet(self, step: ServeStep | None) -> None:
         """Flush, then do what the server's loop asks for."""
@@ -352,12 +345,13 @@ class ServerProtocol(Link):
         self._go_on()
 
     def _give_up(self, reason: str) -> None:
-        self._tell_why(reason)
+        _tell_why(self._channel.peer, reason)
         self._linger(LINGER)
         self._transport.close()
 
-    def _tell_why(self, reason: str) -> None:
-        logger.info("%s: no session: %s", who(self._channel.peer), reason)
+
+def _tell_why(peer: Peer, reason: str) -> None:
+    logger.info("%s: no session: %s", who(peer), reason)
 
 
 def _raise(error: BaseException) -> None:
@@ -377,26 +371,36 @@ class Server(Listening[ServerProtocol]):
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._beginning: set[asyncio.Task[None]] = set()  # of which the loop keeps no reference
-        for listener in self._listeners:
-            self._loop.add_reader(listener, self._accept, listener)
+        with ExitStack() as undoing:
+            for listener in self._listeners:
+                undoing.enter_context(listener)
+            for listener in self._listeners:
+                self._loop.add_reader(listener, self._accept, listener)
+                undoing.callback(self._loop.remove_reader, listener)
+            undoing.pop_all()
 
     def _accept(self, listener: socket) -> None:
-        taken = self._connections.accept(listener)
-        if isinstance(taken, float):
-            if taken:
-                self._loop.remove_reader(listener)
-                self._loop.call_later(taken, self._accept_again, listener)
-            return
-        (sock, peer), service = taken, self._service
-        session = ServerProtocol(service.session, service.config, service.tls, self._connections)
-        if self._connections.admit(session, peer, sock):
+        taken = self._connections.accept(listener, self._session_of)
+        if not isinstance(taken, float):
+            session, sock = taken
             # By no factory of the loop's: where it raised, the socket would be nobody's.
-            self._beginning.add(task := asyncio.Task(session.begin(sock), loop=self._loop))
+            beginning = session.begin(sock, self._connections.peer_of(session))
+            self._beginning.add(task := asyncio.Task(beginning, loop=self._loop))
             task.add_done_callback(self._beginning.discard)
+        elif taken:
+            self._loop.remove_reader(listener)
+            self._loop.call_later(taken, self._accept_again, listener)
 
     def _accept_again(self, listener: socket) -> None:
         if listener in self._listeners:
-            self._loop.add_reader(listener, self._accept, listener)
+            try:
+                self._loop.add_reader(listener, self._accept, listener)
+            except OSError as error:  # the system has no room to watch it
+                pause = self._connections.pause_after(error)
+                self._loop.call_later(pause, self._accept_again, listener)
+
+    def _session_of(self, *_: object) -> ServerProtocol:
+        return ServerProtocol(*self._service.each, self._connections)
 
     async def serve_forever(self) -> None:
         """Wait until :meth:`shutdown` is done, which another task calls: it serves anyway.
@@ -571,19 +575,23 @@ async def _dial(host: str, port: int, local_addr: str, path: str) -> socket:
         found = [(AF_UNIX, path)]
     failure = OSError(f"{host} has no address")
     for family, address in found:
-        sock = socket(family, SOCK_STREAM)
         try:
-            sock.setblocking(False)
-            if host:
-                sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            if local_addr:
-                sock.bind((local_addr, 0))
-            await loop.sock_connect(sock, address)
-        except BaseException as error:
-            sock.close()
-            if not isinstance(error, OSError):
-                raise
+            return await _dial_one(family, address, local_addr)
+        except OSError as error:
             failure = error
-        else:
-            return sock
     raise failure
+
+
+async def _dial_one(family: int, address: str | tuple[Any, ...], local_addr: str) -> socket:
+    sock = socket(family, SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if isinstance(address, tuple):
+            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        if local_addr:
+            sock.bind((local_addr, 0))
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

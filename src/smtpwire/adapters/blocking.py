@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from contextvars import copy_context
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack, final
 
@@ -76,14 +76,14 @@ class _Transport:
         self._rested = monotonic()
         self._readable = Selector()
         self._readable.register(sock, EVENT_READ)
-        self._woken: socket.socket | None = None
-        self._waker: socket.socket | None = None
+        self._pair: tuple[socket.socket, ...] = ()  # what wakes the thread, and by which it is
 
     def accept_interrupts(self) -> None:
-        """From here on :meth:`interrupt` works, which takes two more descriptors."""
-        self._woken, self._waker = socket.socketpair()
-        self._waker.setblocking(False)
-        self._readable.register(self._woken, EVENT_READ)
+        """From here on :meth:`interrupt` works: it takes two more descriptors. Raises OSError."""
+        if not self._pair:
+            self._pair = woken, waker = socket.socketpair()
+            waker.setblocking(False)
+            self._readable.register(woken, EVENT_READ)
 
     async def send(self, octets: bytes, seconds: float | None) -> None:
         _send_all(self._sock, octets, seconds)
@@ -94,8 +94,8 @@ class _Transport:
             if not ready:
                 raise TimeoutError
             for key, _ in ready:
-                if key.fileobj is self._woken:
-                    self._woken.recv(size)
+                if key.fileobj is not self._sock:
+                    self._pair[0].recv(size)
                     raise Interrupted
             with suppress(BlockingIOError):
                 octets = self._sock.recv(size)
@@ -118,9 +118,9 @@ class _Transport:
         self._sock.shutdown(socket.SHUT_WR)
 
     def interrupt(self) -> None:
-        if self._waker is not None:
+        for waker in self._pair[1:]:
             with suppress(OSError):  # it is closed, or so many have come already
-                self._waker.send(b"!")
+                waker.send(b"!")
 
     def wake(self) -> None:
         self._cut = True
@@ -128,10 +128,8 @@ class _Transport:
             self._sock.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
-        self._sock.close()
-        for end in (self._woken, self._waker):
-            if end is not None:
-                end.close()
+        for sock in (self._sock, *self._pair):
+            sock.close()
 
 
 @final
@@ -216,9 +214,17 @@ class ServerSession(StreamSession):
         self._socket = _Transport(sock)
         super().__init__(self._socket, monotonic, session, config, tls, peer)
 
+    def accept_interrupts(self) -> None:
+        """From here on another thread can wake it: ``run()`` does so where nobody has."""
+        self._socket.accept_interrupts()
+
+    def abandon(self) -> None:
+        """Close it, where nobody will serve it."""
+        now(self._socket.close())
+
     def run(self) -> None:
         """Serve the connection to its end."""
-        self._socket.accept_interrupts()
+        self.accept_interrupts()
         now(self._run())
 
     def flush(self) -> None:
@@ -243,38 +249,41 @@ class Server(Listening[ServerSession]):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        self._stopping, self._idle = Event(), Event()
-        self._idle.set()
+        self._stopping, self._serving = Event(), Lock()
 
     def serve_forever(self) -> None:
-        """Take connections until :meth:`shutdown` is called in another thread."""
-        self._idle.clear()
-        try:
-            with DefaultSelector() as selector:
-                for listener in self._listeners:
-                    selector.register(listener, EVENT_READ, listener)
-                while not self._stopping.is_set():
-                    for key, _ in selector.select(POLL):
-                        self._accept(key.data)
-        finally:
-            self._idle.set()
+        """Take connections until :meth:`shutdown` is called in another thread.
+
+        Where another one takes them already, as that of the server's block, wait for that alone.
+        """
+        with self._serving, DefaultSelector() as selector:
+            for listener in self._listeners:
+                selector.register(listener, EVENT_READ, listener)
+            while not self._stopping.is_set():
+                for key, _ in selector.select(POLL):
+                    self._accept(key.data)
 
     def _accept(self, listener: socket.socket) -> None:
-        taken = self._connections.accept(listener)
+        taken = self._connections.accept(listener, self._session_of)
         if isinstance(taken, float):
             sleep(taken)
             return
-        (sock, peer), service = taken, self._service
-        session = ServerSession(sock, service.session, service.config, service.tls, peer)
-        if not self._connections.admit(session, peer, sock):
-            return
+        session, sock = taken
         thread = Thread(target=copy_context().run, args=(self._run, session), daemon=True)
         try:
+            session.accept_interrupts()
             thread.start()
-        except RuntimeError as error:  # the system has no room for a thread
+        except BaseException as error:  # the system has no room for it, or Ctrl-C comes
+            peer = self._connections.peer_of(session)
             self._connections.leave(session)
             self._connections.refuse(sock, peer, str(error))
+            session.abandon()
+            if not isinstance(error, Exception):
+                raise
             sleep(self._connections.pause_after(error))
+
+    def _session_of(self, sock: socket.socket, peer: Peer) -> ServerSession:
+        return ServerSession(sock, *self._service.each, peer)
 
     def _run(self, session: ServerSession) -> None:
         try:
@@ -294,8 +303,8 @@ class Server(Listening[ServerSession]):
         """
         self._check_who_waits()
         self._stopping.set()
-        self._idle.wait()
-        self._listen_no_more(lambda _: None)
+        with self._serving:
+            self._listen_no_more(lambda _: None)
         empty = Event()
         self._end_sessions(empty.set)
         empty.wait(grace)
@@ -304,8 +313,11 @@ class Server(Listening[ServerSession]):
         return cut
 
     def __enter__(self) -> Self:
-        self._idle.clear()
-        Thread(target=self.serve_forever, daemon=True).start()
+        try:
+            Thread(target=self.serve_forever, daemon=True).start()
+        except BaseException:  # there is no block then, whose end would end it
+            self.shutdown(0)
+            raise
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -473,8 +485,12 @@ def connect(
 
 
 def _transport(sock: socket.socket) -> Transport:
-    layout = timeval_layout()
-    return _Transport(sock) if layout is None else _Waiting(sock, layout)
+    try:
+        layout = timeval_layout()
+        return _Transport(sock) if layout is None else _Waiting(sock, layout)
+    except BaseException:  # such as: no descriptor is left to find the layout out
+        sock.close()
+        raise
 
 
 def _dial(host: str, port: int, timeout: float, local_addr: str, path: str) -> socket.socket:

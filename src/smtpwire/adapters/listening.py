@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from smtpwire.adapters.session import SessionFactory, checked_port, logger, peer_of
-from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, check_service
+from smtpwire.adapters.tls import Tls, check_plain, check_service
 from smtpwire.engine.events import Peer
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
@@ -33,8 +33,11 @@ PAUSE: Final = 0.1
 """Seconds before the next accept where the system has no room for a connection."""
 QUIET: Final = 60.0
 """Seconds for which a complaint is not repeated in the log."""
-GONE: Final = (errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO, errno.EINTR)
-"""Before it was accepted: no trouble of the system's."""
+GONE: Final = (
+    *(errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR),
+    *(errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO),
+)
+"""Before it was accepted, or never there: no trouble of the system's."""
 
 
 @final
@@ -58,9 +61,8 @@ class Service:
         max_connections: int | None,
         max_connections_per_peer: int | None,
     ) -> None:
-        self.session: SessionFactory = session
         self.config: ServerConfig = config
-        self.tls: TlsConfig | None = check_service(session, config, tls)
+        self.each = (session, config, check_service(session, config, tls))  # for each connection
         checked("host", host, str | None)
         checked("path", path, str | None)
         check_plain(checked("sock", sock, socket.socket | None))
@@ -174,18 +176,24 @@ class Connections(Generic[C]):
         """Who connected."""
         return self._open.get(connection, Peer())
 
-    def accept(self, listener: socket.socket) -> tuple[socket.socket, Peer] | float:
-        """What waits there; or how many seconds to wait before the next try."""
+    def accept(
+        self, listener: socket.socket, make: Callable[[socket.socket, Peer], C]
+    ) -> tuple[C, socket.socket] | float:
+        """Who waits there, made and entered; or how many seconds to wait before the next try."""
         try:
             sock, address = listener.accept()
-        except BlockingIOError:
-            return 0.0
         except OSError as error:
             return self.pause_after(error)
         sock.setblocking(False)
         with suppress(OSError):  # a UNIX socket has no Nagle
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock, peer_of(address)
+        peer = peer_of(address)
+        try:
+            connection = make(sock, peer)
+        except Exception as error:  # the system has no room for it
+            self.refuse(sock, peer, str(error))
+            return self.pause_after(error)
+        return (connection, sock) if self.admit(connection, peer, sock) else 0.0
 
     def admit(self, connection: C, peer: Peer, sock: socket.socket) -> bool:
         """Enter what was just accepted; False where that is too many: it was refused and closed."""

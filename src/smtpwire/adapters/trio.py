@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from socket import socket
 from types import TracebackType
@@ -186,7 +186,6 @@ class Server(Listening[ServerSession]):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        self._accepting = trio.CancelScope()
         self._ended = trio.Event()
         self._serving = trio.open_nursery()
         self._begun = False
@@ -200,31 +199,34 @@ class Server(Listening[ServerSession]):
             await self._ended.wait()
             return
         self._begun = True
-        async with trio.open_nursery() as sessions:
-            try:
-                with self._accepting:
-                    async with trio.open_nursery() as accepting:
-                        for listener in self._listeners:
-                            accepting.start_soon(self._accept, listener, sessions)
-            finally:
-                self._listen_no_more(trio.lowlevel.notify_closing)
-            await self._ended.wait()
+        try:
+            async with trio.open_nursery() as sessions:
+                for listener in self._listeners:
+                    sessions.start_soon(self._accept, listener, sessions)
+                await self._ended.wait()
+        finally:
+            self._listen_no_more(trio.lowlevel.notify_closing)
+            self._ended.set()  # cancelled, too, for whoever else waits for it
 
     async def _accept(self, listener: socket, sessions: trio.Nursery) -> None:
-        while listener.fileno() >= 0:  # shutdown() may have come before the first turn
-            await trio.lowlevel.wait_readable(listener)
-            taken = self._connections.accept(listener)
-            if isinstance(taken, float):
-                await trio.sleep(taken)
-                continue
-            self._take(*taken, sessions)
+        while listener in self._listeners:  # shutdown() may come before the first turn
+            with suppress(trio.ClosedResourceError):
+                await trio.lowlevel.wait_readable(listener)
+            await trio.sleep(self._take(listener, sessions))
 
-    def _take(self, sock: socket, peer: Peer, sessions: trio.Nursery) -> None:
-        service = self._service
+    def _take(self, listener: socket, sessions: trio.Nursery) -> float:
+        """Seconds to wait then. (Here, lest the loop keep the last session while it waits.)"""
+        if listener not in self._listeners:
+            return 0.0
+        taken = self._connections.accept(listener, self._session_of)
+        if isinstance(taken, float):
+            return taken
+        sessions.start_soon(self._run, taken[0])
+        return 0.0
+
+    def _session_of(self, sock: socket, peer: Peer) -> ServerSession:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        session = ServerSession(stream, service.session, service.config, service.tls, peer)
-        if self._connections.admit(session, peer, sock):
-            sessions.start_soon(self._run, session)
+        return ServerSession(stream, *self._service.each, peer)
 
     async def _run(self, session: ServerSession) -> None:
         try:
@@ -243,7 +245,6 @@ class Server(Listening[ServerSession]):
         wait for itself.
         """
         self._check_who_waits()
-        self._accepting.cancel()
         self._listen_no_more(trio.lowlevel.notify_closing)
         empty = trio.Event()
         self._end_sessions(empty.set)

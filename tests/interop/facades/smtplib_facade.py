@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any, Final
 
 from smtpwire.adapters.serving import now
+from smtpwire.adapters.session import remote_peer
 from smtpwire.adapters.stream import AsyncStream
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.client import ClientConnection
@@ -107,7 +108,8 @@ class _Session:
     def __init__(self, sock: socket.socket, *, lmtp: bool) -> None:
         config = ClientConfig(lmtp=lmtp, cleartext_authentication_without_verified_tls=True)
         self.conn = ClientConnection(config)
-        self._stream = AsyncStream(_Socket(sock), monotonic, config.timeouts.handshake)
+        handshake = config.timeouts.handshake
+        self._stream = AsyncStream(_Socket(sock), monotonic, handshake, remote_peer(sock))
         self._stream.attach(self.conn)
 
     def next_reply(self) -> Reply | AuthenticationEnded:
