@@ -26,6 +26,7 @@ python -m pytest -n auto --dist worksteal                      # all that needs 
 python -m pytest --hypothesis-profile=thorough                 # four times as many examples, and long inputs cut at every place
 python -m pytest -m interop                                    # real peers: see interop/README.md
 python -m tests.walk --profile relay                           # client and server in every state they reach
+python -m tests.adapters.stress                                # clients that reset, stall and vanish
 .ci/run                                                        # everything, from nothing, on Debian
 ```
 
@@ -33,7 +34,7 @@ python -m tests.walk --profile relay                           # client and serv
 |---|---|
 | a protocol rule, in one dialogue | `cases/cases.json`: octets, decisions, what is expected; it runs in every split |
 | a parser, an engine, an extension, a mechanism | the folder of its room: `wire/`, `engine/`, `extensions/`, `sasl/` |
-| every adapter alike | `adapters/test_acceptance.py`; what one adapter alone has, `adapters/test_<adapter>.py` |
+| every adapter alike | `adapters/test_acceptance.py`; what one alone has, `adapters/test_<adapter>.py`; see [`adapters/`](adapters/README.md) |
 | an operation | `test_operations*.py` |
 | a real program | [`interop/`](interop/README.md); what it once said, `transcripts/` and [`dialogues/`](dialogues/README.md) |
 | what holds in every state of a client and its server | `walk/`: `test_walk.py` goes a few steps, `python -m tests.walk` as far as asked |

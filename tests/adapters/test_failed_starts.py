@@ -25,18 +25,29 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.wire.value import replace
 
 RELAY = ServerConfig.relay("mx.example.org")
-NO_ROOM = OSError(errno.EMFILE, "no room")
-NO_THREAD = RuntimeError("can't start new thread")
 WITH_EVENTS = sorted({*SERVERS} & {"asyncio", "uvloop"})
+
+
+def no_room() -> OSError:
+    """Anew each time: an exception that is kept keeps all whose frames it has come through."""
+    return OSError(errno.EMFILE, "no room")
+
+
+def no_thread() -> RuntimeError:
+    return RuntimeError("can't start new thread")
+
+
+def no_memory() -> MemoryError:
+    return MemoryError("no memory")
 
 
 class NoThread(threading.Thread):
     """One that cannot start."""
 
-    error: BaseException = NO_THREAD
+    errors: ClassVar[list[Callable[[], BaseException]]] = [no_thread]
 
     def start(self) -> None:
-        raise self.error
+        raise self.errors[0]()
 
 
 @pytest.fixture(autouse=True)
@@ -49,13 +60,15 @@ def no_socket_is_lost() -> Iterator[None]:
     assert [str(each.message) for each in found if each.category is ResourceWarning] == []
 
 
-def failing(error: BaseException, times: int, then: Callable[..., Any]) -> Callable[..., Any]:
+def failing(
+    error: Callable[[], BaseException], times: int, then: Callable[..., Any]
+) -> Callable[..., Any]:
     """A function that fails so often, and then does what it is to do."""
     left = [error] * times
 
     def call(*arguments: Any, **named: Any) -> Any:
         if left:
-            raise left.pop()
+            raise left.pop()()
         return then(*arguments, **named)
 
     return call
@@ -80,20 +93,20 @@ def test_a_block_that_no_thread_can_serve(monkeypatch: pytest.MonkeyPatch) -> No
     assert server.shutdown() == ()
 
 
-@pytest.mark.parametrize("error", [NO_THREAD, MemoryError(), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("error", [no_thread, no_memory, KeyboardInterrupt])
 def test_a_session_that_no_thread_can_serve(
-    error: BaseException, monkeypatch: pytest.MonkeyPatch
+    error: Callable[[], BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = blocking.start_server(Mailbox(), RELAY, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    monkeypatch.setattr(NoThread, "error", error)
-    ends: list[BaseException] = []
+    monkeypatch.setattr(NoThread, "errors", [error])
+    ends: list[type[BaseException]] = []
 
     def serve() -> None:
         try:
             server.serve_forever()
-        except KeyboardInterrupt as interrupt:
-            ends.append(interrupt)
+        except KeyboardInterrupt:
+            ends.append(KeyboardInterrupt)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -102,11 +115,11 @@ def test_a_session_that_no_thread_can_serve(
         with Dialogue(port) as client:
             assert client.rest() == b"421 Too many connections\r\n"
     assert server.sessions == ()
-    if isinstance(error, Exception):
-        greeted(port)
-    else:
+    if error is KeyboardInterrupt:
         thread.join(PATIENCE)
-        assert ends == [error]
+        assert ends == [KeyboardInterrupt]
+    else:
+        greeted(port)
     server.shutdown(0)
     thread.join(PATIENCE)
     assert not thread.is_alive()
@@ -118,7 +131,7 @@ def test_a_session_for_which_there_is_no_descriptor(
     """It needs two besides its own, by which another thread wakes it."""
     with serving("blocking", Mailbox(), RELAY) as port:
         with monkeypatch.context() as patched:
-            patched.setattr(socket, "socketpair", failing(NO_ROOM, 2, socket.socketpair))
+            patched.setattr(socket, "socketpair", failing(no_room, 2, socket.socketpair))
             for _ in range(2):
                 with Dialogue(port) as client:
                     assert client.rest() == b"421 Too many connections\r\n"
@@ -136,7 +149,7 @@ def test_a_session_that_cannot_be_made(
     }.get(adapter, (asyncio_adapter, "ServerProtocol"))
     with serving(adapter, Mailbox(), RELAY) as port:
         make = getattr(module, name)
-        monkeypatch.setattr(module, name, failing(MemoryError("no memory"), 1, make))
+        monkeypatch.setattr(module, name, failing(no_memory, 1, make))
         with Dialogue(port) as client:
             assert client.rest() == b"421 Too many connections\r\n"
         greeted(port)
@@ -172,7 +185,7 @@ class Full:
 
     def add_reader(self, sock: object, *arguments: Any) -> None:
         if self.fails and self.fails.pop(0):
-            raise NO_ROOM
+            raise no_room()
         self.watched.append(sock)
         super().add_reader(sock, *arguments)  # type: ignore[misc]
 
@@ -219,7 +232,7 @@ def test_a_listener_that_is_watched_again_as_soon_as_there_is_room(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listening, "PAUSE", 0.01)
-    accept = failing(NO_ROOM, 1, socket.socket.accept)
+    accept = failing(no_room, 1, socket.socket.accept)
     monkeypatch.setattr(socket.socket, "accept", accept)
 
     async def main() -> None:
@@ -272,7 +285,7 @@ def test_tls_that_cannot_begin_on_a_server(
     with serving(adapter, mailbox, config, server_tls) as port, Dialogue(port) as client:
         client.reply()
         client.say(b"EHLO client.example.com")
-        monkeypatch.setattr(channel, "TlsLayer", failing(MemoryError("no memory"), 1, TlsLayer))
+        monkeypatch.setattr(channel, "TlsLayer", failing(no_memory, 1, TlsLayer))
         assert client.say(b"STARTTLS").startswith(b"220 ")
         assert client.rest() == b""
         assert mailbox.wait_for_end().reason is CloseReason.ABORTED
@@ -314,7 +327,7 @@ def test_a_family_of_addresses_that_this_machine_has_not(
 
 
 def test_a_client_for_which_there_is_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocking, "timeval_layout", failing(NO_ROOM, 1, lambda: None))
+    monkeypatch.setattr(blocking, "timeval_layout", failing(no_room, 1, lambda: None))
     ours, theirs = socket.socketpair()
     with theirs, no_descriptor_left():
         with pytest.raises(OSError, match="no room"):
