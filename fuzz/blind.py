@@ -5,21 +5,27 @@ collected is changed here, too, so that each kind of run does what it is good at
 finds the way to new lines, this one tries many values there. A slow target meets all its oracles
 with one input of 64. Each finding is saved into ``fuzz/regressions`` once for the line that raised;
 the exit code is 1. Needs no atheris.
+
+``--collect`` keeps what reaches a line that nothing has reached, beside what guided runs collected,
+and changes it again. That costs the less the more has been reached.
 """
 
 import argparse
 import gc
+import hashlib
 import random
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from types import CodeType, FrameType
+from typing import Any, Final, NamedTuple, NoReturn
 
+from fuzz.floors import FLOORS, files
 from fuzz.mutator import MUTATORS, anyhow
 from fuzz.run import LONGEST, SECONDS, SLOWEST, collected, save
 from fuzz.seeds import inputs
@@ -27,6 +33,8 @@ from fuzz.targets import TARGETS, sampled
 
 BATCH: Final = 64
 """Inputs between two looks at the clock."""
+TraceFunction = Callable[[FrameType, str, Any], Any]
+_FILES: Final = frozenset(str(path) for places in FLOORS.values() for path in files(places))
 _STEPS: Final = 4
 """Changes, one after another, of one input."""
 
@@ -45,6 +53,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz.blind", description="Fuzz smtpwire.")
     parser.add_argument("target", nargs="*", help="only these (default: all)")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="a target (default: 60)")
+    parser.add_argument("--collect", action="store_true", help="keep what reaches a new line")
     parser.add_argument("--seed", type=int, help="of what is changed (default: by the clock)")
     options = parser.parse_args(arguments)
     if unknown := set(options.target) - set(TARGETS):
@@ -53,7 +62,7 @@ def main(arguments: list[str]) -> int:
     print(f"seed {seed}\n{'target':14}{'executions':>12}{'a second':>10}{'findings':>10}")
     found = False
     for target in options.target or TARGETS:
-        result = run(target, options.seconds, seed)
+        result = run(target, options.seconds, seed, collect=options.collect)
         speed = result.executions / max(result.seconds, 0.001)
         print(f"{target:14}{result.executions:12,}{speed:10,.0f}{len(result.findings):10}")
         for finding in result.findings:
@@ -63,9 +72,12 @@ def main(arguments: list[str]) -> int:
     return int(found)
 
 
-def run(target: str, seconds: float, seed: int) -> Result:
+def run(target: str, seconds: float, seed: int, *, collect: bool = False) -> Result:
     """Run one target, for one batch at least, and save what it finds."""
-    check, made = sampled(target), mutants(target, seed)
+    known = [*inputs(target), *(path.read_bytes() for path in sorted(collected(target).glob("*")))]
+    check, made = sampled(target), mutants(target, known, seed)
+    if collect:
+        check = collecting(target, check, known)
     found: dict[object, Path] = {}
     executions = 0
     gc.collect()
@@ -86,10 +98,9 @@ def run(target: str, seconds: float, seed: int) -> Result:
     return Result(target, executions, time.process_time() - begun, [*found.values()])
 
 
-def mutants(target: str, seed: int) -> Iterator[bytes]:
-    """Inputs without end, each made of one that is known."""
+def mutants(target: str, known: list[bytes], seed: int) -> Iterator[bytes]:
+    """Inputs without end, each made of one that is known; that may become more."""
     chance = random.Random(seed)
-    known = [*inputs(target), *(path.read_bytes() for path in sorted(collected(target).glob("*")))]
     change = anyhow(chance)
     mutate = MUTATORS.get(target)
     while True:
@@ -100,6 +111,59 @@ def mutants(target: str, seed: int) -> Iterator[bytes]:
             else:
                 data = mutate(data, LONGEST, chance.getrandbits(32), change)
             yield data
+
+
+def collecting(
+    target: str, check: Callable[[bytes], None], known: list[bytes]
+) -> Callable[[bytes], None]:
+    """A check that keeps what reaches a line which nothing before did."""
+    unreached = Unreached()
+    for data in known:
+        unreached.watch(check, data)
+
+    def watched(data: bytes) -> None:
+        if unreached.watch(check, data):
+            known.append(data)
+            folder = collected(target)
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.joinpath(hashlib.sha1(data).hexdigest()).write_bytes(data)
+
+    return watched
+
+
+class Unreached:
+    """The lines of the floors without I/O which nothing has reached."""
+
+    def __init__(self) -> None:
+        self._left: dict[CodeType, set[int]] = {}
+        self._found = False
+
+    def watch(self, check: Callable[[bytes], None], data: bytes) -> bool:
+        """Whether an input reaches one of them."""
+        self._found = False
+        sys.settrace(self._call)
+        try:
+            check(data)
+        finally:
+            sys.settrace(None)
+        return self._found
+
+    def _call(self, frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+        """A function that has been reached wholly runs at its own speed."""
+        code = frame.f_code
+        left = self._left.get(code)
+        if left is None:
+            lines = {line for *_, line in code.co_lines() if line is not None}
+            looked_at = code.co_filename in _FILES
+            left = self._left[code] = lines - {code.co_firstlineno} if looked_at else set()
+        return self._line if left else None
+
+    def _line(self, frame: FrameType, event: str, argument: object) -> TraceFunction:
+        left = self._left[frame.f_code]
+        if event == "line" and frame.f_lineno in left:
+            left.remove(frame.f_lineno)
+            self._found = True
+        return self._line
 
 
 def place_of(error: Exception) -> tuple[str, str, int]:
@@ -117,17 +181,17 @@ def save_input(target: str, data: bytes, error: Exception) -> Path:
 
 @contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in what runs longer; where the system has no alarm, nothing."""
-    if not hasattr(signal, "alarm"):
+    """Raise TimeoutError in what takes more of the processor; where it has no timer, nothing."""
+    if not hasattr(signal, "setitimer"):
         yield
         return
-    before = signal.signal(signal.SIGALRM, _too_slow)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGVTALRM, _too_slow)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _too_slow(*_: object) -> NoReturn:

@@ -7,23 +7,10 @@ names those that none has reached.
 
 import argparse
 import importlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
 
 from coverage import Coverage
 
-FUZZ: Final = Path(__file__).parent
-SOURCE: Final = FUZZ.parent / "src" / "smtpwire"
-FLOORS: Final = {
-    "wire": ("wire",),
-    "extensions": ("extensions",),
-    "sasl": ("sasl",),
-    "engine": ("engine",),
-    "transcript": ("transcript.py",),
-    "script": ("testing/script.py",),
-}
-"""What the targets are to reach: the floors without I/O, and what reads a user's text."""
+from fuzz.floors import FLOORS, SOURCE, files
 
 
 def measure() -> Coverage:
@@ -66,13 +53,6 @@ def count(coverage: Coverage, places: tuple[str, ...], *, shown: bool) -> tuple[
         if shown and left:
             print(f"  {file.relative_to(SOURCE)}: {named}")
     return whole, missed
-
-
-def files(places: tuple[str, ...]) -> Iterator[Path]:
-    """The source files of a floor."""
-    for place in places:
-        path = SOURCE / place
-        yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Final
 
 from coverage import Coverage
 
-from fuzz.coverage import FLOORS, SOURCE, files
+from fuzz.floors import FLOORS, SOURCE, files
 from fuzz.run import collected
 from fuzz.seeds import FUZZ, inputs
 from fuzz.targets import TARGETS, load

@@ -112,6 +112,23 @@ def test_a_blind_run_saves_a_finding_once_for_each_place(
     assert re.search(r"server_bytes +64 .* 2\n", capsys.readouterr().out)
 
 
+@pytest.mark.once
+def test_a_blind_run_keeps_what_reaches_a_new_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reply of one line is known; one of several is met by changing it, and kept."""
+    known = tmp_path / "corpus" / "replies"
+    known.mkdir(parents=True)
+    known.joinpath("one-line").write_bytes(b"000250 ok\r\n")
+    monkeypatch.setattr("fuzz.seeds.FUZZ", tmp_path)
+    monkeypatch.setattr("fuzz.run.tempfile.gettempdir", lambda: str(tmp_path))
+    assert blind.main(["replies", "--seconds", "0", "--seed", "1", "--collect"]) == 0
+    kept = {path.read_bytes() for path in (tmp_path / "smtpwire-fuzz" / "replies").iterdir()}
+    assert kept
+    assert b"000250 ok\r\n" not in kept
+    assert "replies" in capsys.readouterr().out
+
+
 def test_a_blind_run_knows_its_targets(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         blind.main(["server_byte"])
