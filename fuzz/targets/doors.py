@@ -51,6 +51,7 @@ from smtpwire import (
     Parameter,
     Parameters,
     Password,
+    PasswordLogin,
     Peer,
     PeerCertificate,
     PlainPassword,
@@ -81,6 +82,7 @@ from smtpwire import (
     transcript,
 )
 from smtpwire.adapters.tls import TlsConfig
+from smtpwire.engine.server_settings import ServerSettings
 from smtpwire.extensions.future_release import FutureRelease
 from smtpwire.extensions.limits import ServerLimits
 from smtpwire.sasl import ClientMechanismConfig, client_mechanism
@@ -89,7 +91,13 @@ from smtpwire.wire.checked import checked
 
 _BOB: Final = Address("bob", "example.org")
 _SERVER: Final = ServerConfig.relay(
-    "mx.example.org", ("example.org",), policies={ViolationKind.PIPELINING: Policy.CLOSE}
+    "mx.example.org",
+    ("example.org",),
+    offer=(extensions.PIPELINING, extensions.CHUNKING, extensions.ATRN),
+    policies={ViolationKind.PIPELINING: Policy.CLOSE},
+    starttls=True,
+    mechanisms=("CRAM-MD5", "PLAIN"),
+    cleartext_without_tls=True,
 )
 _OFFER: Final = Offer([extensions.SIZE(9), extensions.PIPELINING(True)])
 _MECHANISM: Final = client_mechanism("PLAIN", Password("a", "b"), ClientMechanismConfig())
@@ -151,11 +159,16 @@ _VALUES: Final[tuple[Any, ...]] = (
     *(None, True, 0, 5, -1, 10**30, 1.5, float("nan"), "", "text", "a@b.example", "mx\r\n", "é"),
     *("\udc80", "SIZE", b"", b"250 fine\r\n", bytearray(b"x"), [], ["text"], (), ("text",), {}),
     *({ViolationKind.BARE_LF: Policy.CLOSE}, {ReplyKind.GREETING: Reply(250)}, (True,), ("",)),
+    *((extensions.BURL,), (extensions.BINARYMIME,), (extensions.SIZE,), ("SCRAM-SHA-256",)),
+    *({"XCLIENT": frozenset({"192.0.2.1"})}, {"X": frozenset({"192.0.2.1"})}, ("a b.example",)),
+    *({ReplyKind.GREETING: Reply(220, "mx\nand more")}, {ViolationKind.TOO_MUCH: Policy.NOTE}),
+    *(Address("\u00fc", "example.org"), Mail(Address("\u00fc", "example.org")), Vrfy("\u00fc")),
     *({"text": frozenset({"text"})}, (_BOB,), [_BOB, _BOB], "PLAIN", ("PLAIN",), "TLSv1.3"),
     *({"text": 5}, set(), frozenset({"text"}), object(), int, len, [object()], {object(): 1}, [[]]),
     *(Security.STARTTLS, ReplyKind.GREETING, ViolationKind.PIPELINING, Need.DATA, iter(())),
     *(_MECHANISM, SIMULATED_TLS, _OFFER, *_ITEMS),
 )
+_SETTINGS: Final = tuple(ServerSettings.__annotations__)
 _SPECIAL: Final = ("__getitem__", "__contains__", "__call__", "__add__", "__eq__")
 _INNER: Final = re.compile(
     r"object (?:is not|has no|cannot|does not|of type)|object of type|unsupported operand"
@@ -192,25 +205,58 @@ def _client(*replies: bytes) -> ClientConnection:
     return conn
 
 
-def _server(octets: bytes) -> ServerConnection:
-    conn = ServerConnection(_SERVER)
+def _client_then(command: Command, *replies: bytes) -> ClientConnection:
+    conn = _client(b"220 mx\r\n")
+    conn.receive_data(b"250-mx\r\n250-STARTTLS\r\n250-ATRN\r\n250 AUTH PLAIN\r\n")
+    while not isinstance(conn.next_event(), Need):
+        pass
+    conn.send(command)
     conn.next_event()
     conn.data_to_send()
-    if octets:
-        conn.receive_data(octets)
+    for reply in replies:
+        conn.receive_data(reply)
     while not isinstance(conn.next_event(), Need):
-        conn.data_to_send()
+        pass
     return conn
 
 
+def _server(octets: bytes) -> ServerConnection:
+    """What is asked is answered, but for what is asked last."""
+    conn = ServerConnection(_SERVER)
+    lines = octets.splitlines(keepends=True)
+    while True:
+        item = conn.next_event()
+        if item is Need.REPLY and lines:
+            conn.reply(*([Reply(235)] if isinstance(conn.pending, PasswordLogin) else []))
+        elif isinstance(item, Need):
+            conn.data_to_send()
+            if item is Need.REPLY or not lines:
+                return conn
+            conn.receive_data(lines.pop(0))
+
+
+_EHLO: Final = b"EHLO c.example\r\n"
+_TO_ONE: Final = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@example.org>\r\n"
+_LOGIN: Final = b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n"
 _CONNECTIONS: Final[dict[str, Callable[[], Any]]] = {
     "client": _client,
     "client that may send": partial(_client, b"220 mx\r\n", b"250 mx\r\n"),
     "client in a body": partial(
         _client, b"220 mx\r\n", b"250 mx\r\n", *[b"250 OK\r\n"] * 2, b"354 go\r\n"
     ),
+    "client that said QUIT": partial(_client_then, Quit(), b"221 bye\r\n"),
+    "client that asked for TLS": partial(_client_then, StartTls(), b"220 go\r\n"),
+    "client that turned": partial(_client_then, Atrn(("example.org",)), b"250 now\r\nEHLO x\r\n"),
     "server": partial(_server, b""),
     "server that is asked": partial(_server, b"EHLO c.example\r\n"),
+    "server that is asked for a sender": partial(_server, _EHLO + b"MAIL FROM:<a@b.example>\r\n"),
+    "server that is asked for a body": partial(_server, _EHLO + _TO_ONE + b"DATA\r\n"),
+    "server that has a message": partial(_server, _EHLO + _TO_ONE + b"DATA\r\nx\r\n.\r\n"),
+    "server in a body": partial(_server, _EHLO + _TO_ONE + b"DATA\r\nx\r\n"),
+    "server that is asked for TLS": partial(_server, _EHLO + b"STARTTLS\r\n"),
+    "server that is asked for a secret": partial(_server, _EHLO + b"AUTH CRAM-MD5\r\nYSBi\r\n"),
+    "server that is asked for help": partial(_server, _EHLO + b"HELP\r\n"),
+    "server that is asked to turn": partial(_server, _EHLO + _LOGIN + b"ATRN example.org\r\n"),
 }
 
 
@@ -310,6 +356,10 @@ def _arguments(call: Any, choices: Choices) -> tuple[list[Any], dict[str, Any]]:
     for parameter in inspect.signature(call).parameters.values():
         kind = parameter.kind
         if kind is parameter.VAR_KEYWORD:
+            if choices:
+                given[_SETTINGS[choices.below(len(_SETTINGS))]] = _argument(
+                    call, "", choices.octet()
+                )
             continue
         if not choices and parameter.default is not parameter.empty:
             break
