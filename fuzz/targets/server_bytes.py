@@ -5,7 +5,8 @@ Input: the service, the application, how it is cut, seed of the cuts; then what 
 
 import itertools
 import re
-from typing import Final, final
+from datetime import UTC, datetime
+from typing import Any, Final, cast, final
 
 from fuzz.choices import Choices, cut, few
 from fuzz.oracles import check_one_end, check_server_brackets, flushed, replies_of
@@ -22,39 +23,50 @@ from smtpwire.engine.events import (
 )
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
+from smtpwire.engine.policy import Policy
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.state import State
-from smtpwire.engine.tls import TlsInfo
+from smtpwire.engine.tls import PeerCertificate, TlsInfo
 from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import (
     ATRN,
     BINARYMIME,
     BURL,
     CHUNKING,
+    DELIVERBY,
     DSN,
     EIGHTBITMIME,
     ENHANCEDSTATUSCODES,
     ETRN,
     EXPN,
+    FUTURERELEASE,
+    LIMITS,
     PIPELINING,
     PRDR,
     SMTPUTF8,
     XCLIENT,
     XFORWARD,
+    FutureRelease,
     Profile,
+    ServerLimits,
 )
 from smtpwire.sasl import (
     MECHANISMS,
     AnonymousLogin,
+    Ask,
     AuthorizationRequest,
+    Challenge,
     ExternalLogin,
+    Failed,
     PasswordLogin,
     PlainPassword,
     SecretRequest,
+    ServerExchange,
     ServerFactory,
     ServerMechanism,
     ServerMechanismConfig,
+    ServerStep,
     TokenLogin,
     server_mechanism,
 )
@@ -114,6 +126,29 @@ _SUBMISSION: Final = ServerConfig(
     scram_secret=b"shared by all processes",
     stores_passwords=False,
 )
+_HELD: Final = FutureRelease(60, datetime(2030, 1, 1, tzinfo=UTC))
+
+
+class Own(ServerExchange):
+    """A mechanism of an application's own, which may do anything."""
+
+    def step(self, response: bytes) -> ServerStep:
+        wrong: Any = "a str"
+        match response:
+            case b"raise":
+                raise RuntimeError("with a secret")
+            case b"no step":
+                return cast(ServerStep, wrong)
+            case b"no octets":
+                return Challenge(wrong)
+            case b"no question":
+                return Ask(wrong)
+            case b"ask":
+                return Ask(PasswordLogin("user", "pass"))  # and answer() raises
+            case _:
+                return Challenge(b"") if response else Failed("nothing")
+
+
 _CONFIGS: Final = (
     _RELAY,
     replace(_RELAY, limits=_SMALL),
@@ -140,7 +175,26 @@ _CONFIGS: Final = (
         mechanisms=("PLAIN",),
         asks=frozenset({"HELP", "NOOP", "QUIT", "RSET"}),
     ),
+    replace(
+        _RELAY,
+        offer=(*_OFFER, LIMITS(ServerLimits(3, 1000, 2)), DELIVERBY(60)),
+        limits=replace(_SMALL, recipients=2, refused_recipients=1),
+        policies=dict.fromkeys((ViolationKind.BARE_LF, ViolationKind.BARE_CR), Policy.ANSWER),
+    ),
+    replace(
+        ServerConfig.submissions("mx.example.org", local_domains=_LOCAL),
+        offer=(*_OFFER, DELIVERBY(60), FUTURERELEASE(_HELD)),
+        limits=replace(_SMALL, refused_recipients=1, authentications=1),
+        mechanisms=("EXTERNAL", "OWN", "PLAIN"),
+        custom_mechanisms={"OWN": lambda config: Own("OWN", config)},
+    ),
+    replace(_RELAY, proxy=frozenset({"198.51.100.1"})),
+    replace(_RELAY, line_endings=LineEndings.PRESERVE, pipeconnect=frozenset({_ADDRESS})),
 )
+_CERTIFIED: Final = TlsInfo(
+    "TLSv1.3", peer=PeerCertificate(b"", names=("user",)), bindings={"tls-exporter": b"exported"}
+)
+"""What clients of a service with TLS from the first octet have."""
 _UNDER_TLS: Final = b"EHLO under.tls.example\r\nQUIT\r\n"
 _WORDS: Final = ("default", "default", "positive", "450", "550", "421", "default", "wrong")
 _FRAMED_IN: Final = frozenset(
@@ -198,7 +252,13 @@ class Session:
 
     def __init__(self, config: ServerConfig, behaviour: int, *, shown: bool = True) -> None:
         self._shown = shown
-        self.conn = ServerConnection(config, peer=_PEER)
+        certified = config.profile is Profile.SUBMISSIONS
+        self.conn = ServerConnection(
+            config,
+            tls=_CERTIFIED if certified else None,
+            peer=_PEER,
+            reply_suffix="(id)" if certified else "",
+        )
         self.events: list[ServerEvent] = []
         self.sent = bytearray()
         self.before_tls = len(self.sent)
