@@ -34,6 +34,7 @@ TABLE: Final = """
 12 one client, one operation              p . . .   p . t .   p . t .   p . t .   . . . .
 13 what comes with a handshake is kept    . . t .   . . t .   . . t .   . . t .   . . . .
 14 nothing is kept of a connection        p P t T   p P t T   p P t T   p P t T   . . . .
+16 who closes a client meanwhile is heard p . t .   p . t .   p . t .   p . t .   . . . .
 """
 
 REASONS: Final = {
@@ -46,6 +47,7 @@ REASONS: Final = {
     12: "a turn is asked for above TLS; one thread can have but one operation",
     13: "there is no handshake without TLS",
     14: "the fifth adapter's memory is the test's",
+    16: "a client has no handlers; the fifth adapter's has one thread",
 }
 """Why an item has dots. (15, the fifth adapter, is a column.)"""
 
@@ -114,6 +116,11 @@ ROWS: Final = (
         "nothing is kept of a connection",
         "test_nothing_of_a_connection_outlives_it",
         colours="sync async",
+    ),
+    Shown(
+        "who closes a client meanwhile is heard",
+        "test_a_client_that_is_closed_in_the_last_step_of_an_operation",
+        colours=NO_HANDLER,
     ),
 )
 """One test a row, or two that share it; most rows have others beside it."""

@@ -203,7 +203,7 @@ class AsyncClient:
         self._stream = AsyncStream(transport, clock, handshake, remote_peer(sock))
         self._dialled, self._own_name = dialled, own_name(sock)
         self._turn = Turn()
-        self._closing = False  # by another task or thread than that of the operation
+        self._closing = False  # close() has been called, maybe by another task or thread
 
     async def begin(self) -> Self:
         """TLS from the first octet where it is so configured. Raises TlsFailed."""
@@ -229,17 +229,21 @@ class AsyncClient:
 
     async def run(self, operation: Operation[R], content: AsyncIterator[Chunk] | None = None) -> R:
         """Drive an operation of yours, or one of ``smtpwire.operations``."""
-        with self._turn:
-            try:
-                return await self._drive(operation, content)
-            except BaseException as error:
-                operation.close()
-                if not isinstance(error, Exception):  # cancelled: nobody knows what was said
-                    self.conn.abort("cancelled")
-                raise
-            finally:
-                if self.conn.state is State.CLOSED:
-                    await self._stream.end()
+        try:
+            with self._turn:
+                try:
+                    return await self._drive(operation, content)
+                except BaseException as error:
+                    operation.close()
+                    if not isinstance(error, Exception):  # cancelled: nobody knows what was said
+                        self.conn.abort("cancelled")
+                    raise
+                finally:
+                    if self.conn.state is State.CLOSED:
+                        await self._stream.end()
+        finally:
+            if self._closing:
+                await self.close()
 
     async def _drive(self, operation: Operation[R], content: AsyncIterator[Chunk] | None) -> R:
         step: Callable[[Any], OperationNeed] = operation.send
@@ -343,20 +347,24 @@ class AsyncClient:
 
         For pools: before an idle session is used again.
         """
-        with self._turn:
-            await self._stream.poll()
-            while not isinstance(self.conn.next_event(), Need):
-                pass
-            return self.conn.reusable
+        try:
+            with self._turn:
+                await self._stream.poll()
+                while not isinstance(self.conn.next_event(), Need):
+                    pass
+        finally:
+            if self._closing:
+                await self.close()
+        return self.conn.reusable
 
     async def close(self) -> None:
         """Close at once, without a word; an operation that runs ends with ConnectionLost."""
+        self._closing = True  # whoever has the turn sees it now, or closes behind it
         try:
             with self._turn:
                 self.conn.abort("closed by the application")
                 await self._stream.end()
         except LocalProtocolError:
-            self._closing = True
             self._stream.transport.wake()
 
     async def __aenter__(self) -> Self:

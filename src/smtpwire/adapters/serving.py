@@ -122,8 +122,8 @@ class StreamSession(ABC):
             self._time_out()
         except OSError as error:
             self._fail(error)
-        except BaseException:
-            self._broken = True  # nobody knows what has been written
+        except BaseException as error:  # nobody knows what has been written
+            self._fail(OSError(f"a write was given up: {type(error).__name__}"))
             raise
 
     async def _read(self, *, limited: bool = True) -> None:
