@@ -20,8 +20,7 @@ from tests.adapters import fifth
 from tests.adapters.handlers import Mailbox, answer, pause
 from tests.adapters.servers import SERVERS, Dialogue, serving
 
-from smtpwire.adapters import asyncio as asyncio_adapter
-from smtpwire.adapters import blocking
+from smtpwire.adapters import blocking, callbacks
 from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig
@@ -103,7 +102,7 @@ def talk(secure: bool, client_context: ssl.SSLContext) -> Talk:
 
 @pytest.fixture(autouse=True)
 def short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (asyncio_adapter, serving_adapter):
+    for module in (callbacks, serving_adapter):
         monkeypatch.setattr(module, "LINGER", 0.3)
 
 
@@ -728,7 +727,7 @@ def test_who_goes_on_talking_when_a_session_is_shut_down_loses_no_reply(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None, monkeypatch: Any
 ) -> None:
     """A socket that is shut for reading answers what comes with a reset."""
-    for module in (asyncio_adapter, serving_adapter, fifth):
+    for module in (callbacks, serving_adapter, fifth):
         monkeypatch.setattr(module, "LINGER", 8.0)
     mailbox = Mailbox()
 
@@ -869,7 +868,7 @@ def test_a_thread_that_cannot_start_refuses_one_connection(
 def test_after_quit_a_peer_may_send_little(
     adapter: str, talk: Talk, with_tls: Config, tls: TlsConfig | None, monkeypatch: Any
 ) -> None:
-    for module in (asyncio_adapter, serving_adapter):
+    for module in (callbacks, serving_adapter):
         monkeypatch.setattr(module, "LINGER", 8.0)
     with serving(adapter, Mailbox(), with_tls(RELAY), tls) as port, talk(port, b"c") as client:
         assert client.say(b"QUIT").startswith(b"221 ")

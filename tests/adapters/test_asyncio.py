@@ -9,6 +9,7 @@ import pytest
 from tests.adapters.handlers import Mailbox, answer
 
 from smtpwire.adapters import asyncio as adapter
+from smtpwire.adapters import callbacks
 from smtpwire.adapters.asyncio import ServerProtocol, connect, start_server
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.engine.events import Closed, CloseReason, Connected, EndOfMessage, ServerEvent
@@ -537,4 +538,4 @@ def test_a_slow_server_holds_the_content_back() -> None:
 
 @pytest.fixture(autouse=True)
 def short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "LINGER", 0.2)
+    monkeypatch.setattr(callbacks, "LINGER", 0.2)

@@ -10,7 +10,7 @@ import pytest
 from tests.adapters.handlers import answer
 from tests.adapters.servers import Dialogue, serving
 
-from smtpwire.adapters import asyncio as asyncio_adapter
+from smtpwire.adapters import callbacks
 from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig, TlsLayer
@@ -97,7 +97,7 @@ def test_nothing_of_a_connection_outlives_it(
     client_context: ssl.SSLContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in (asyncio_adapter, serving_adapter):
+    for module in (callbacks, serving_adapter):
         monkeypatch.setattr(module, "LINGER", 0.1)
     made: list[Any] = []
     context = client_context if secure else None

@@ -14,7 +14,7 @@ from tests.adapters.handlers import Mailbox, answer, pause
 from tests.adapters.servers import SERVERS, Dialogue, serving
 
 from smtpwire.adapters import asyncio as asyncio_adapter
-from smtpwire.adapters import blocking
+from smtpwire.adapters import blocking, callbacks
 from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters import trio as trio_adapter
 from smtpwire.adapters.session import Handler, Session
@@ -41,7 +41,7 @@ def loop(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (asyncio_adapter, serving_adapter):
+    for module in (callbacks, serving_adapter):
         monkeypatch.setattr(module, "LINGER", 0.3)
 
 

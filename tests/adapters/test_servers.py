@@ -12,8 +12,7 @@ import pytest
 from tests.adapters.handlers import Mailbox, pause
 from tests.adapters.servers import PATIENCE, SERVERS, Dialogue, serving
 
-from smtpwire.adapters import asyncio as asyncio_adapter
-from smtpwire.adapters import blocking
+from smtpwire.adapters import blocking, callbacks
 from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters.session import Session
 from smtpwire.adapters.tls import TlsConfig, TlsLayer
@@ -54,7 +53,7 @@ TRANSACTION = (
 
 @pytest.fixture(autouse=True)
 def short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (asyncio_adapter, serving_adapter):
+    for module in (callbacks, serving_adapter):
         monkeypatch.setattr(module, "LINGER", 0.3)
 
 
@@ -679,7 +678,7 @@ def test_a_session_may_be_closed_by_its_handler(adapter: str) -> None:
 
 
 def test_a_thousand_idle_sessions(adapter: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (asyncio_adapter, serving_adapter):
+    for module in (callbacks, serving_adapter):
         monkeypatch.setattr(module, "LINGER", 1.5)
     mailbox = Mailbox()
     with serving(adapter, mailbox, RELAY, grace=1.5) as port:

@@ -18,26 +18,16 @@ from socket import (
 from time import monotonic
 from typing import Any, Final, Self, final
 
+from smtpwire.adapters.callbacks import CallbackSession
 from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
-from smtpwire.adapters.eager import EagerTask
-from smtpwire.adapters.link import Link
 from smtpwire.adapters.listening import GRACE, Connections, Listening, Service
-from smtpwire.adapters.session import (
-    LINGER,
-    Deadline,
-    SessionFactory,
-    logger,
-    peer_of,
-)
+from smtpwire.adapters.session import Deadline, SessionFactory, logger, peer_of
 from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
-from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
-from smtpwire.engine.server import ServerConnection
+from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS
 from smtpwire.engine.server_config import ServerConfig
-from smtpwire.engine.state import State
-from smtpwire.operations import ServeStep, Serving
 from smtpwire.operations.serve import serve, who
 from smtpwire.service import Application, session_factory
 
@@ -51,7 +41,7 @@ WAITING: Final = (NEED_DATA, NEED_TLS)
 
 
 @final
-class ServerProtocol(Link):
+class ServerProtocol(CallbackSession):
     """One connection of a server, and its session: ``conn``, ``flush()``, ``shutdown()`` …
 
     For ``loop.create_server(lambda: ServerProtocol(session, config, tls))``, which does no TLS of
@@ -59,27 +49,7 @@ class ServerProtocol(Link):
     to its end. Its handlers run in one context (contextvars), and where they suspend in one task.
     """
 
-    __slots__ = (
-        "_begun",
-        "_channel",
-        "_config",
-        "_connections",
-        "_deadline",
-        "_eager",
-        "_scheduled",
-        "_serving",
-        "_session",
-        "_step",
-        "_tls",
-        "_unwanted",
-        "_wire",
-        "conn",
-    )
-
-    conn: ServerConnection
-    _channel: Channel
-    _serving: Serving
-    _wire: Channel | ServerConnection  # the engine itself, where nothing lies before it
+    __slots__ = ("_config", "_connections", "_deadline", "_session", "_tls")
 
     def __init__(
         self,
@@ -92,9 +62,6 @@ class ServerProtocol(Link):
         self._session, self._config, self._tls = session, config, tls
         self._connections = connections
         self._deadline = Deadline()
-        self._eager: EagerTask | None = None  # made where a handler is asynchronous
-        self._step: ServeStep | None = None  # what is waited for; None while a handler runs
-        self._begun = self._scheduled = self._unwanted = False
 
     async def begin(self, sock: socket, peer: Peer) -> None:
         """Take a socket that was accepted, and whose it is."""
@@ -107,8 +74,6 @@ class ServerProtocol(Link):
                 sock.close()
                 self._leave()
 
-    # -- what the loop calls
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         known, name = self._connections, transport.get_extra_info("peername")
@@ -120,208 +85,6 @@ class ServerProtocol(Link):
             self._begin_session()
         else:
             self._keep_time()
-
-    def data_received(self, data: bytes) -> None:
-        step = self._step
-        if step is NEED_DATA and self._writable and not self._scheduled:
-            try:  # the path of every command: no calls that are not needed
-                self._wire.receive_data(data)
-                self._step = None
-                then = self._context.run(next, self._serving)
-                if then is NEED_DATA and self._reading and not self._channel.secure:
-                    self._step = then
-                    octets = self._wire.data_to_send()
-                    if octets and not self._transport.is_closing():
-                        self._transport.write(octets)
-                else:
-                    self._meet(self._context.run(self._attend, then))
-            except BaseException as error:
-                self._go_on(error)
-        elif step is NEED_CLOSE:
-            self._drop(data)
-        elif self._begun:
-            self._wire.receive_data(data)
-            if step is NEED_TLS:
-                self.flush()
-            self._wake()
-        else:
-            self._prepare(data)
-
-    def eof_received(self) -> bool:
-        if self._step is NEED_CLOSE:
-            self._transport.close()
-        else:
-            self.data_received(b"")
-        return True  # who half-closes still reads
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._begun:
-            if exc is None and self._step is not NEED_TLS:
-                self.conn.receive_data(b"")
-            else:
-                self.conn.abort(str(exc or LOST))
-            self._wake()
-        elif self._step is not NEED_CLOSE and not self._unwanted:
-            _tell_why(self._channel.peer, str(exc or LOST))
-        if not self._begun or self._step is NEED_CLOSE:
-            self._leave()
-
-    # -- the session, for its handler and for its server
-
-    @property
-    def is_current(self) -> bool:
-        """It is a handler of this session that asks."""
-        return self._eager is not None and self._eager.is_current
-
-    def flush(self) -> None:
-        """Send what is queued; the adapter does so itself whenever a handler suspends."""
-        octets = self._wire.data_to_send()
-        if octets and not self._transport.is_closing():
-            self._transport.write(octets)
-
-    def shutdown(self) -> None:
-        """End the session with 421, once the question that may be pending is answered."""
-        self._unwanted = True
-        if self._begun:
-            self.conn.shutdown()
-            self._wake()
-        else:
-            self._abort()
-
-    def close(self) -> None:
-        """Drop the connection as it stands."""
-        self._unwanted = True
-        if self._begun:
-            self.conn.abort("closed by the application")
-            self._wake()
-        self._abort()
-
-    def cut(self) -> None:
-        """Drop the connection, and cancel its handler."""
-        self.close()
-        if self._eager is not None:
-            self._eager.cancel()
-
-    # -- the server's loop
-
-    def _attend(self, step: ServeStep) -> ServeStep | None:
-        """Begin what handlers have returned, up to a Need. None: one is waited for."""
-        serving = self._serving
-        while step is not NEED_DATA and not isinstance(step, Need):
-            if self._eager is None:
-                self._eager = EagerTask(self._context, self.flush, self._go_on_later)
-            try:
-                if self._eager.begin(step):
-                    return None
-            except BaseException as raised:
-                step = serving.throw(raised)
-            else:
-                step = next(serving)
-        return step
-
-    def _go_on(self, error: BaseException | None = None) -> None:
-        """Drive the server's loop until somebody else has to act."""
-        self._scheduled, self._step = False, None
-        run, serving = self._context.run, self._serving
-        try:
-            step = run(next, serving) if error is None else run(serving.throw, error)
-            waited_for = run(self._attend, step)
-        except BaseException as interruption:
-            self._end(0)
-            if not isinstance(interruption, asyncio.CancelledError):
-                self._loop.call_soon(_raise, interruption)
-            return
-        try:
-            self._meet(waited_for)
-        except Exception as failure:
-            self._go_on(failure)
-
-    def _meet(self, step: ServeStep | None) -> None:
-        """Flush, then do what the server's loop asks for."""
-        self._step = step
-        if step is not None:
-            self.flush()
-        if step is NEED_DATA:
-            if self._channel.secure and self._channel.decrypt():
-                self._go_on_later()
-        elif step is NEED_WRITE and self._writable:
-            self._go_on_later()
-        elif step is NEED_TLS:
-            self._channel.start_tls()
-            self._wire = self._channel
-            self._keep_time()
-            self._wake()
-        elif step is NEED_CLOSE:
-            self._end(LINGER)
-        self._regulate()
-
-    def _go_on_later(self, error: BaseException | None = None) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._go_on, error)
-
-    def _wake(self) -> None:
-        """Go on where that is waited for which may have come."""
-        step = self._step
-        if step is NEED_TLS:
-            if self.conn.state is not State.TLS:
-                self._go_on_later()
-        elif (step is NEED_DATA or step is NEED_WRITE) and self._writable:
-            self._go_on_later()
-        self._regulate()
-
-    def _regulate(self) -> None:
-        """Read, or read not, as the engine wants it."""
-        wanted = self._channel.wants_data or self._step is NEED_CLOSE
-        if wanted is not self._reading:
-            self._read(wanted)
-
-    def _end(self, linger: float) -> None:
-        """Close, and let the peer take the last reply for so many seconds; 0: cut it off."""
-        self._linger(linger)
-        if self._lost:
-            self._leave()
-        elif self._transport.is_closing() or not linger:
-            self._abort()
-        else:
-            self._close(self._channel.finish(), half=not self.conn.eof_received)
-
-    def _linger(self, seconds: float) -> None:
-        self._step = NEED_CLOSE
-        self._call_later(seconds, self._transport.abort)
-
-    def _leave(self) -> None:
-        if self._eager is not None:
-            self._eager.stop()
-        self._call_no_more()
-        if self._connections is not None:
-            self._connections.leave(self)
-
-    def _keep_time(self) -> None:
-        """Look now and then whether the peer is too slow: a twentieth late, and nearly free."""
-        unwritten = self._unwritten
-        waited_for = unwritten or self._step in WAITING or not self._begun
-        timeout = self._channel.timeout if waited_for else None
-        now = self._loop.time()
-        if self._deadline.left(now, timeout) == 0:
-            if not self._begun:
-                self._give_up("the handshake takes too long")
-                return
-            self._deadline.tell(now, self.conn)
-            self._wake()
-            if unwritten:
-                self._abort()
-        times = self._config.timeouts
-        seconds = min(times.command, times.block, inf if timeout is None else timeout.seconds) / 20
-        left = self._deadline.left(now, None)  # of the whole session
-        self._call_later(seconds if left is None else min(seconds, left), self._keep_time)
-
-    # -- what comes before the session
 
     def _prepare(self, data: bytes) -> None:
         try:
@@ -346,17 +109,51 @@ class ServerProtocol(Link):
 
     def _give_up(self, reason: str) -> None:
         _tell_why(self._channel.peer, reason)
-        self._linger(LINGER)
+        self._linger()
         self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._begun:
+            if exc is None and self._step is not NEED_TLS:
+                self.conn.receive_data(b"")
+            else:
+                self.conn.abort(str(exc or LOST))
+            self._wake()
+        elif self._step is not NEED_CLOSE and not self._unwanted:
+            _tell_why(self._channel.peer, str(exc or LOST))
+        if not self._begun or self._step is NEED_CLOSE:
+            self._leave()
+
+    def _leave(self) -> None:
+        super()._leave()
+        if self._connections is not None:
+            self._connections.leave(self)
+
+    # -- its time
+
+    def _keep_time(self) -> None:
+        """Look now and then whether the peer is too slow: a twentieth late, and nearly free."""
+        unwritten = self._unwritten
+        waited_for = unwritten or self._step in WAITING or not self._begun
+        timeout = self._channel.timeout if waited_for else None
+        now = self._loop.time()
+        if self._deadline.left(now, timeout) == 0:
+            if not self._begun:
+                self._give_up("the handshake takes too long")
+                return
+            self._deadline.tell(now, self.conn)
+            self._wake()
+            if unwritten:
+                self._abort()
+        times = self._config.timeouts
+        seconds = min(times.command, times.block, inf if timeout is None else timeout.seconds) / 20
+        left = self._deadline.left(now, None)  # of the whole session
+        self._call_later(seconds if left is None else min(seconds, left), self._keep_time)
 
 
 def _tell_why(peer: Peer, reason: str) -> None:
     logger.info("%s: no session: %s", who(peer), reason)
-
-
-def _raise(error: BaseException) -> None:
-    """In a callback, where SystemExit ends a loop: uvloop takes it for a transport's trouble."""
-    raise error
 
 
 @final

@@ -50,7 +50,7 @@ class EagerTask(Coroutine[object, object, None]):
         CancelledError says that the task itself was cancelled.
         """
         task = self._task
-        if task is None or task.done():
+        if task is None:
             # By no factory of the loop's: it would want a real coroutine, or begin it by itself.
             self._task = task = asyncio.Task(self, loop=self._loop, context=self._context)
         loop = self._loop
@@ -107,6 +107,7 @@ class EagerTask(Coroutine[object, object, None]):
         raised = error[-2] if len(error) == 3 and error[1] is not None else error[0]
         raised = raised if isinstance(raised, BaseException) else RuntimeError(raised)
         if self._steps is None:
+            self._task = None
             raise raised
         waiting, self._waiting = self._waiting, NOTHING
         if isinstance(waiting, asyncio.Future) and waiting.cancel():
@@ -142,6 +143,7 @@ class EagerTask(Coroutine[object, object, None]):
             pass  # the next one begins unharmed
         self._ended(error)
         if isinstance(error, asyncio.CancelledError):
+            self._task = None
             raise error  # who cancels the task may wait for its end; another one is made
         return self._park()
 
