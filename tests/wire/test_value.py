@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec
+from types import SimpleNamespace
 from typing import Any, Final, Generic, TypeVar, final, get_type_hints
 from unittest.mock import ANY
 
@@ -376,3 +377,16 @@ def test_what_the_c_code_refuses() -> None:
     assert sys.getrefcount(item) == before
     assert compiled.make(Crate, slots, item) == Crate(item)
     assert sys.getrefcount(item) == before
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_no_class_changes_under_a_jit(on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one of CPython 3.15 goes on with the class from before."""
+    monkeypatch.setattr(sys, "_jit", SimpleNamespace(is_enabled=lambda: on), raising=False)
+    spec = find_spec("smtpwire.wire.value")
+    assert spec is not None
+    assert spec.loader is not None
+    anew = module_from_spec(spec)
+    spec.loader.exec_module(anew)
+    free = not getattr(sys, "_is_gil_enabled", lambda: True)()
+    assert anew.MAY_CHANGE_CLASS is (sys.implementation.name == "cpython" and not free and not on)

@@ -230,9 +230,13 @@ def maker(cls: Callable[P, C]) -> Callable[P, C]:
     return in_python(made) if make is None else in_c(make, made)
 
 
-# Without the GIL every thread stops for a change of class; PyPy makes slow code of it.
+# Without the GIL every thread stops for a change of class; PyPy makes slow code of it; the JIT of
+# CPython 3.15 goes on with the class from before, so that type() tells the wrong one.
+_JIT: Final[Any] = getattr(sys, "_jit", None)
 MAY_CHANGE_CLASS: Final = (
-    sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+    sys.implementation.name == "cpython"
+    and getattr(sys, "_is_gil_enabled", lambda: True)()
+    and not (_JIT and _JIT.is_enabled())
 )
 
 
