@@ -131,6 +131,17 @@ def test_a_mechanism_asks_only_what_it_has_to_ask(mechanism: str) -> None:
         client.answer(b"")
 
 
+def test_configurations_are_given_by_name() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        ServerMechanismConfig(b"")  # type: ignore[call-arg] # what has no type checks
+    with pytest.raises(TypeError, match="positional"):
+        ClientMechanismConfig("mx.example")  # type: ignore[call-arg] # likewise
+    with pytest.raises(TypeError, match="scram_secret"):
+        ServerMechanismConfig(scram_secret="")  # type: ignore[arg-type] # likewise
+    with pytest.raises(TypeError, match="host"):
+        ClientMechanismConfig(host=b"")  # type: ignore[arg-type] # likewise
+
+
 def test_what_is_not_said() -> None:
     assert PasswordLogin("u", "p") == PasswordLogin("u", "p", authzid="", mechanism="PLAIN")
     assert TokenLogin("u", "t") == TokenLogin("u", "t", "OAUTHBEARER", host="", port=0)
