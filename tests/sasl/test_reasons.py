@@ -29,6 +29,7 @@ from smtpwire.sasl import (
     saslprep,
     server_mechanism,
 )
+from smtpwire.sasl.names import decoded
 
 CREDENTIALS = "user name or password is empty or not acceptable"
 STRICT = "an identity or the password cannot be prepared"
@@ -337,3 +338,32 @@ def test_which_text_has_no_octets_of_unicode() -> None:
         texts = {"username": "a", "realm": "b", "password": "c", wrong: "\ud800"}
         with pytest.raises(ValueError, match=f"^{wrong} is no Unicode text"):
             derive_digest_md5(**texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("SCRAM", "this is no SCRAM-…$iterations:salt$StoredKey:ServerKey (RFC 5803 §2)"),
+        (
+            "SCRAM-SHA-1$4096:A$A:A",
+            "a part of the stored secret is no base64 (RFC 5803 §2)",
+        ),
+    ],
+)
+def test_what_is_no_stored_secret(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        ScramSecret.from_text(text)
+
+
+def test_a_name_of_1024_octets_is_the_longest() -> None:
+    # RFC 4616 §2 wants 255 characters, each of at most 4 octets
+    assert decoded(b"x" * 1024) == "x" * 1024
+    assert decoded(b"x" * 1025) is None
+
+
+def test_a_configuration_shows_no_binding() -> None:
+    for config in (
+        server_config(bindings={"tls-unique": b"octets"}),
+        client_config(bindings={"tls-unique": b"octets"}),
+    ):
+        assert "octets" not in repr(config)
