@@ -5,6 +5,7 @@ from array import array
 import pytest
 from tests.engine.client_dialogue import ALICE, BOB, CAROL, Dialogue, answered, scenario
 
+from smtpwire.engine.client.connection import send_canonical
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (
@@ -928,6 +929,39 @@ def test_bare_line_ends_are_never_sent_in_chunks_of_text(before: bytes, chunk: b
     d.body(b"\nfine\r\n" if before == b"\r" else b"fine\r\n")
     sent = (b"\r\n" if before == b"\r" else before) + b"fine\r\n"
     assert d.flush() == b"BDAT %d LAST\r\n%b" % (len(sent), sent), "nothing had changed"
+
+
+@pytest.mark.parametrize("chunking", [False, True])
+@pytest.mark.parametrize(
+    ("before", "between", "behind"),
+    [
+        (b"text\r", b"\n", b"\n.\r\nMAIL FROM:<e@example.org>\r\n"),
+        (b"text\r\n", b"\r", b".\r\nMAIL FROM:<e@example.org>\r\n"),
+        (b"text\r", b"", b".\r\nMAIL FROM:<e@example.org>\r\n"),
+        (b"text\r", b"\n\r", b"\r\n.\r\n"),
+    ],
+)
+def test_no_bare_line_end_where_an_operations_content_meets_what_came_between(
+    before: bytes, between: bytes, behind: bytes, chunking: bool
+) -> None:
+    d = Dialogue()
+    d.greeted("CHUNKING", "BURL imap")
+    d.envelope()
+    if chunking:
+        d.send(Data(chunking=True))
+        d.need()
+    else:
+        d.data()
+    send_canonical(d.conn, before)
+    d.conn.send_body(between)
+    with pytest.raises(LocalProtocolError, match=r"bare (CR|LF) at offset [0-9]"):
+        send_canonical(d.conn, behind)
+    cr = (before + between).endswith(b"\r")
+    send_canonical(d.conn, b"\nfine\r\n" if cr else b"fine\r\n")
+    d.conn.end_body()
+    sent = before + between + (b"\nfine\r\n" if cr else b"fine\r\n")
+    end = b"BDAT %d LAST\r\n%b" % (len(sent), sent) if chunking else sent + b".\r\n"
+    assert d.flush() == end, "nothing had changed"
 
 
 def test_a_cr_at_the_very_end_of_chunks() -> None:

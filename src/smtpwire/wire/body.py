@@ -32,6 +32,7 @@ __all__ = [
     "LineNormaliser",
     "encode_canonical",
     "normalised",
+    "pass_canonical",
 ]
 
 
@@ -294,9 +295,20 @@ class LineNormaliser:
 def encode_canonical(encoder: DotEncoder, chunk: bytes) -> bytes:
     """The same as ``encoder.encode()``, where all of the content has been looked through before.
 
-    For the engine: each CR and LF of the content, of which this is a part, belongs to a CRLF.
+    For the engine: each CR and LF of the content, of which this is a part, belongs to a CRLF. Only
+    where it meets what was sent before is it looked at: others may have sent a part between two.
     """
-    return encoder._encode(encoder._held + chunk if encoder._held else chunk)
+    if bool(encoder._held) is not chunk.startswith(b"\n"):
+        return encoder.encode(chunk)
+    return encoder._encode(encoder._held + chunk)
+
+
+def pass_canonical(guard: LineEndingGuard, chunk: bytes) -> None:
+    """The same as ``guard.check()``, on the terms of :func:`encode_canonical`."""
+    if guard._after_cr is not chunk.startswith(b"\n"):
+        guard.check(chunk)
+    else:
+        guard._pass(chunk)
 
 
 class LineEndingGuard:
@@ -315,12 +327,17 @@ class LineEndingGuard:
             BareLineEnding: the chunk shows a bare CR or LF; it does not count as seen.
         """
         content = b"\r" + chunk if self._after_cr else chunk
-        after_cr = content.endswith(b"\r")
-        if not is_canonical(content[:-1] if after_cr else content):
+        # A CR at the end is judged with what follows it.
+        if not is_canonical(content[:-1] if content.endswith(b"\r") else content):
             bare = first_bare(content)
             raise BareLineEnding(self._offset - self._after_cr + bare, content[bare : bare + 1])
-        self._after_cr = after_cr
-        self._offset += len(chunk)
+        self._pass(chunk)
+
+    def _pass(self, chunk: bytes) -> None:
+        """It counts as seen."""
+        if chunk:
+            self._after_cr = chunk.endswith(b"\r")
+            self._offset += len(chunk)
 
     def end(self) -> None:
         """Look at the end of the content.

@@ -8,7 +8,13 @@ from smtpwire.engine.client.kinds import CHUNK, DOT, LAST
 from smtpwire.engine.client.pipeline import Pipeline, Step
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import EndOfData
-from smtpwire.wire.body import BareLineEnding, DotEncoder, LineEndingGuard, encode_canonical
+from smtpwire.wire.body import (
+    BareLineEnding,
+    DotEncoder,
+    LineEndingGuard,
+    encode_canonical,
+    pass_canonical,
+)
 from smtpwire.wire.command import Bdat
 
 __all__ = ["Body", "ChunkBody", "DotBody"]
@@ -75,9 +81,12 @@ class ChunkBody:
 
         ``canonical``: it is part of content that is known to have none.
         """
-        if self._guard is not None and not canonical:
+        if self._guard is not None:
             try:
-                self._guard.check(chunk)
+                if canonical:
+                    pass_canonical(self._guard, chunk)
+                else:
+                    self._guard.check(chunk)
             except BareLineEnding as error:
                 raise LocalProtocolError(str(error)) from error
         self._parts.append(chunk)
