@@ -235,5 +235,19 @@ def test_what_a_function_wants() -> None:
     def of_nothing() -> int:
         return 0
 
+    def of_what_says_nothing(first, second: str) -> str:  # type: ignore[no-untyped-def]  # tested
+        return f"{first}{second}"
+
+    def of_a_name_that_is_not_there(item: "nowhere.Item") -> str:  # type: ignore[name-defined]  # noqa: F821
+        return str(item)
+
+    class WithFields:
+        name: str = ""
+
+        def __call__(self, number: int) -> str:
+            return f"{self.name}{number}"
+
     assert wanted(of_a_number) == ": pass an int"
+    assert wanted(WithFields()) == ": pass an int"
+    assert wanted(of_what_says_nothing) == wanted(of_a_name_that_is_not_there) == ""
     assert [wanted(each) for each in (of_anything, of_nothing, lambda item: item)] == ["", "", ""]

@@ -133,10 +133,18 @@ def _nearest(word: str, known: Collection[str]) -> str:
 
 def wanted(function: Callable[..., object]) -> str:
     """What a function takes first, as an error goes on: ": pass an int"; "" where nothing says."""
-    name, kind = next(iter(getattr(function, "__annotations__", {}).items()), ("return", None))
-    if name == "return":
+    from inspect import signature  # for errors only
+
+    try:
+        first = next(iter(signature(function).parameters.values()))
+        kind = first.annotation
+        if kind is first.empty:
+            return ""
+        _, words = _reading(
+            _evaluated(kind, function.__module__) if isinstance(kind, str) else kind
+        )
+    except Exception:  # no signature, or names of an application's that are not there
         return ""
-    _, words = _reading(_evaluated(kind, function.__module__) if isinstance(kind, str) else kind)
     return "" if words == "anything" else f": pass {_article(words)}"
 
 
