@@ -174,6 +174,12 @@ def test_what_cannot_be_checked(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e10", "soon"])
+def test_a_time_out_that_is_none(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "127.0.0.1:1", "--timeout", seconds]) == 64
+    assert "pass seconds, more than 0 and at most 1e9" in capsys.readouterr().err
+
+
 def test_a_server_that_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Script("--wait 5").listen() as server:
         assert main(["check", f"127.0.0.1:{server.port}", "--timeout", "0.05"]) == 69

@@ -1,6 +1,7 @@
 """Peers from transcripts: what they say, what they expect, and how a difference is shown."""
 
 import asyncio
+import math
 import re
 import smtplib
 import socket
@@ -583,7 +584,7 @@ def test_wrong_types_are_refused_at_the_door() -> None:
     ):
         with pytest.raises(TypeError, match=f"^{words}"):
             call()
-    for seconds in (0, -1.0):
+    for seconds in (0, -1.0, 1e10, math.inf):
         with pytest.raises(ValueError, match=f"^timeout is {seconds}: pass seconds, more than 0"):
             server.listen(timeout=seconds)
     with pytest.raises(ValueError, match=r"^port is 70000: pass 0 to 65535"):

@@ -105,6 +105,11 @@ WRONG_DIALS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
     "no timeout": ({"timeout": None}, TypeError, "timeout is None: pass a float"),
     "no time": ({"timeout": 0}, ValueError, "timeout is 0: pass seconds, more than 0"),
     "not a number": ({"timeout": math.nan}, ValueError, "pass seconds, more than 0"),
+    "too long": (
+        {"timeout": math.inf},
+        ValueError,
+        "timeout is inf: pass seconds, more than 0 and",
+    ),
     "server_name": ({"server_name": b"a"}, TypeError, "server_name is bytes: pass a str"),
     "local_addr": ({"local_addr": None}, TypeError, "local_addr is None: pass a str"),
     "path": ({"host": "", "path": b"/a"}, TypeError, "path is bytes: pass a str"),

@@ -1,5 +1,6 @@
 """Fields and arguments are checked against their annotations: what is taken, what is said."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, final
@@ -7,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, fina
 import pytest
 
 from smtpwire.wire.address import Address
-from smtpwire.wire.checked import check_field, check_port, checked, exact_class, known_names, wanted
+from smtpwire.wire.checked import (
+    check_field,
+    check_port,
+    check_seconds,
+    checked,
+    exact_class,
+    known_names,
+    wanted,
+)
 from smtpwire.wire.table import Table
 from smtpwire.wire.value import replace, value
 
@@ -199,6 +208,14 @@ def test_an_annotation_as_text_is_that_of_its_module() -> None:
     assert check(["red"]) == (Colour.RED,)
     with pytest.raises(TypeError, match="pass a tuple of Colour"):
         check("red")
+
+
+def test_seconds() -> None:
+    for seconds in (0.001, 30, 1e9):
+        check_seconds("timeout", seconds)
+    for seconds in (0, -1, 1.1e9, 10**400, math.inf, math.nan):
+        with pytest.raises(ValueError, match=rf"^timeout is {seconds}: pass seconds, more than 0"):
+            check_seconds("timeout", seconds)
 
 
 def test_ports() -> None:

@@ -52,7 +52,7 @@ from smtpwire.operations import (
 from smtpwire.operations.send_many import check_messages
 from smtpwire.operations.serve import who
 from smtpwire.sasl import ChoicePolicy, Credentials
-from smtpwire.wire.checked import checked
+from smtpwire.wire.checked import check_seconds, checked
 from smtpwire.wire.command import Command
 from smtpwire.wire.options import shows_options
 from smtpwire.wire.reply import Reply
@@ -112,8 +112,7 @@ class Dialled:
         for name, word in words.items():
             checked(name, word, str)
         check_plain(checked("sock", sock, socket | None))
-        if not checked("timeout", timeout, float) > 0:
-            raise ValueError(f"timeout is {timeout}: pass seconds, more than 0")
+        check_seconds("timeout", checked("timeout", timeout, float))
         if bool(host) + bool(path) + (sock is not None) != 1:
             raise TypeError("connect() takes one of these: a host, path=, sock=")
         if local_addr and not host:

@@ -9,9 +9,9 @@ from typing import Any, NoReturn, TypeAlias, final
 
 from smtpwire.command_line.output import USAGE, complain, show
 from smtpwire.wire.address import Address
-from smtpwire.wire.checked import check_port
+from smtpwire.wire.checked import check_port, check_seconds
 
-__all__ = ["Parser", "Subcommands", "mailbox", "port"]
+__all__ = ["Parser", "Subcommands", "mailbox", "port", "seconds"]
 
 
 @final
@@ -62,6 +62,16 @@ def port(text: str) -> int:
         check_port("the port", number)
     except ValueError:
         raise argparse.ArgumentTypeError("pass a port, 0 to 65535") from None
+    return number
+
+
+def seconds(text: str) -> float:
+    """Seconds: those that are not counted are no time-out."""
+    try:
+        number = float(text)
+        check_seconds("the time", number)
+    except ValueError:
+        raise argparse.ArgumentTypeError("pass seconds, more than 0 and at most 1e9") from None
     return number
 
 

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, Final, Literal
 
 from smtpwire.command_line.advice import advice_on
-from smtpwire.command_line.arguments import Parser, Subcommands
+from smtpwire.command_line.arguments import Parser, Subcommands, seconds
 from smtpwire.command_line.dialogue import reply_of
 from smtpwire.command_line.output import UNAVAILABLE, Failure, json_of, printable, show
 from smtpwire.command_line.report import style_of
@@ -47,7 +47,7 @@ def add_to(commands: Subcommands) -> Parser:
     parser.add_argument("--cafile", metavar="FILE", help="trust these certificates, PEM")
     parser.add_argument("--implicit", action="store_true", help="TLS from the first octet")
     parser.add_argument("--lmtp", action="store_true", help="speak LMTP")
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds for each reply")
+    parser.add_argument("--timeout", type=seconds, default=30.0, help="seconds for each reply")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     return parser
 

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from smtpwire.adapters.blocking import Client, connect
 from smtpwire.adapters.tls import TlsConfig
-from smtpwire.command_line.arguments import Parser, Subcommands, mailbox, port
+from smtpwire.command_line.arguments import Parser, Subcommands, mailbox, port, seconds
 from smtpwire.command_line.output import (
     TEMPORARY,
     UNAVAILABLE,
@@ -105,7 +105,7 @@ def add_to(commands: Subcommands) -> Parser:
     )
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="how long to wait for the server, each time; else as RFC 5321 has it",
     )
@@ -147,15 +147,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _sender(text: str) -> Address | str:
     return "" if text in ("", "<>") else mailbox(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-        Timeouts.all(seconds)
-    except ValueError:
-        raise argparse.ArgumentTypeError("pass seconds, more than 0") from None
-    return seconds
 
 
 def _credentials(user: str | None, variable: str | None) -> Password | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Self, final
+from typing import Self, final
 
+from smtpwire.wire.checked import check_seconds
 from smtpwire.wire.value import value
 
 __all__ = ["Timeout", "Timeouts"]
-
-_MOST: Final = 1e9  # 31 years: what every clock and system call can still count
 
 
 @final
@@ -53,8 +52,8 @@ class Timeouts:
     def __post_init__(self) -> None:
         for name in type(self).__annotations__:
             seconds = getattr(self, name)
-            if seconds is not None and not 0 < seconds <= _MOST:  # NaN is neither
-                raise ValueError(f"Timeouts.{name} is {seconds}: pass seconds, more than 0")
+            if seconds is not None:
+                check_seconds(f"Timeouts.{name}", seconds)
 
 
 @final

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self, final
 
 from smtpwire.testing.listener import HOST, Listener, in_thread
 from smtpwire.testing.script import Player, Script, ScriptDiffers, Send, Step, Wait
-from smtpwire.wire.checked import check_port, checked
+from smtpwire.wire.checked import check_port, check_seconds, checked
 
 if TYPE_CHECKING:
     from smtpwire.testing.certificates import Certificate
@@ -28,8 +28,7 @@ class _Playing:
     """What both roles at a socket share."""
 
     def __init__(self, script: Script, timeout: float) -> None:
-        if not checked("timeout", timeout, float) > 0:
-            raise ValueError(f"timeout is {timeout}: pass seconds, more than 0")
+        check_seconds("timeout", checked("timeout", timeout, float))
         self._script = script
         self._timeout = timeout
         self._stop = Event()

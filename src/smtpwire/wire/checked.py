@@ -22,6 +22,7 @@ __all__ = [
     "Check",
     "check_field",
     "check_port",
+    "check_seconds",
     "checked",
     "exact_class",
     "known_names",
@@ -40,6 +41,7 @@ _Reading: TypeAlias = tuple[Check, str]
 OCTETS: Final = bytes | bytearray | memoryview
 """What a call takes as octets: never an int, which ``bytes()`` makes NULs of."""
 
+_MOST_SECONDS: Final = 1e9  # 31 years: what every clock and system call can still count
 _FEW: Final = 9
 """Members of an enum which an error lists; of more it names the nearest."""
 _PLAIN: Final[Mapping[object, tuple[type, ...]]] = {int: (int,), float: (float, int)}
@@ -89,6 +91,12 @@ def check_port(name: str, port: int) -> None:
     """Raise ValueError outside 0 to 65535: systems wrap it to another. 0 is any, or unknown."""
     if not 0 <= port <= 65535:
         raise ValueError(f"{name} is {port}: pass 0 to 65535")
+
+
+def check_seconds(name: str, seconds: float) -> None:
+    """Raise ValueError for 0 or less, more than 31 years, infinity and NaN."""
+    if not 0 < seconds <= _MOST_SECONDS:  # NaN is neither
+        raise ValueError(f"{name} is {seconds}: pass seconds, more than 0 and at most 1e9")
 
 
 def check_field(name: str, kind: object, module: str = "") -> Check:
