@@ -46,7 +46,7 @@ from smtpwire.sasl import (
     TokenLogin,
     client_mechanism,
 )
-from smtpwire.testing import ConnectionPair
+from smtpwire.testing import ConnectionPair, drain
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import (
     Command,
@@ -503,6 +503,8 @@ def test_what_can_be_no_pair() -> None:
         (lambda: ConnectionPair(client, server, chunks=wrong), "chunks is a str: pass a callable"),
         (lambda: ConnectionPair(client, server, client_tls=wrong), "client_tls is a str: pass a"),
         (lambda: ConnectionPair(client, server, server_tls=wrong), "server_tls is a str: pass a"),
+        (lambda: ConnectionPair(client, server).run(wrong), "operation is a str: pass a Generator"),
+        (lambda: drain(wrong), "connection is a str: pass a ClientConnection or ServerConn"),
     ]
     for make, words in made:
         with pytest.raises(TypeError, match=f"^{words}"):

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable
 from socket import socket, socketpair
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,12 @@ def test_what_the_last_send_of_a_handshake_raises_comes_through(
         with pytest.raises(BrokenPipeError):
             server.shake_hands()  # the tickets
         thread.join()
+
+
+def test_what_is_no_name(client_context: ssl.SSLContext) -> None:
+    wrong: Any = 5
+    with pytest.raises(TypeError, match=r"^server_name is an int: pass a str or None"):
+        MemoryTls(bytes, print, client_context, server_name=wrong)
 
 
 def test_garbage_is_an_ssl_error_and_the_alert_goes_out(server_tls: TlsConfig) -> None:

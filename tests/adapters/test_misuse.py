@@ -1,6 +1,7 @@
 """What applications do to a server that nobody planned for, and what holds all the same."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -20,6 +21,8 @@ from smtpwire.adapters import trio as trio_adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.engine.events import CloseReason, ServerEvent
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.operations import verify
+from smtpwire.testing import sink
 from smtpwire.wire.command import Vrfy
 
 RELAY = ServerConfig.relay("mx.example.org")
@@ -171,6 +174,68 @@ def test_a_shutdown_that_is_cancelled_gives_no_more_grace(loop: str) -> None:
 
     run(loop, main)
     assert len(mailbox.endings) == 1
+
+
+NO_TIMES: dict[Any, type[Exception]] = {
+    "5": TypeError,
+    None: TypeError,
+    math.nan: ValueError,
+    math.inf: ValueError,
+}
+
+
+def test_a_shutdown_that_is_given_no_time_ends_nothing(loop: str) -> None:
+    async def main() -> None:
+        async with await start(loop, Mailbox()) as server:
+            with Dialogue(port_of(server)) as client:
+                await anyio.to_thread.run_sync(client.reply)
+                for grace, error in NO_TIMES.items():
+                    with pytest.raises(error, match=r"^grace is .*: pass "):
+                        await server.shutdown(grace)
+                assert await anyio.to_thread.run_sync(client.say, b"NOOP") == b"250 2.0.0 OK\r\n"
+                assert await server.shutdown(-1)  # its time is over already
+                assert not server.sessions
+
+    run(loop, main)
+
+
+def test_a_shutdown_of_threads_that_is_given_no_time_ends_nothing() -> None:
+    with (
+        blocking.start_server(Mailbox(), RELAY, "127.0.0.1", 0) as server,
+        Dialogue(port_of(server)) as client,
+    ):
+        client.reply()
+        for grace, error in NO_TIMES.items():
+            with pytest.raises(error, match=r"^grace is .*: pass "):
+                server.shutdown(grace)
+        assert client.say(b"NOOP") == b"250 2.0.0 OK\r\n"
+        server.shutdown(-1)  # its time is over already
+        assert not server.sessions
+
+
+WRONG: Any = verify  # not called
+NO_OPERATION = "^operation is a function: pass a Generator"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_client_that_is_to_run_what_is_no_operation(backend: str) -> None:
+    module: Any = trio_adapter if backend == "trio" else asyncio_adapter
+
+    async def main() -> None:
+        async with await module.connect(mx.host, mx.port) as client:
+            with pytest.raises(TypeError, match=NO_OPERATION):
+                await client.run(WRONG)
+            await client.open_session()
+
+    with sink() as mx:
+        run(backend, main)
+
+
+def test_a_blocking_client_that_is_to_run_what_is_no_operation() -> None:
+    with sink() as mx, blocking.connect(mx.host, mx.port) as client:
+        with pytest.raises(TypeError, match=NO_OPERATION):
+            client.run(WRONG)
+        client.open_session()
 
 
 def real_coroutines_only(

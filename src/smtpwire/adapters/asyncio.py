@@ -218,7 +218,7 @@ class Server(Listening[ServerProtocol]):
         Cancelled, it does so at once. RuntimeError where it is a handler that asks: it would
         wait for itself.
         """
-        self._check_who_waits()
+        grace = self._check_shutdown(grace)
         self._listen_no_more(self._loop.remove_reader)
         empty = asyncio.Event()
         self._end_sessions(empty.set)

@@ -301,7 +301,7 @@ class Server(Listening[ServerSession]):
         interrupted in its thread: it is waited for. RuntimeError where it is a handler that
         asks: it would wait for itself.
         """
-        self._check_who_waits()
+        grace = self._check_shutdown(grace)
         self._stopping.set()
         with self._serving:
             self._listen_no_more(lambda _: None)

@@ -7,6 +7,7 @@ from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Callable,
+    Generator,
     Iterable,
     Iterator,
 )
@@ -228,6 +229,7 @@ class AsyncClient:
 
     async def run(self, operation: Operation[R], content: AsyncIterator[Chunk] | None = None) -> R:
         """Drive an operation of yours, or one of ``smtpwire.operations``."""
+        operation = checked("operation", operation, Generator)
         try:
             with self._turn:
                 try:

@@ -20,7 +20,7 @@ from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
 from smtpwire.extensions import Profile
 from smtpwire.operations.serve import who
-from smtpwire.wire.checked import checked
+from smtpwire.wire.checked import checked, seconds_left
 
 __all__ = ["GRACE", "Connections", "Listening", "Service", "listen"]
 
@@ -292,13 +292,17 @@ class Listening(Generic[S]):
         """What is open, from accept to the end of the last handler."""
         return tuple(self._connections)
 
-    def _check_who_waits(self) -> None:
-        """A handler that waited for the end of its server would wait for its own."""
+    def _check_shutdown(self, grace: float) -> float:
+        """The seconds that are left: none where their time is over. Raises before anything ends.
+
+        A handler that waited for the end of its server would wait for its own.
+        """
         if any(session.is_current for session in self._connections):
             raise RuntimeError(
                 "a handler cannot wait for its own server's end:"
                 " call shutdown() in another task or thread, or end the session alone"
             )
+        return seconds_left("grace", grace)
 
     def _listen_no_more(self, forget: Callable[[socket.socket], object]) -> None:
         while self._listeners:

@@ -173,6 +173,7 @@ class TlsLayer:
         self, config: TlsConfig, server_name: str | None = None, peer: Peer = _NOBODY
     ) -> None:
         self._config, self._peer = config, peer
+        server_name = checked("server_name", server_name, str | None)
         self._server_name = (server_name or "").removesuffix(".")
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = config.context.wrap_bio(

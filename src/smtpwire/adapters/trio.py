@@ -244,7 +244,7 @@ class Server(Listening[ServerSession]):
         Cancelled, it does so at once. RuntimeError where it is a handler that asks: it would
         wait for itself.
         """
-        self._check_who_waits()
+        grace = self._check_shutdown(grace)
         self._listen_no_more(trio.lowlevel.notify_closing)
         empty = trio.Event()
         self._end_sessions(empty.set)

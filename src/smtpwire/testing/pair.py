@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
 
 from smtpwire.engine.need import ClientNeed, Need, ServerNeed
@@ -52,6 +52,10 @@ def drain(connection: ClientConnection) -> tuple[list[ClientEvent], ClientNeed]:
 def drain(connection: ServerConnection) -> tuple[list[ServerEvent], ServerNeed]: ...
 def drain(connection: ClientConnection | ServerConnection) -> tuple[list[Any], Need]:
     """Pull events up to the next Need; give both. Nothing is flushed and nothing answered."""
+    from smtpwire.engine.client import ClientConnection
+    from smtpwire.engine.server import ServerConnection
+
+    connection = checked("connection", connection, ClientConnection | ServerConnection)
     events: list[object] = []
     while not isinstance(item := connection.next_event(), Need):
         events.append(item)
@@ -126,6 +130,7 @@ class ConnectionPair:
         operation raises is raised. Raises RuntimeError where it would wait for ever, since
         ``answer`` has left a question, and TypeError for content that is HANDED_IN.
         """
+        operation = checked("operation", operation, Generator)
         while True:
             try:
                 self._client_need = need = next(operation)

@@ -27,6 +27,7 @@ __all__ = [
     "exact_class",
     "known_names",
     "nearest",
+    "seconds_left",
     "type_of",
     "wanted",
 ]
@@ -97,6 +98,13 @@ def check_seconds(name: str, seconds: float) -> None:
     """Raise ValueError for 0 or less, more than 31 years, infinity and NaN."""
     if not 0 < seconds <= _MOST_SECONDS:  # NaN is neither
         raise ValueError(f"{name} is {seconds}: pass seconds, more than 0 and at most 1e9")
+
+
+def seconds_left(name: str, seconds: float) -> float:
+    """What is left of a time: 0 where it is over. Raises as :func:`check_seconds`."""
+    if not checked(name, seconds, float) <= 0:  # NaN is neither
+        check_seconds(name, seconds)
+    return max(seconds, 0)
 
 
 def check_field(name: str, kind: object, module: str = "") -> Check:
