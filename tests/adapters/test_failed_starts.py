@@ -7,7 +7,8 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, ClassVar
+from selectors import DefaultSelector
+from typing import Any, ClassVar, NoReturn
 
 import anyio
 import pytest
@@ -91,6 +92,30 @@ def test_a_block_that_no_thread_can_serve(monkeypatch: pytest.MonkeyPatch) -> No
             pytest.fail("the block begins")
     assert server.sockets == ()  # there is no block whose end would close them
     assert server.shutdown() == ()
+
+
+@pytest.mark.parametrize("step", ["made", "told of a listener"])
+def test_a_block_whose_listeners_nothing_can_watch(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoSelector(DefaultSelector):
+        def __init__(self) -> None:
+            super().__init__()
+            if step == "made":
+                self.close()
+                raise no_room()
+
+        def register(self, *_: Any) -> NoReturn:
+            raise no_room()
+
+    server = blocking.start_server(Mailbox(), RELAY, "127.0.0.1", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(blocking, "DefaultSelector", NoSelector)
+        with pytest.raises(OSError, match="no room"):
+            server.serve_forever()
+        with pytest.raises(OSError, match="no room"), server:
+            pytest.fail("the block begins, and nobody is served in it")
+    assert server.sockets == ()
 
 
 @pytest.mark.parametrize("error", [no_thread, no_memory, KeyboardInterrupt])

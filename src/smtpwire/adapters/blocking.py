@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import selectors
 import socket
-from collections.abc import Awaitable, Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack, suppress
 from contextvars import copy_context
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from threading import Event, Lock, Thread
@@ -256,9 +256,17 @@ class Server(Listening[ServerSession]):
 
         Where another one takes them already, as that of the server's block, wait for that alone.
         """
-        with self._serving, DefaultSelector() as selector:
-            for listener in self._listeners:
-                selector.register(listener, EVENT_READ, listener)
+        self._serve(self._watching)
+
+    def _watching(self) -> DefaultSelector:
+        """What waits for those who connect. Raises OSError where the system has no room for it."""
+        selector = DefaultSelector()
+        for listener in self._listeners:
+            selector.register(listener, EVENT_READ, listener)
+        return selector
+
+    def _serve(self, watching: Callable[[], DefaultSelector]) -> None:
+        with self._serving, watching() as selector:
             while not self._stopping.is_set():
                 for key, _ in selector.select(POLL):
                     self._accept(key.data)
@@ -313,11 +321,11 @@ class Server(Listening[ServerSession]):
         return cut
 
     def __enter__(self) -> Self:
-        try:
-            Thread(target=self.serve_forever, daemon=True).start()
-        except BaseException:  # there is no block then, whose end would end it
-            self.shutdown(0)
-            raise
+        with ExitStack() as undoing:  # where it fails there is no block, whose end would end it
+            undoing.callback(self.shutdown, 0)
+            selector = undoing.enter_context(self._watching())
+            Thread(target=self._serve, args=(lambda: selector,), daemon=True).start()
+            undoing.pop_all()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
