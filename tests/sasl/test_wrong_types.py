@@ -14,6 +14,7 @@ from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.need import Need
 from smtpwire.testing import SIMULATED_TLS, drain
 from smtpwire.wire.command import Hello
+from smtpwire.wire.reply import Reply
 
 SECRET: Final = "hunter2"
 COMPILED: Final = "object expected; got"
@@ -177,6 +178,32 @@ def test_authenticate_takes_mechanisms_only(mistake: object) -> None:
 def test_an_answer_is_bytes() -> None:
     with pytest.raises(TypeError, match=rf"data is a str: pass bytes|{COMPILED}"):
         _ready().answer(_any("ticket"))
+
+
+LOGINS: Final = {
+    "ANONYMOUS": (b"trace",),
+    "EXTERNAL": (b"u",),
+    "LOGIN": (b"u", b"hunter2"),
+    "OAUTHBEARER": (b"n,,\x01auth=Bearer hunter2\x01\x01",),
+    "PLAIN": (b"\0u\0hunter2",),
+    "XOAUTH2": (b"user=u\x01auth=Bearer hunter2\x01\x01",),
+}
+"""By mechanism: what the client says until a login is asked for."""
+
+
+@pytest.mark.parametrize("wrong", [Reply(535), "no", 1, None], ids=repr)
+@pytest.mark.parametrize("name", LOGINS)
+def test_nobody_is_let_in_by_what_is_merely_true(name: str, wrong: object) -> None:
+    """A refusal is true, and so is a coroutine that nobody has awaited."""
+    server = sasl.server_mechanism(name, sasl.ServerMechanismConfig(scram_secret=bytes(16)))
+    first, *others = LOGINS[name]
+    step = server.start(first)
+    for response in others:
+        step = server.step(response)
+    assert isinstance(step, sasl.Ask)
+    with pytest.raises(TypeError, match=rf"accepted is .*: pass a bool|{COMPILED}"):
+        server.answer(_any(wrong))
+    assert isinstance(server.answer(True), sasl.Succeeded), "nothing has changed"
 
 
 def _ready() -> ClientConnection:

@@ -19,6 +19,7 @@ from smtpwire.sasl.mechanism import (
 from smtpwire.sasl.names import decoded, encoded
 from smtpwire.sasl.questions import AnonymousLogin
 from smtpwire.sasl.saslprep import Preparation, prepared_name
+from smtpwire.wire.checked import checked
 
 __all__ = ["AnonymousClient", "AnonymousServer"]
 
@@ -40,6 +41,7 @@ class AnonymousServer(ServerExchange):
         return Ask(AnonymousLogin(trace, self.name))
 
     def answer(self, accepted: bool) -> ServerStep:
+        accepted = checked("accepted", accepted, bool)
         return Succeeded("anonymous") if accepted else Failed("credentials refused")
 
 

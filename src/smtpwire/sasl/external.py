@@ -18,6 +18,7 @@ from smtpwire.sasl.mechanism import (
 )
 from smtpwire.sasl.names import claimed_identity, encoded
 from smtpwire.sasl.questions import ExternalLogin
+from smtpwire.wire.checked import checked
 
 __all__ = ["ExternalClient", "ExternalServer"]
 
@@ -36,6 +37,7 @@ class ExternalServer(ServerExchange):
         return Ask(ExternalLogin(authzid, self.name))
 
     def answer(self, accepted: bool) -> ServerStep:
+        accepted = checked("accepted", accepted, bool)
         if not accepted:
             return Failed("credentials refused")
         identity = self._config.external_identity

@@ -20,6 +20,7 @@ from smtpwire.sasl.mechanism import (
 from smtpwire.sasl.names import decoded, received_name, sendable
 from smtpwire.sasl.questions import PasswordLogin
 from smtpwire.sasl.saslprep import prepared_password
+from smtpwire.wire.checked import checked
 
 __all__ = ["LoginClient", "LoginServer"]
 
@@ -52,6 +53,7 @@ class LoginServer(ServerExchange):
         return Ask(PasswordLogin(self._authcid, prepared, "", self.name))
 
     def answer(self, accepted: bool) -> ServerStep:
+        accepted = checked("accepted", accepted, bool)
         return Succeeded(self._authcid) if accepted else Failed("credentials refused")
 
 

@@ -26,6 +26,7 @@ from smtpwire.sasl.mechanism import (
 )
 from smtpwire.sasl.names import encoded, received_name
 from smtpwire.sasl.questions import TokenLogin
+from smtpwire.wire.checked import checked
 
 __all__ = ["OAuthBearerClient", "OAuthBearerServer", "XOAuth2Client", "XOAuth2Server"]
 
@@ -87,6 +88,7 @@ class _TokenServer(ServerExchange):
         )
 
     def answer(self, accepted: bool) -> ServerStep:
+        accepted = checked("accepted", accepted, bool)
         return Succeeded(self._authcid) if accepted else self._refusal()
 
     def _refusal(self) -> ServerStep:

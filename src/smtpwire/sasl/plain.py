@@ -18,6 +18,7 @@ from smtpwire.sasl.mechanism import (
 from smtpwire.sasl.names import claimed_identity, decoded, received_name, sendable
 from smtpwire.sasl.questions import PasswordLogin
 from smtpwire.sasl.saslprep import prepared_password
+from smtpwire.wire.checked import checked
 
 __all__ = ["PlainClient", "PlainServer"]
 
@@ -47,6 +48,7 @@ class PlainServer(ServerExchange):
         return Ask(PasswordLogin(authcid, prepared, authzid, self.name))
 
     def answer(self, accepted: bool) -> ServerStep:
+        accepted = checked("accepted", accepted, bool)
         if not accepted:
             return Failed("credentials refused")
         return Succeeded(self._authcid, self._authzid)
