@@ -206,6 +206,33 @@ def test_nobody_is_let_in_by_what_is_merely_true(name: str, wrong: object) -> No
     assert isinstance(server.answer(True), sasl.Succeeded), "nothing has changed"
 
 
+EXCHANGES: Final[dict[str, sasl.Credentials]] = {
+    "ANONYMOUS": sasl.Anonymous(),
+    "CRAM-MD5": sasl.Password("u", SECRET),
+    "DIGEST-MD5": sasl.Password("u", SECRET),
+    "EXTERNAL": sasl.ExternalIdentity(),
+    "LOGIN": sasl.Password("u", SECRET),
+    "OAUTHBEARER": sasl.BearerToken("u", SECRET),
+    "PLAIN": sasl.Password("u", SECRET),
+    "SCRAM-SHA-256": sasl.Password("u", SECRET),
+    "XOAUTH2": sasl.BearerToken("u", SECRET),
+}
+
+
+@pytest.mark.parametrize("wrong", [SECRET, 5, None, [b"x"]], ids=repr)
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_an_exchange_takes_octets(name: str, wrong: object) -> None:
+    server = sasl.server_mechanism(name, sasl.ServerMechanismConfig(scram_secret=bytes(16)))
+    client = sasl.client_mechanism(name, EXCHANGES[name], sasl.ClientMechanismConfig())
+    client.initial()
+    complete = client.complete
+    for call, what in ((server.step, "response"), (client.step, "challenge")):
+        with pytest.raises(TypeError, match=rf"^{what} is .*: pass bytes|{COMPILED}") as caught:
+            call(_any(wrong))
+        assert SECRET not in str(caught.value)
+    assert client.complete is complete
+
+
 def _ready() -> ClientConnection:
     conn = ClientConnection(ClientConfig(host="mx.example"), tls=SIMULATED_TLS)
     conn.receive_data(b"220 mx.example\r\n")

@@ -35,6 +35,7 @@ class AnonymousServer(ServerExchange):
     """One message: the trace, or nothing."""
 
     def step(self, response: bytes) -> ServerStep:
+        response = checked("response", response, bytes)
         trace = decoded(response)
         if trace is None or not _acceptable(trace):
             return Failed("the trace is not acceptable", malformed=True)
@@ -59,4 +60,5 @@ class AnonymousClient(ClientExchange):
         return self._message
 
     def step(self, challenge: bytes) -> bytes:
+        challenge = checked("challenge", challenge, bytes)
         raise BadChallengeError("ANONYMOUS has one message only")

@@ -25,6 +25,7 @@ from smtpwire.sasl.names import prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.saslprep import prepared_password
 from smtpwire.sasl.stored import PlainPassword, StoredSecret
+from smtpwire.wire.checked import checked
 
 __all__ = ["CramMD5Client", "CramMD5Server"]
 
@@ -54,6 +55,7 @@ class CramMD5Server(ServerExchange):
         return Challenge(self._challenge)
 
     def step(self, response: bytes) -> ServerStep:
+        response = checked("response", response, bytes)
         match = _RESPONSE.fullmatch(response)
         authcid = received_name(match[1], self._config.preparation) if match else None
         if match is None or authcid is None:
@@ -87,6 +89,7 @@ class CramMD5Client(ClientExchange):
         return None
 
     def step(self, challenge: bytes) -> bytes:
+        challenge = checked("challenge", challenge, bytes)
         if self.complete or not challenge:
             raise BadChallengeError("CRAM-MD5 has one challenge, not an empty one")
         self.complete = True

@@ -29,6 +29,7 @@ from smtpwire.sasl.mechanism import (
 from smtpwire.sasl.names import claimed_identity, received_name, sendable
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.stored import DigestMD5Secret, PlainPassword, StoredSecret
+from smtpwire.wire.checked import checked
 
 __all__ = ["DigestMD5Client", "DigestMD5Server"]
 
@@ -126,6 +127,7 @@ class DigestMD5Server(ServerExchange):
         return Challenge(realm + nonce + b',qop="auth",algorithm=md5-sess,charset=utf-8')
 
     def step(self, response: bytes) -> ServerStep:
+        response = checked("response", response, bytes)
         if self._proven:
             if response:
                 return Failed("the answer to rspauth must be empty", malformed=True)
@@ -243,6 +245,7 @@ class DigestMD5Client(ClientExchange):
         return None
 
     def step(self, challenge: bytes) -> bytes:
+        challenge = checked("challenge", challenge, bytes)
         if self.complete:
             raise BadChallengeError("DIGEST-MD5 has ended")
         if self._rspauth:

@@ -29,6 +29,7 @@ class ExternalServer(ServerExchange):
     _authzid = ""
 
     def step(self, response: bytes) -> ServerStep:
+        response = checked("response", response, bytes)
         identity = self._config.external_identity
         authzid = claimed_identity(response, identity, self._config.preparation)
         if authzid is None:
@@ -62,4 +63,5 @@ class ExternalClient(ClientExchange):
         return self._message
 
     def step(self, challenge: bytes) -> bytes:
+        challenge = checked("challenge", challenge, bytes)
         raise BadChallengeError("EXTERNAL has one message only")

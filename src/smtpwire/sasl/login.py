@@ -38,6 +38,7 @@ class LoginServer(ServerExchange):
         return self.step(initial)
 
     def step(self, response: bytes) -> ServerStep:
+        response = checked("response", response, bytes)
         if not self._authcid:
             authcid = received_name(response, self._config.preparation)
             if authcid is None:
@@ -71,6 +72,7 @@ class LoginClient(ClientExchange):
         return None
 
     def step(self, challenge: bytes) -> bytes:
+        challenge = checked("challenge", challenge, bytes)
         if not self._answers:
             raise BadChallengeError("LOGIN has two prompts only")
         answer = self._answers.pop()

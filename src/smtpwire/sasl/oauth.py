@@ -57,6 +57,7 @@ class _TokenServer(ServerExchange):
         self._refused = False
 
     def step(self, response: bytes) -> ServerStep:
+        response = checked("response", response, bytes)
         if self._refused:
             return Failed("credentials refused")
         match = self._response.fullmatch(response)
@@ -137,6 +138,7 @@ class _TokenClient(ClientExchange, ABC):
         return self._message
 
     def step(self, challenge: bytes) -> bytes:
+        challenge = checked("challenge", challenge, bytes)
         if self._refused:
             raise BadChallengeError(f"{self.name} has ended")
         self._refused = True

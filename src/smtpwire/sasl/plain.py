@@ -30,6 +30,7 @@ class PlainServer(ServerExchange):
     _authzid = ""
 
     def step(self, response: bytes) -> ServerStep:
+        response = checked("response", response, bytes)
         parts = response.split(b"\0")
         if len(parts) != 3:
             return Failed("PLAIN wants exactly two NULs", malformed=True)
@@ -68,4 +69,5 @@ class PlainClient(ClientExchange):
         return self._message
 
     def step(self, challenge: bytes) -> bytes:
+        challenge = checked("challenge", challenge, bytes)
         raise BadChallengeError("PLAIN has one message only")

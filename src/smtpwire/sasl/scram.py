@@ -35,6 +35,7 @@ from smtpwire.sasl.names import claimed_identity, prepared, received_name
 from smtpwire.sasl.questions import SecretRequest
 from smtpwire.sasl.saslprep import prepared_password
 from smtpwire.sasl.stored import HASH_SIZES, PlainPassword, ScramSecret, StoredSecret
+from smtpwire.wire.checked import checked
 
 __all__ = ["ScramClient", "ScramServer", "escaped", "unescaped"]
 
@@ -119,6 +120,7 @@ class ScramServer(ServerExchange):
         self._known = False
 
     def step(self, response: bytes) -> ServerStep:
+        response = checked("response", response, bytes)
         return self._state(response)
 
     def _client_first(self, response: bytes) -> ServerStep:
@@ -246,6 +248,7 @@ class ScramClient(ClientExchange):
         return self._header + self._bare
 
     def step(self, challenge: bytes) -> bytes:
+        challenge = checked("challenge", challenge, bytes)
         return self._state(challenge)
 
     def _server_first(self, challenge: bytes) -> bytes:
