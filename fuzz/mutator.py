@@ -44,7 +44,7 @@ _REPLIES: Final = (
     b"550 5.1.1 no\r\n", b"552 full\r\n", b"554 no\r\n", b"521 none\r\n", b"650 odd\r\n",
     b"not a reply\r\n", b"250-LIMITS RCPTMAX=2 MAILMAX=1\r\n", b"250-BURL imap\r\n250 8BITMIME\r\n",
 )  # fmt: skip
-_ACTIONS: Final = b"EHMPpRDCBbl.SNhVTtfQxOIUL0123456789mu~!$\n "
+_ACTIONS: Final = b"EHMPpRDCBbl.SNhVTtfQxOIUL0123456789mu~!$\n eikrydgcwWv"
 _STEPS: Final = b"EHMPRDCBb.SNVQTAcLa2541wvX)]>([<ij$&~^!#f_"
 
 

@@ -6,7 +6,7 @@ first octet is what the application does before the rest of the part arrives.
 
 import re
 from binascii import b2a_base64
-from typing import Final, final
+from typing import Final, Literal, final
 
 from fuzz.choices import Choices, cut, few
 from fuzz.dialogue import SEPARATOR, client
@@ -17,15 +17,19 @@ from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import ClientEvent, ReplyReceived
 from smtpwire.engine.limits import Limits
 from smtpwire.engine.need import Need
+from smtpwire.engine.security import Security
+from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import PIPECONNECT, PIPELINING, SIZE, Atrn, Burl, Etrn, Offer, XClient
 from smtpwire.extensions import parameters as p
-from smtpwire.sasl import MECHANISMS, SaslError
+from smtpwire.sasl import MECHANISMS, PENDING, ClientExchange, Pending, SaslError
 from smtpwire.testing import SIMULATED_TLS
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import (
     Command,
     Data,
+    Expn,
+    ExtensionCommand,
     Hello,
     Help,
     Mail,
@@ -62,9 +66,13 @@ _CONFIGS: Final = (
         _RELAY,
         cached_offer=Offer([PIPELINING(True), PIPECONNECT(True), SIZE(1000)]),
     ),
+    ClientConfig(hello_name="client.example.org", security=Security.STARTTLS),
+    ClientConfig(hello_name="client.example.org"),
 )
 _ALICE: Final = Address("alice", "example.com")
 _BOB: Final = Address("bob", "example.org")
+_UNICODE: Final = Address("\u00fc", "example.org")
+_REVERSED: Final = ServerConfig.relay("mx.example.org")
 _BODY: Final = b"one\r\n.two\r\n\r\n..\r\nlast"
 _SECRETS: Final = (
     b2a_base64(b"correct-horse", newline=False),
@@ -115,6 +123,18 @@ def _is_border(whole: "Session") -> bool:
     """Behind the 220 of STARTTLS stands an attack, or what is TLS's, as it arrives."""
     kind = ViolationKind.PLAINTEXT_BEHIND_STARTTLS
     return any(getattr(event, "kind", None) is kind for event in whole.events)
+
+
+class Own(ClientExchange):
+    """A mechanism of an application's own, which waits for it, and breaks when told nothing."""
+
+    def initial(self) -> bytes:
+        return b"begin"
+
+    def step(self, challenge: bytes) -> bytes | Literal[Pending.PENDING]:
+        if challenge:
+            return PENDING
+        raise RuntimeError("with a secret")
 
 
 @final
@@ -290,6 +310,28 @@ class Session:
             case b"m":  # a whole transaction at once
                 for command in (Mail(_ALICE), Rcpt(_BOB), Rcpt(_ALICE), Data()):
                     self._send(command)
+            case b"e":
+                self._send(Mail(_UNICODE))
+            case b"i":
+                self._send(Rcpt(_UNICODE))
+            case b"k":
+                self._send(Expn("\u00fc", smtputf8=True))
+            case b"r":
+                self._send(Mail(_ALICE, Parameters(p.REQUIRETLS(True))))
+            case b"y":
+                self._send(Mail(_ALICE, Parameters(p.BODY(p.Body.BINARYMIME))))
+            case b"d":
+                self._send(Rcpt(_ALICE))
+            case b"g":  # all or nothing
+                conn.send(Rcpt(_ALICE), Mail(_BOB), Mail(_BOB))
+            case b"c":
+                self._send(ExtensionCommand("XNOWHERE", "x"))
+            case b"w":
+                self._commands.append(conn.authenticate(Own("PLAIN")))
+            case b"W":
+                conn.answer(b"more")
+            case b"v":
+                conn.reverse(_REVERSED)
             case b"u":  # it comes before the command leaves
                 if self._need is Need.COMMAND and conn.wants_data:
                     conn.receive_data(_EARLY)
