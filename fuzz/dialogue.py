@@ -11,6 +11,7 @@ from smtpwire.sasl import (
     Credentials,
     ExternalIdentity,
     Password,
+    Preparation,
     ScramSecret,
     ServerMechanism,
     ServerMechanismConfig,
@@ -34,7 +35,7 @@ def scram_secrets(password: str) -> dict[str, ScramSecret]:
     return {name: derive_scram(password, name, salt=b"saltsalt") for name in names}
 
 
-def server(name: str) -> ServerMechanism:
+def server(name: str, preparation: Preparation = Preparation.RAW) -> ServerMechanism:
     """The server's side of an exchange."""
     config = ServerMechanismConfig(
         scram_secret=b"shared by all processes",
@@ -43,6 +44,7 @@ def server(name: str) -> ServerMechanism:
         realm="example.org",
         bindings=_BINDINGS,
         external_identity=USER,
+        preparation=preparation,
         nonce=lambda: "s0",
     )
     return server_mechanism(name, config)

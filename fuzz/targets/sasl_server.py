@@ -1,7 +1,7 @@
 """A server's mechanism against a client whose messages an input makes worse.
 
-Input: mechanism, application, the client's password, whom it claims to be; then its messages, each
-with how it differs from an honest one.
+Input: mechanism, application, the client's password and how names are prepared, whom it claims to
+be; then its messages, each with how it differs from an honest one.
 """
 
 from typing import Final
@@ -19,6 +19,7 @@ from smtpwire.sasl import (
     Failed,
     PasswordLogin,
     PlainPassword,
+    Preparation,
     Question,
     SaslError,
     SecretRequest,
@@ -31,6 +32,7 @@ from smtpwire.sasl import (
 _PASSWORD: Final = "correct-horse"
 _SECRETS: Final = scram_secrets(_PASSWORD)
 _CLAIMS: Final = ("", USER, "admin")
+_PREPARATIONS: Final = (Preparation.RAW, Preparation.STRICT, Preparation.LENIENT)
 _CHALLENGE: Final = 2048
 _ROUNDS: Final = 6
 
@@ -39,10 +41,11 @@ def check(data: bytes) -> None:
     choices = Choices(data)
     name = MECHANISMS[choices.below(len(MECHANISMS))]
     stored = choices.below(3)
-    knows_password = choices.below(2) == 0
+    client_side = choices.octet()
+    knows_password = client_side % 2 == 0
     claim = _CLAIMS[choices.below(3)]
     peer = client(name, _PASSWORD if knows_password else "guess", claim)
-    mechanism = server(name)
+    mechanism = server(name, _PREPARATIONS[client_side // 2 % 3])
     step, said = _play(mechanism, peer, messages(choices), stored)
     match step:
         case Succeeded(authcid, authzid):
