@@ -8,7 +8,7 @@ which few do. One octet more is an argument by a name that there is not.
 import inspect
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from copy import copy
 from datetime import UTC, datetime
@@ -353,7 +353,7 @@ def _arguments(call: Any, choices: Choices) -> tuple[list[Any], dict[str, Any]]:
     """One for each parameter, while the input says which; those without a default in any case."""
     arguments: list[Any] = []
     given: dict[str, Any] = {}
-    for parameter in inspect.signature(call).parameters.values():
+    for parameter in _parameters(call):
         kind = parameter.kind
         if kind is parameter.VAR_KEYWORD:
             if choices:
@@ -371,6 +371,13 @@ def _arguments(call: Any, choices: Choices) -> tuple[list[Any], dict[str, Any]]:
     if choices:
         given["no_such_name"] = None
     return arguments, given
+
+
+def _parameters(call: Any) -> Iterable[inspect.Parameter]:
+    try:
+        return inspect.signature(call).parameters.values()
+    except ValueError:  # it is compiled, and tells none
+        return ()
 
 
 def _argument(call: Any, name: str, octet: int) -> Any:
