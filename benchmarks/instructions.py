@@ -6,6 +6,7 @@ without the start of the interpreter and without what happens once.
 """
 
 import argparse
+import gc
 import json
 import os
 import re
@@ -324,6 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.play:
         name, times = options.play
+        gc.disable()  # as the harness does: a collection in one of two runs would be counted
         DIALOGUES[name]()(int(times))
         return 0
     earlier = json.loads(options.against.read_text("utf-8")) if options.against else {}
