@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.transcripts.sessions import sessions
 
@@ -553,6 +553,8 @@ _item: st.SearchStrategy[Item] = st.one_of(
 
 
 @given(st.lists(_item, max_size=12))
+@example([Octets("C", b"\r\n"), Line("C", b"EHLO a")])
+@example([Octets("C", b"\r"), Line("C", b"\nEHLO a")])
 def test_no_dialogue_is_too_odd(items: list[Item]) -> None:
     entries = follow(items)
     found = json.loads(as_json(entries, judge(entries)))
@@ -578,6 +580,17 @@ def test_whatever_is_pasted(lines: list[str]) -> None:
 )
 def test_the_time_does_not_grow_with_the_square_of_a_paste(text: str) -> None:
     read_pasted(text)
+
+
+def test_octets_that_have_line_ends_are_lines() -> None:
+    items: list[Item] = [Octets("C", b"NOOP\r\nEH"), Octets("C", b"LO"), Line("C", b" a")]
+    items += [Octets("S", b"250 x\r\n2"), Octets("C", b"")]
+    assert [entry.item for entry in follow(items)] == [
+        Line("C", b"NOOP"),
+        Line("C", b"EHLO a"),
+        Line("S", b"250 x"),
+        Octets("S", b"2"),
+    ]
 
 
 def test_a_line_in_very_many_pieces() -> None:

@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from smtpwire.transcript import Elided, Item, Line, Octets
+from smtpwire.transcript import Elided, Item, Line, Octets, Side, said
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.sequences import END_OF_DATA, GREETING
-from smtpwire.wire.value import replace
 
 __all__ = ["Entry", "Kind", "follow", "is_lmtp", "reply_of"]
 
@@ -78,26 +77,29 @@ def follow(items: Iterable[Item]) -> list[Entry]:
 
 
 def _joined(items: Iterable[Item]) -> list[Item]:
-    """A line that came in pieces is one line."""
+    """A line that came in pieces is one line, and what has line ends inside is several."""
     joined: list[Item] = []
     pieces: list[Octets] = []  # of a line that has not ended
     for item in items:
-        if pieces and isinstance(item, Line | Octets) and item.side == pieces[0].side:
-            if isinstance(item, Octets):
-                pieces.append(item)
-                continue
-            octets = b"".join(piece.octets for piece in pieces)
-            item = replace(item, octets=octets + item.octets)
+        goes_on = isinstance(item, Line | Octets) and pieces and item.side == pieces[0].side
+        if isinstance(item, Octets) and (goes_on or not pieces):
+            pieces.append(item)
+        elif isinstance(item, Line) and goes_on:
+            joined += _said([*pieces, Octets(item.side, item.octets + b"\r\n")])
             pieces = []
-        joined += _whole(pieces)
-        pieces = [item] if isinstance(item, Octets) else []
-        joined += [] if pieces else [item]
-    return [*joined, *_whole(pieces)]
+        else:
+            joined += _said(pieces)
+            pieces = [item] if isinstance(item, Octets) else []
+            joined += [] if pieces else [item]
+    return [*joined, *_said(pieces)]
 
 
-def _whole(pieces: list[Octets]) -> list[Item]:
-    """Octets that no line end follows, as one item; nothing for none."""
-    return [replace(pieces[0], octets=b"".join(piece.octets for piece in pieces))] if pieces else []
+def _said(pieces: list[Octets]) -> list[Line | Octets]:
+    """What one side said, in lines as far as they end; nothing for none."""
+    if not pieces:
+        return []
+    side: Side = "C" if pieces[0].side == "C" else "S"
+    return said(side, b"".join(piece.octets for piece in pieces))
 
 
 class _Follower:
