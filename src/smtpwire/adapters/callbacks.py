@@ -62,14 +62,15 @@ class CallbackSession(Link, ABC):
             try:  # the path of every command: no calls that are not needed
                 self._wire.receive_data(data)
                 self._step = None
-                then = self._context.run(next, self._serving)
+                begun = self._context.run(next, self._serving)
+                then = begun if begun is NEED_DATA else self._context.run(self._attend, begun)
                 if then is NEED_DATA and self._reading and not self._channel.secure:
                     self._step = then
                     octets = self._wire.data_to_send()
                     if octets and not self._transport.is_closing():
                         self._transport.write(octets)
                 else:
-                    self._meet(self._context.run(self._attend, then))
+                    self._meet(then)
             except BaseException as error:
                 self._go_on(error)
         elif step is NEED_CLOSE:
@@ -154,10 +155,8 @@ class CallbackSession(Link, ABC):
     def _wake(self) -> None:
         """Go on where that is waited for which may have come."""
         step = self._step
-        if step is NEED_TLS:
-            if self.conn.state is not State.TLS:
-                self._go_on_later()
-        elif (step is NEED_DATA or step is NEED_WRITE) and self._writable:
+        came = self.conn.state is not State.TLS if step is NEED_TLS else self._writable
+        if came and step is not None and step is not NEED_CLOSE:
             self._go_on_later()
         self._regulate()
 
