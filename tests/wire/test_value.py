@@ -12,6 +12,7 @@ from importlib.util import find_spec, module_from_spec
 from types import SimpleNamespace
 from typing import Any, Final, Generic, TypeVar, final, get_type_hints
 from unittest.mock import ANY
+from weakref import ref
 
 import pytest
 
@@ -333,15 +334,18 @@ def test_a_maker_asks_no_constructor_of_a_base(way: Callable[[Any], Callable[...
     assert way(Coin)(5) == Coin(5)
 
 
+class Item:
+    """What a weak reference may point at."""
+
+
 @pytest.mark.parametrize("way", MAKERS.values(), ids=MAKERS.keys())
 def test_what_a_maker_makes_is_collected(way: Callable[[Any], Callable[..., Any]]) -> None:
-    item = object()
-    before = sys.getrefcount(item)
-    circle: list[object] = [item]
+    circle: list[object] = [item := Item()]
+    seen = ref(item)
     circle.append(way(Crate)(circle))
-    del circle
+    del circle, item
     gc.collect()
-    assert sys.getrefcount(item) == before
+    assert seen() is None
 
 
 in_c_only: Final = pytest.mark.skipif(
