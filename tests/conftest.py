@@ -6,8 +6,14 @@ and cuts long inputs at every place.
 
 import gc
 import signal
+from pathlib import Path
+from typing import Final
 
+import pytest
 from hypothesis import settings
+
+_ADAPTERS: Final = Path(__file__).parent / "adapters"
+_PARTS: Final = 16
 
 settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=100, deadline=None)
@@ -18,6 +24,23 @@ def pytest_configure() -> None:
     """A run in the background ignores Ctrl-C, and so would the programs that it starts."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deal the tests of the adapters out among the others, for they wait where others compute.
+
+    Each worker begins with a run of tests; one that had most of these would be the last to end.
+    """
+    if not hasattr(config, "workerinput"):  # nobody runs beside this process
+        return
+    waiting = [item for item in items if _ADAPTERS in item.path.parents]
+    others = [item for item in items if _ADAPTERS not in item.path.parents]
+    size = len(others) // _PARTS + 1
+    items[:] = [
+        item
+        for part in range(_PARTS)
+        for item in (*others[part * size : (part + 1) * size], *waiting[part::_PARTS])
+    ]
 
 
 def pytest_collection_finish() -> None:
