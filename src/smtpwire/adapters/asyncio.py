@@ -27,6 +27,7 @@ from smtpwire.adapters.tls import Tls, TlsConfig
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS
+from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.operations.serve import serve, who
 from smtpwire.service import Application, session_factory
@@ -98,7 +99,7 @@ class ServerProtocol(CallbackSession):
                 self._begin_session()
 
     def _begin_session(self) -> None:
-        self.conn = self._channel.conn
+        self.conn: ServerConnection = self._channel.conn
         if not self._channel.secure:
             self._wire = self.conn
         self._serving = serve(self, self._session, self._config, logger, monotonic)

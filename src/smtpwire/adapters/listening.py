@@ -11,10 +11,10 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from threading import Lock
 from time import monotonic
-from typing import Final, Generic, Protocol, TypeVar, final
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar, final
 
 from smtpwire.adapters.session import SessionFactory, checked_port, logger, peer_of
-from smtpwire.adapters.tls import Tls, check_plain, check_service
+from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, check_service
 from smtpwire.engine.events import Peer
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
@@ -40,6 +40,10 @@ GONE: Final = (
 """Before it was accepted, or never there: no trouble of the system's."""
 
 
+Each: TypeAlias = tuple[SessionFactory, ServerConfig, TlsConfig | None]
+"""What each connection is given."""
+
+
 @final
 class Service:
     """What ``start_server()`` was given, checked; and the sockets that listen.
@@ -62,7 +66,7 @@ class Service:
         max_connections_per_peer: int | None,
     ) -> None:
         self.config: ServerConfig = config
-        self.each = (session, config, check_service(session, config, tls))  # for each connection
+        self.each: Each = (session, config, check_service(session, config, tls))
         checked("host", host, str | None)
         checked("path", path, str | None)
         check_plain(checked("sock", sock, socket.socket | None))
