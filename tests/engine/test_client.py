@@ -591,6 +591,7 @@ def test_a_reply_unfinished_at_the_end_of_the_stream_is_none() -> None:
         (b"25", "25"),
         (b"250-mx\r\n250-SIZE\r\n25", r"250-mx\r\n250-SIZE\r\n25"),
         (b"2\xff\x00", r"2\xff\x00"),
+        (b"250 " + b"x" * 77, "250 " + "x" * 76),
     ],
 )
 def test_half_a_reply_is_traced_and_told_at_the_end(octets: bytes, shown: str, end: str) -> None:
@@ -650,6 +651,23 @@ def test_one_operation_at_a_time() -> None:
         d.conn.begin_operation()
     d.conn.end_operation()
     d.conn.begin_operation()
+
+
+def test_behind_an_operation_given_up_while_replies_are_owed_the_connection_ends() -> None:
+    d = _ready()
+    d.conn.begin_operation()
+    d.conn.end_operation(given_up=True)
+    d.conn.begin_operation()
+    assert d.conn.closed is None, "nothing is owed"
+    d.send(Noop())
+    d.conn.end_operation()
+    d.conn.begin_operation()
+    assert d.conn.closed is None, "it came to its end"
+    d.conn.end_operation(given_up=True)
+    d.conn.begin_operation()
+    assert d.conn.closed == Closed(
+        CloseReason.ABORTED, error="an operation was given up while replies were owed"
+    )
 
 
 @scenario
@@ -906,6 +924,19 @@ def test_at_most_so_many_commands_in_flight() -> None:
     d.receive("250 OK")
     assert d.flush() == b"RCPT TO:<bob@example.org>\r\n"
     assert d.conn.pending == Rcpt(BOB)
+
+
+def test_the_oldest_command_is_what_is_waited_for() -> None:
+    timeouts = Timeouts(mail=1.0, rcpt=2.0, data=3.0)
+    d = _ready("PIPELINING", config=ClientConfig(timeouts=timeouts))
+    d.conn.send(Mail(ALICE), Rcpt(BOB), Data())
+    assert _seconds(d) == 1.0, "nothing has been written"
+    d.flush()
+    seen = []
+    for _ in range(3):
+        seen.append((d.conn.pending, _seconds(d)))
+        d.receive("250 OK")
+    assert seen == [(Mail(ALICE), 1.0), (Rcpt(BOB), 2.0), (Data(), 3.0)]
 
 
 def test_at_most_so_many_octets_in_flight() -> None:
@@ -1206,7 +1237,7 @@ def test_stats_and_repr() -> None:
     assert stats.octets_sent == len(
         b"EHLO c.example\r\nMAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@example.org>\r\n"
     )
-    assert "state='rcpt'" in repr(d.conn)
+    assert repr(d.conn) == f"ClientConnection(state='rcpt', peer={Peer()!r})"
     assert d.conn.identity is None
     assert d.conn.tls is None
     assert d.conn.pending is None

@@ -86,6 +86,15 @@ def test_plain_with_its_initial_response(d: Dialogue) -> None:
         d.conn.authenticate(_mechanism("PLAIN"))
 
 
+def test_who_acts_as_somebody_else_is_that_one() -> None:
+    d = Dialogue()
+    _ready(d, "PLAIN")
+    d.conn.authenticate(_mechanism("PLAIN"), authcid="user", authzid="other")
+    d.flush()
+    d.receive("235 2.7.0 welcome")
+    assert d.conn.identity == Identity("user", "other", "PLAIN")
+
+
 @scenario
 def test_login_whatever_the_prompts_are(d: Dialogue) -> None:
     _ready(d, "LOGIN")
@@ -846,6 +855,18 @@ def test_of_half_a_reply_nothing_is_shown_in_an_exchange(end: bytes) -> None:
     d.eof()
     assert d.conn.closed is not None
     assert d.conn.closed.error.endswith(": <redacted>")
+
+
+def test_a_trace_shows_what_is_too_short_for_a_secret() -> None:
+    seen: list[bytes] = []
+    d = Dialogue()
+    _ready(d, "CRAM-MD5")
+    d.conn.trace = lambda direction, octets: seen.append(octets)
+    _authenticate(d, _mechanism("CRAM-MD5"), "user")
+    d.receive("334 !")
+    assert d.flush() == b"*\r\n"
+    d.receive("501 * is a cancellation")
+    assert seen[-2:] == [b"<redacted>\r\n", b"501 * is a cancellation\r\n"]
 
 
 def test_a_response_is_not_repeated_either() -> None:

@@ -699,6 +699,16 @@ def test_lmtp_has_a_reply_a_recipient(d: Dialogue) -> None:
     assert d.conn.reusable
 
 
+def test_all_replies_of_lmtp_are_owed_before_those_of_what_follows() -> None:
+    d = Dialogue()
+    _lmtp(d, "PIPELINING")
+    d.send(Data())
+    d.receive("250 OK", "250 OK", "550 no", "250 OK", "354 go")
+    d.body(b"x\r\n")
+    d.send(Mail(ALICE))
+    assert d.conn.replies_owed == 3
+
+
 @scenario
 def test_lmtp_and_the_end_of_the_stream(d: Dialogue) -> None:
     """RFC 2033 §5."""
@@ -863,6 +873,15 @@ def test_prdr_has_no_second_353(d: Dialogue) -> None:
         Unanswered(end, Cause.LOST),
         Closed(CloseReason.VIOLATION, error="a reply that the command cannot have: 353 again"),
     ]
+
+
+@pytest.mark.parametrize("code", [350, 352, 354])
+def test_no_other_3yz_opens_the_replies_of_prdr(code: int) -> None:
+    d = Dialogue()
+    _prdr(d)
+    d.receive(f"{code} content analysis")
+    assert d.conn.closed is not None
+    assert d.conn.closed.reason is CloseReason.VIOLATION
 
 
 # -- BURL

@@ -128,3 +128,19 @@ def test_the_newest_offer_is_what_holds() -> None:
     assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"250 ")
     made.feed(b"RSET\r\n")
     assert made.feed(b"MAIL FROM:<>\r\n").startswith(b"452 ")
+
+
+def test_a_new_offer_may_allow_less_than_there_was() -> None:
+    most = iter((2, 1))
+
+    def offering(conn: ServerConnection, _: Request) -> None:
+        conn.offer(LIMITS(ServerLimits(rcptdomainmax=next(most))))
+        conn.reply()
+
+    made = session(RELAY, answers({Hello: offering}), hello=None)
+    made.feed(b"EHLO c\r\n")
+    taken = b"MAIL FROM:<>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<c@e.example>\r\n"
+    assert b"452" not in made.feed(taken)
+    made.feed(b"EHLO c\r\n")
+    made.feed(b"MAIL FROM:<>\r\n")
+    assert made.feed(b"RCPT TO:<c@f.example>\r\n").startswith(b"452 4.5.3")

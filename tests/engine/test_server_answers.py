@@ -657,6 +657,10 @@ ENOUGH: Final = Reply(421, "Enough")
         ),
         ((ENOUGH, Reply(250, "Two")), b"451 4.0.0 Enough\r\n250 2.0.0 Two\r\n"),
         (
+            (ENOUGH, Reply(550, "No"), Reply(250, "Three")),
+            b"451 4.0.0 Enough\r\n550 5.0.0 No\r\n250 2.0.0 Three\r\n",
+        ),
+        (
             (ENOUGH, Reply(250, "Two"), ENOUGH),
             b"451 4.0.0 Enough\r\n250 2.0.0 Two\r\n451 4.0.0 Enough\r\n",
         ),
@@ -873,6 +877,11 @@ def test_a_suffix_that_is_part_of_the_text_is_added_all_the_same() -> None:
 def test_a_suffix_that_cannot_be_sent(suffix: str) -> None:
     with pytest.raises(ValueError, match=r"^reply_suffix .* cannot be sent: reply text"):
         ServerConnection(RELAY, reply_suffix=suffix)
+
+
+def test_a_suffix_is_text() -> None:
+    with pytest.raises(TypeError, match="^reply_suffix is bytes: pass a str"):
+        ServerConnection(RELAY, reply_suffix=b"id=1")  # type: ignore[arg-type]
 
 
 # -- misuse

@@ -75,6 +75,11 @@ def test_a_host_that_would_split_the_greeting(host: str) -> None:
         ServerConfig.relay(host)
 
 
+def test_what_is_derived_is_not_offered_twice() -> None:
+    with pytest.raises(ValueError, match="^(SIZE, STARTTLS|STARTTLS, SIZE): offered by limits, st"):
+        ServerConfig.relay(HOST, offer=(SIZE(10), STARTTLS))
+
+
 @pytest.mark.parametrize(
     ("profile", "offer"),
     [

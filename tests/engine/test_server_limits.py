@@ -155,6 +155,16 @@ def test_junk(line: str) -> None:
     assert made.closed.reason is CloseReason.ERRORS
 
 
+def test_a_message_forgives_recipients_who_were_refused() -> None:
+    rcpt = b"RCPT TO:<c@d.example>\r\n"
+    refuse = in_turn(*[Reply(550, "No"), Reply(250, "Yes"), *[Reply(550, "No")] * 2])
+    made = session(limited(refused_recipients=1), answers({Rcpt: refuse}))
+    made.feed(b"MAIL FROM:<>\r\n" + rcpt * 2 + b"DATA\r\n.\r\n")
+    assert made.conn.stats.messages == 1
+    assert made.feed(b"MAIL FROM:<>\r\n" + rcpt) == b"250 2.1.0 Sender OK\r\n550 5.0.0 No\r\n"
+    assert b"421 4.7.0 Too many recipients refused" in made.feed(rcpt)
+
+
 def test_a_message_forgives() -> None:
     made = session(limited(junk=2))
     assert made.feed(b"MAIL FROM:<>\r\nRSET\r\n").endswith(b"250 2.0.0 OK\r\n")
@@ -225,13 +235,19 @@ def test_the_last_chunk_without_recipients_is_an_error_without_a_reply() -> None
         (answers({Rcpt: Reply(550, "No")}), GROUP, [250, *[550] * 20, 503], 0),
         (answers({}), b"MAIL FROM:<>\r\nRCPT TO:<\r\nDATA\r\n", [250, 501, 503], 1),
         (
+            answers({Mail: Reply(450, "No")}),
+            b"MAIL FROM:<>\r\n" + b'RCPT TO:<"c d"@d.example>\r\n' * 20,
+            [450, *[503] * 20],
+            0,
+        ),
+        (
             answers({Data: Reply(452, "Full")}),
             ENVELOPE + b"BDAT 1\r\nx" * 64,
             [250] * 2 + [452] + [503] * 63,
             0,
         ),
     ],
-    ids=["MAIL", "MAIL by the engine", "MAIL before BDAT", "RCPT", "RCPT by the engine", "BDAT"],
+    ids=["MAIL", "MAIL by the engine", "MAIL before BDAT", "RCPT", "RCPT by the engine", "quoted", "BDAT"],
 )
 def test_what_follows_from_a_refusal_is_no_error_of_its_own(
     answer: Answer, octets: bytes, replies: list[int], errors: int
@@ -290,6 +306,16 @@ def test_nor_does_that_go_on_for_ever(answer: Answer, begin: bytes, again: bytes
 
 def test_what_a_new_transaction_does_wrong_follows_from_nothing() -> None:
     made = session(limited(errors=0), in_turn_for_mail(Reply(450, "No"), Reply(250, "Yes")))
+    made.feed(b"MAIL FROM:<>\r\nMAIL FROM:<>\r\n")
+    assert made.feed(b"MAIL FROM:<>\r\n") == TOO_MANY
+
+
+def test_nor_does_what_one_does_wrong_that_was_taken_by_default() -> None:
+    def answer(conn: ServerConnection, _: object) -> None:
+        conn.reply(*given.pop(0))
+
+    given: list[tuple[Reply, ...]] = [(Reply(450, "No"),), ()]
+    made = session(limited(errors=0), answers({Mail: answer}))
     made.feed(b"MAIL FROM:<>\r\nMAIL FROM:<>\r\n")
     assert made.feed(b"MAIL FROM:<>\r\n") == TOO_MANY
 
@@ -448,6 +474,21 @@ def test_a_chunk_of_a_failed_message_is_more_than_can_be_read_past() -> None:
     made.run()
     assert made.feed(b"BDAT 1001 LAST\r\n") == (b"550 5.0.0 Spam\r\n421 4.3.4 Too much data\r\n")
     assert sum(isinstance(event, MessageAborted) for event in made.events) == 1
+
+
+def test_the_largest_chunk_of_a_failed_message_that_can_be_read_past() -> None:
+    made = session(limited(swallow=1000))
+    made.feed(ENVELOPE + b"BDAT 4\r\nspam")
+    made.conn.reply(Reply(550, "Spam"))
+    made.run()
+    assert made.feed(b"BDAT 1000 LAST\r\n") == b""
+    assert made.feed(b"x" * 1000) == b"550 5.0.0 Spam\r\n"
+
+
+def test_a_limit_of_one_octet_is_a_limit() -> None:
+    made = session(limited(message=1, swallow=1000))
+    made.feed(ENVELOPE)
+    assert made.feed(b"BDAT 1002\r\n").startswith(b"552 5.3.4 Message too large\r\n")
 
 
 def test_a_chunk_that_the_application_refuses_is_swallowed_up_to_the_limit() -> None:

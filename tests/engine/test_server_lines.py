@@ -68,6 +68,16 @@ def test_a_broken_line_is_one_line_up_to_crlf(line: str, kind: ViolationKind, at
     assert made.events[2:] == [Rset()]
 
 
+@pytest.mark.parametrize("before", range(1, 16))
+def test_where_a_bare_cr_stands(before: int) -> None:
+    made = session()
+    made.feed(b"RSET\r\n" * before)
+    start = made.conn.stats.octets_received
+    made.feed(b"VRFY abcdef\rg\r\n")
+    found = [event for event in made.events if isinstance(event, ProtocolViolation)]
+    assert [event.offset for event in found] == [start + 11]
+
+
 def test_it_may_end_the_connection() -> None:
     config = replace(RELAY, policies={ViolationKind.BARE_LF: Policy.CLOSE})
     made = play(lambda: session(config), f"C| NOOP\\nQUIT\\r\\n\nS: {CLOSING}")
@@ -489,6 +499,14 @@ def test_a_refused_auth_shows_no_secret_and_neither_does_what_follows(
         assert b"c2VjcmV0" not in repr(made.events).encode()
         assert b"c2VjcmV0" not in b"".join(traced)
         assert b"RSET\r\n" in traced
+
+
+@pytest.mark.parametrize("line", [b"AUTH PLAIN c2VjcmV0", b"AUTH PLAI c2VjcmV0"])
+def test_behind_a_refused_auth_only_what_begins_with_a_verb_is_shown(line: bytes) -> None:
+    """A response may look like a word."""
+    made = session()
+    made.feed(line + b"\r\nABCD\r\nRSET x\r\n")
+    assert [shown for shown, _ in made.refusals[1:]] == [b"<redacted>", b"RSET x"]
 
 
 def test_a_trace_is_the_dialogue() -> None:

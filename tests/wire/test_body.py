@@ -220,6 +220,11 @@ def test_nothing_is_decoded_behind_the_end() -> None:
         decoder.decode(b"x")
 
 
+def test_before_a_violation_nothing_is_bare() -> None:
+    decoder = DotDecoder()
+    assert (decoder.violation, decoder.bare) == (None, b"")
+
+
 def test_canonical_is_said_of_what_is_handed_out() -> None:
     for line_endings, canonical in ((REJECT, True), (NORMALISE, True), (PRESERVE, False)):
         decoder = DotDecoder(line_endings)

@@ -39,6 +39,10 @@ def keywords(octets: bytes) -> dict[str, str]:
             b"250-mx.example\r\n250-AUTH=LOGIN\r\n250-SIZE\r\n250 AUTH PLAIN LOGIN\r\n",
             {"AUTH": "LOGIN PLAIN", "SIZE": ""},
         ),
+        (
+            b"250-mx.example\r\n250-8BITMIME\r\n250-AUTH LOGIN\r\n250 AUTH=LOGIN\r\n",
+            {"8BITMIME": "", "AUTH": "LOGIN"},
+        ),
         pytest.param(
             b"250-mx.example\r\n250-AUTH\r\n250 SIZE\r\n", {"AUTH": "", "SIZE": ""}, id="D-EHL-003"
         ),

@@ -127,3 +127,10 @@ def test_a_value_that_is_none_is_told_with_its_parameter() -> None:
         wrong: Any = value
         with pytest.raises(ValueError, match=said):
             parameter(wrong)
+
+
+def test_a_parameter_equals_nothing_else() -> None:
+    given = SIZE(1)
+    assert (given == SIZE(1)) is True
+    assert (given == SIZE(2)) is False
+    assert (given == 1) is False

@@ -69,6 +69,10 @@ def decoded() -> None:
         (lambda: ENDED.encode(b"x"), "the content has already ended"),
         (ENDED.end, "the content has already ended"),
         (
+            lambda: bytes(Hello("a\n")),
+            "the EHLO name holds a control character: 'a\\n' (RFC 5321 §4.1.2)",
+        ),
+        (
             lambda: bytes(Hello("a b")),
             "'a b' is neither a domain nor an address literal (RFC 5321 §4.1.1.1)",
         ),
@@ -130,6 +134,8 @@ def test_of_a_value(make: Callable[[], object], reason: str) -> None:
         (b"VRFY \xff", 501, "5.5.4", "Octets outside ASCII in the argument", "VRFY"),
         (b"VRFY \xc3\xa9", 501, "5.5.4", "Octets outside ASCII in the argument", "VRFY"),
         (b"VRFY a\0", 501, "5.5.4", "Control characters in the argument", "VRFY"),
+        (b"HELP \xc3\xa9", 501, "5.5.4", "Octets outside ASCII in the argument", "HELP"),
+        (b"NOOP \xc3\xa9", 501, "5.5.4", "Octets outside ASCII in the argument", "NOOP"),
         (b"EHLO", 501, "5.5.4", "EHLO needs a domain or an address literal", "EHLO"),
         (b"MAIL TO:<>", 501, "5.5.4", "Expected MAIL FROM:<path>", "MAIL"),
         (b"RCPT TO:a@b", 501, "5.5.4", "Expected RCPT TO:<path>", "RCPT"),
@@ -156,6 +162,24 @@ def test_of_a_command(line: bytes, code: int, enhanced: str, reason: str, verb: 
 def test_what_is_not_printable_need_not_be_a_control() -> None:
     # RFC 6531 §3.7.4: a soft hyphen is a character as any other
     assert bytes(Vrfy("a\u00adb", smtputf8=True)) == "VRFY a\u00adb SMTPUTF8".encode()
+
+
+@pytest.mark.parametrize("blanks", [b" ", b"\t", b"  ", b" \t", b"\t "])
+def test_blanks_at_the_end_of_a_line_are_no_part_of_it(blanks: bytes) -> None:
+    # RFC 5321 §4.1.1
+    assert parse_command(b"VRFY a" + blanks, Grammar()) == Vrfy("a")
+
+
+def test_a_command_takes_no_other_types() -> None:
+    wrong: dict[str, Callable[[object], Command]] = {
+        "Data.chunking": Data,  # type: ignore[dict-item]
+        "Hello.name": Hello,  # type: ignore[dict-item]
+        "Vrfy.argument": Vrfy,  # type: ignore[dict-item]
+        "Bdat.size": Bdat,  # type: ignore[dict-item]
+    }
+    for name, make in wrong.items():
+        with pytest.raises(TypeError, match=f"^{name} is bytes: pass "):
+            make(b"1")
 
 
 def test_a_command_knows_its_verb() -> None:
