@@ -8,6 +8,7 @@ import pytest
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
+from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.need import Need
 from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
@@ -206,7 +207,7 @@ def test_tls_is_not_offered() -> None:
     """RFC 8314 §3."""
     bare = b"250 mx.example.org\r\n"
     conn = client(Security.STARTTLS)
-    with pytest.raises(TlsRequired, match="does not offer"):
+    with pytest.raises(TlsRequired, match=r"the server does not offer STARTTLS$"):
         Driver(conn, b"220 hi\r\n", bare).run(open_session(conn))
     conn = client(Security.OPPORTUNISTIC)
     Driver(conn, b"220 hi\r\n", bare).run(open_session(conn))
@@ -1029,6 +1030,22 @@ def test_reset_and_verify() -> None:
     assert driver.run(verify(conn, "postmaster")).code == 252
     assert driver.run(verify(conn, "grün")).code == 250
     assert driver.said == "RSET\r\nVRFY postmaster\r\nVRFY grün SMTPUTF8\r\n".encode()
+
+
+def test_an_argument_to_verify_is_text() -> None:
+    with pytest.raises(TypeError, match=r"^argument is bytes: pass a str"):
+        verify(opened(), b"postmaster")  # type: ignore[arg-type]
+
+
+def test_no_mail_before_tls_where_that_is_needed() -> None:
+    conn = client(Security.STARTTLS)
+    driver = Driver(conn, b"220 mx\r\n", b"250 mx\r\n", b"454 no\r\n")
+    with pytest.raises(TlsRequired):
+        driver.run(open_session(conn))
+    with pytest.raises(
+        LocalProtocolError, match=r"^MAIL before TLS: ClientConfig.security forbids"
+    ):
+        driver.run(send_mail(conn, None, ["b@c.example"], MESSAGE))
 
 
 def test_on_a_connection_that_has_ended() -> None:

@@ -74,12 +74,12 @@ NO_CONTENT: Final = [
     (None, "NoneType"),
     (0, "int"),
     (5, "int"),
-    (TEXT.decode(), "content.encode()"),
+    (TEXT.decode(), "^the content is a str: pass bytes, as by content.encode()$"),
     ("", "content.encode()"),
-    (EmailMessage(), "as_bytes()"),
+    (EmailMessage(), "^the content is of EmailMessage: pass its as_bytes()$"),
     (array("I", [1, 2]), "format 'I'"),
     (memoryview(array("H", [1])), "format 'H'"),
-    (asynchronous(), "HANDED_IN"),
+    (asynchronous(), "^the content is asynchronous: pass HANDED_IN, and the chunks at Need.BODY$"),
     (END_OF_CONTENT, "HandingIn"),
     ([b"x", "y"], "str"),
     ([1, 2], "int"),
@@ -169,7 +169,9 @@ def test_content_that_was_looked_through_needs_an_open_body_too() -> None:
 
 def test_an_option_that_is_none_names_the_nearest() -> None:
     conn = opened(*PIPELINED)
-    with pytest.raises(TypeError, match="did you mean 'require_tls'"):
+    with pytest.raises(
+        TypeError, match=r"^send_mail has no 'requiretls'.*did you mean 'require_tls'"
+    ):
         send_mail(conn, None, ["c@d.example"], TEXT, requiretls=True)  # type: ignore[call-arg]
     assert conn.data_to_send() == b""
 
@@ -188,6 +190,24 @@ def test_an_option_of_the_wrong_type_is_refused(name: str, value: object) -> Non
 def test_a_size_is_a_count() -> None:
     with pytest.raises(ValueError, match=r"^size is -1: pass a count of octets$"):
         send_mail(opened(*PIPELINED), None, ["c@d.example"], [TEXT], size=-1)
+
+
+def test_a_size_may_be_nothing_and_is_not_passed() -> None:
+    assert sent([b""], size=0) == b""
+    for content in ([b"abcd\r\n"], [b"ab", b"cd\r\n"]):
+        assert sent(content, size=6) == b"abcd\r\n"
+        with pytest.raises(UnsendableError):
+            sent(content, size=5)
+
+
+@pytest.mark.parametrize("name", ["size", "body", "smtputf8", "idna"])
+def test_what_is_none_is_not_said(name: str) -> None:
+    assert sent([TEXT], (), **{name: None}) == TEXT
+
+
+def test_whether_tls_is_required_is_said_or_not() -> None:
+    with pytest.raises(TypeError, match=r"^require_tls is None: pass a bool$"):
+        sent(TEXT, require_tls=None)
 
 
 def test_a_body_is_one_of_three() -> None:

@@ -65,6 +65,12 @@ def test_every_end_has_its_reason(answer: bytes, reason: str, stage: str) -> Non
     assert str(raised.value) == f"{stage}: {reason}"
 
 
+def test_each_stage_has_a_name() -> None:
+    assert [stage.value for stage in Stage] == [
+        *("greeting", "EHLO", "STARTTLS", "TLS", "AUTH", "command"),
+    ]
+
+
 def test_a_time_out_says_so() -> None:
     conn = client()
     operation = open_session(conn)
@@ -174,6 +180,7 @@ def test_a_failed_handshake_keeps_its_reason() -> None:
     with pytest.raises(SessionError) as raised:
         Driver(conn, *answers, tls=None).run(open_session(conn))
     assert raised.value.reason == "bad certificate"
+    assert raised.value.stage is Stage.TLS
 
 
 def test_the_host_has_no_end_dot_in_an_exchange() -> None:
@@ -238,6 +245,18 @@ def test_what_was_refused_and_why(
     answers: tuple[bytes, ...], expected: tuple[str, Disposition, int | None, str], lmtp: bool
 ) -> None:
     assert told(result_of(*answers, lmtp=lmtp)) == expected
+
+
+def test_a_421_says_why_of_everybody_who_had_no_answer() -> None:
+    conn = opened(*PIPELINED)
+    recipients = ["a@c.example", "b@c.example", "d@c.example"]
+    driver = Driver(conn, b"250 a\r\n250 b\r\n421 bye\r\n")
+    result = driver.run(send_mail(conn, None, recipients, MESSAGE))
+    assert [told(each) for each in result.recipients] == [
+        ("DATA", RETRY, 421, ""),
+        ("RCPT", RETRY, 421, ""),
+        ("RCPT", RETRY, 421, ""),
+    ]
 
 
 def test_221_in_the_place_of_a_verdict_is_none() -> None:

@@ -27,6 +27,7 @@ from smtpwire.operations import (
     open_session,
     send_many,
 )
+from smtpwire.operations.send_many import check_messages
 from smtpwire.testing import ConnectionPair, every_split
 from smtpwire.wire.address import Address
 from smtpwire.wire.command import Mail, Rcpt
@@ -412,6 +413,10 @@ def test_asynchronous_content_needs_a_loop() -> None:
     conn = opened()
     with pytest.raises(TypeError, match="the content is asynchronous"):
         send_many(conn, (odd,))
+    with pytest.raises(SendingStopped) as stopped:
+        Driver(conn).run(send_many(conn, iter([odd])))
+    assert isinstance(stopped.value.__cause__, TypeError)
+    check_messages([odd], asynchronous=True)
 
 
 def test_a_message_shows_its_envelope() -> None:

@@ -932,7 +932,7 @@ def test_the_oldest_command_is_what_is_waited_for() -> None:
     d.conn.send(Mail(ALICE), Rcpt(BOB), Data())
     assert _seconds(d) == 1.0, "nothing has been written"
     d.flush()
-    seen = []
+    seen: list[object] = []
     for _ in range(3):
         seen.append((d.conn.pending, _seconds(d)))
         d.receive("250 OK")

@@ -298,7 +298,7 @@ def test_a_secret_request_takes_supply_or_a_refusal() -> None:
             with pytest.raises(LocalProtocolError):
                 call()
             assert state_of(made.conn) == before
-        with pytest.raises(LocalProtocolError, match="^a object is no stored secret: supply a Pl"):
+        with pytest.raises(LocalProtocolError, match=r"^a object is no stored secret: supply a Pl"):
             made.conn.supply(object())  # type: ignore[arg-type]
         made.conn.reply(refusal, to=request)
         assert made.run().startswith(b"%d " % refusal.code)

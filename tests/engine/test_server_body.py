@@ -956,7 +956,7 @@ def test_no_early_verdict_where_a_url_is_about_to_be_asked_for() -> None:
     made.answer = wait
     made.feed(f"BURL {URL} LAST\r\n".encode())
     made.conn.reply()
-    with pytest.raises(LocalProtocolError, match="^a question is still to be told: call next"):
+    with pytest.raises(LocalProtocolError, match=r"^a question is still to be told: call next"):
         made.conn.reply(Reply(550, "Spam"))
     assert made.conn.next_event() == Burl(URL, last=True)
     made.conn.reply(Reply(550, "Spam"))

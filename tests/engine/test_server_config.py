@@ -76,7 +76,9 @@ def test_a_host_that_would_split_the_greeting(host: str) -> None:
 
 
 def test_what_is_derived_is_not_offered_twice() -> None:
-    with pytest.raises(ValueError, match="^(SIZE, STARTTLS|STARTTLS, SIZE): offered by limits, st"):
+    with pytest.raises(
+        ValueError, match=r"^(SIZE, STARTTLS|STARTTLS, SIZE): offered by limits, st"
+    ):
         ServerConfig.relay(HOST, offer=(SIZE(10), STARTTLS))
 
 

@@ -40,7 +40,7 @@ from smtpwire.engine.violation import ProtocolViolation, ViolationKind
 from smtpwire.extensions import EXPN
 from smtpwire.wire.command import Data, Hello, Mail, Rcpt, Vrfy
 from smtpwire.wire.reply import Reply
-from smtpwire.wire.value import replace
+from smtpwire.wire.value import Request, replace
 
 ENVELOPE: Final = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 TOO_MANY: Final = b"421 4.7.0 Too many errors\r\n"
@@ -155,10 +155,12 @@ def test_junk(line: str) -> None:
     assert made.closed.reason is CloseReason.ERRORS
 
 
-def test_a_message_forgives_recipients_who_were_refused() -> None:
+@pytest.mark.parametrize("verdict", [by_default, Reply(250, "Taken")])
+def test_a_message_forgives_recipients_who_were_refused(verdict: Answer | Reply) -> None:
     rcpt = b"RCPT TO:<c@d.example>\r\n"
     refuse = in_turn(*[Reply(550, "No"), Reply(250, "Yes"), *[Reply(550, "No")] * 2])
-    made = session(limited(refused_recipients=1), answers({Rcpt: refuse}))
+    given: dict[type[Request], Answer | Reply] = {Rcpt: refuse, EndOfMessage: verdict}
+    made = session(limited(refused_recipients=1), answers(given))
     made.feed(b"MAIL FROM:<>\r\n" + rcpt * 2 + b"DATA\r\n.\r\n")
     assert made.conn.stats.messages == 1
     assert made.feed(b"MAIL FROM:<>\r\n" + rcpt) == b"250 2.1.0 Sender OK\r\n550 5.0.0 No\r\n"
@@ -247,7 +249,15 @@ def test_the_last_chunk_without_recipients_is_an_error_without_a_reply() -> None
             0,
         ),
     ],
-    ids=["MAIL", "MAIL by the engine", "MAIL before BDAT", "RCPT", "RCPT by the engine", "quoted", "BDAT"],
+    ids=[
+        "MAIL",
+        "MAIL by the engine",
+        "MAIL before BDAT",
+        "RCPT",
+        "RCPT by the engine",
+        "quoted",
+        "BDAT",
+    ],
 )
 def test_what_follows_from_a_refusal_is_no_error_of_its_own(
     answer: Answer, octets: bytes, replies: list[int], errors: int

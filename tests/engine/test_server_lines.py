@@ -509,6 +509,12 @@ def test_behind_a_refused_auth_only_what_begins_with_a_verb_is_shown(line: bytes
     assert [shown for shown, _ in made.refusals[1:]] == [b"<redacted>", b"RSET x"]
 
 
+def test_behind_a_failed_auth_neither() -> None:
+    made = session(replace(RELAY, mechanisms=("PLAIN",), cleartext_without_tls=True))
+    assert made.feed(b"AUTH PLAIN AGEAYg==\r\nABCD\r\n").startswith(b"535 ")
+    assert [shown for shown, _ in made.refusals] == [b"<redacted>"]
+
+
 def test_a_trace_is_the_dialogue() -> None:
     made = session(replace(RELAY, mechanisms=("LOGIN",), cleartext_without_tls=True), answers({}))
     told: list[tuple[str, bytes]] = []

@@ -68,7 +68,7 @@ def test_what_is_neither_is_refused_at_once(field: str, entry: object) -> None:
 
 
 def test_one_string_is_no_list() -> None:
-    with pytest.raises(ValueError, match="^[a-z_ ]+ takes several addresses, not one string: "):
+    with pytest.raises(ValueError, match=r"^[a-z_ ]+ takes several addresses, not one string: "):
         TrustList("192.0.2.1")
 
 
