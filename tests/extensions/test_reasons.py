@@ -13,7 +13,10 @@ from smtpwire.extensions import (
     EIGHTBITMIME,
     FUTURERELEASE,
     MTRK,
+    SIZE,
+    Burl,
     FutureRelease,
+    Offer,
     Offered,
     parameters,
 )
@@ -113,5 +116,23 @@ def test_of_what_the_offer_does_not_allow(
 
 def test_of_a_parameter_without_a_value() -> None:
     reason = "a parameter without a value is given as True, or left out"
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(ValueError, match=f"^{reason}$"):
         parameters.SMTPUTF8(False)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: SIZE("x"), "SIZE does not take 'x': 'SIZE x' would be it"),  # type: ignore[arg-type]
+        (lambda: Offer([SIZE]), "pass extensions with their values: Offer([SIZE(9)])"),  # type: ignore[list-item]
+        (lambda: Burl(1), "Burl.url is an int: pass a str"),  # type: ignore[arg-type]
+        (
+            lambda: parameters.NOTIFY("NEVER"),  # type: ignore[arg-type]
+            "NOTIFY does not take a str: pass a frozenset of Notify"
+            " ('NEVER', 'SUCCESS', 'FAILURE' or 'DELAY')",
+        ),
+    ],
+)
+def test_of_a_wrong_type(make: Callable[[], object], reason: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(reason)}$"):
+        make()

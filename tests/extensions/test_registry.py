@@ -15,10 +15,16 @@ from smtpwire.extensions import (
     SMTPUTF8,
     STARTTLS,
     AnyExtension,
+    Atrn,
+    Burl,
+    Etrn,
     Extension,
     Offer,
     Profile,
     Registry,
+    When,
+    XClient,
+    XForward,
     flag,
     no_parameter,
     parameters,
@@ -117,6 +123,21 @@ def test_a_registry_knows_which_verbs_have_secrets() -> None:
     assert secrets.keys() == {verb.name for entry in REGISTRY for verb in entry.verbs} | {"XKEY"}
 
 
+def test_what_is_offered_where_nothing_is_said() -> None:
+    assert {entry.keyword: entry.default for entry in REGISTRY if entry.default} == {
+        "XCLIENT": "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT REVERSE_NAME",
+        "XFORWARD": "NAME ADDR PORT PROTO HELO IDENT SOURCE",
+    }
+    assert Extension("XMINE", "private", "mine", flag, no_parameter).default == ""
+
+
+def test_the_words_of_profiles_and_of_when_something_is_offered() -> None:
+    assert [each.value for each in Profile] == ["relay", "submission", "submissions", "lmtp"]
+    assert [each.value for each in When] == [
+        *("always", "before TLS", "under TLS", "to listed peers"),
+    ]
+
+
 def test_a_private_entry_replaces_one_of_the_same_keyword() -> None:
     mine = Extension("SIZE", "-", "-", flag, no_parameter)
     private = (mine,)
@@ -162,3 +183,15 @@ def test_an_extension_read_is_one_made_by_its_constructor() -> None:
     assert hash(SIZE.read("9")) == hash(Offered(SIZE, "9", 9))
     with pytest.raises(TypeError, match=r"parameters is an int"):
         PIPELINING.read(9)  # type: ignore[arg-type]  # what a caller may do all the same
+
+
+def test_each_command_of_an_extension_knows_its_verb() -> None:
+    commands = [
+        Atrn(),
+        Burl("imap://a/b"),
+        Etrn("a.example"),
+        XClient(name="a"),
+        XForward(name="a"),
+    ]
+    for command in commands:
+        assert bytes(command).split()[0].decode() == command.verb

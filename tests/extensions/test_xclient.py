@@ -69,6 +69,11 @@ def test_a_server_refuses_what_is_malformed(wrong: str) -> None:
     assert code(f"XCLIENT {wrong}", XCLIENT(())) == 501
 
 
+def test_addresses_are_spelled_as_everywhere() -> None:
+    command = XClient(address="2001:DB8::1", destination_address="2001:DB8:0::2")
+    assert (command.address, command.destination_address) == ("2001:db8::1", "2001:db8::2")
+
+
 def test_without_the_offer_the_verb_is_unknown() -> None:
     # RFC 5321 §4.2.4
     assert code("XCLIENT NAME=a") == 500

@@ -140,6 +140,10 @@ def test_the_sequences_of_commands_and_replies() -> None:
     assert made == [line.strip() for line in table.strip().splitlines()]
 
 
+def test_what_is_no_command_has_a_name() -> None:
+    assert (GREETING, END_OF_DATA) == ("greeting", "end of data")
+
+
 def test_who_says_which_replies_are_usual() -> None:
     rows = COMMAND_REPLIES.items()
     assert {name: row.source for name, row in rows if row.source != "RFC 5321 §4.3.2"} == {
