@@ -19,6 +19,7 @@ from smtpwire.operations import (
     HANDED_IN,
     Chunk,
     Content,
+    HandingIn,
     UnsendableError,
     send_mail,
 )
@@ -113,6 +114,10 @@ def test_what_is_no_chunk_aborts_and_never_counts_as_done(
     assert conn.state is State.CLOSED
     assert not driver.said.endswith(b"\r\n.\r\n")
     assert b"LAST" not in driver.said
+
+
+def test_the_words_of_handing_in() -> None:
+    assert [each.value for each in HandingIn] == ["handed in", "end of content"]
 
 
 def test_a_driver_that_hands_in_nothing_is_told() -> None:

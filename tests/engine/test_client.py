@@ -1157,6 +1157,23 @@ def test_no_time_runs_for_what_an_ended_connection_was_writing() -> None:
     assert d.conn.data_to_send() == b""
 
 
+def test_nor_for_a_body_that_was_not_written() -> None:
+    d = _ready()
+    d.envelope()
+    d.data()
+    d.conn.send_body(b"a line\r\n")
+    assert _seconds(d) == 180.0
+    d.conn.timed_out()
+    assert d.conn.timeout is None
+
+
+def test_what_an_offer_does_not_allow_is_told_with_the_command() -> None:
+    d = _ready("DELIVERBY 60")
+    early = Parameters(p.BY(p.BY.parse("59;R")))
+    with pytest.raises(LocalProtocolError, match=r"^MAIL: BY below the minimum of 60 seconds$"):
+        d.conn.send(Mail(ALICE, early))
+
+
 def test_a_busy_connection() -> None:
     d = Dialogue()
     seen = [d.conn.busy]

@@ -84,6 +84,11 @@ def test_the_bounds_where_none_are_named() -> None:
 # -- counts
 
 
+def test_limits_show_what_is_not_as_by_default() -> None:
+    assert repr(Limits()) == "Limits()"
+    assert repr(Limits(junk=5)) == "Limits(junk=5)"
+
+
 def test_errors() -> None:
     made = play(
         lambda: session(limited(errors=2)),
@@ -419,6 +424,12 @@ def test_swallowing_a_refused_body(start: bytes) -> None:
         return
     assert made.feed(b"x" * 200) == b"421 4.3.4 Too much data\r\n"
     assert made.events[-2].kind is ViolationKind.TOO_MUCH  # type: ignore[union-attr]
+
+
+def test_a_stray_chunk_is_swallowed_up_to_the_limit() -> None:
+    assert session(limited(swallow=1000)).feed(b"BDAT 1001\r\n") == (
+        b"503 5.5.1 Bad sequence of commands\r\n421 4.3.4 Too much data\r\n"
+    )
 
 
 def test_swallowing_a_stray_chunk() -> None:

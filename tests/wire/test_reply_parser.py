@@ -421,3 +421,9 @@ def test_little_is_remembered_and_no_challenge() -> None:
         assert all(len(octets) <= 1024 for octets in table)
     assert all(len(line) <= 64 for table in LINES for line in table)
     assert taken([b"250 queued as 3\r\n"])[0][0] == Reply(250, "queued as 3")
+
+
+def test_each_error_has_its_words() -> None:
+    assert [kind.value for kind in ReplyErrorKind] == [
+        *("malformed", "mixed codes", "line too long", "reply too long", "bare LF", "bare CR"),
+    ]
