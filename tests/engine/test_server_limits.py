@@ -89,6 +89,11 @@ def test_limits_show_what_is_not_as_by_default() -> None:
     assert repr(Limits(junk=5)) == "Limits(junk=5)"
 
 
+def test_limits_are_given_by_name() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        Limits(512)  # type: ignore[call-arg]
+
+
 def test_errors() -> None:
     made = play(
         lambda: session(limited(errors=2)),
