@@ -129,3 +129,7 @@ def test_a_stored_password_equals_what_a_client_makes_of_it() -> None:
     assert prepared_password(emoji, Preparation.LENIENT) == "IX\U0001f600"
     assert prepared_password(emoji, Preparation.STRICT) == "IX\U0001f600"
     assert prepared_password(emoji, Preparation.STRICT, stored=True) is None
+
+
+def test_each_preparation_has_its_word() -> None:
+    assert [each.value for each in Preparation] == ["raw", "lenient", "strict"]

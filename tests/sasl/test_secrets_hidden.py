@@ -22,6 +22,7 @@ from smtpwire.sasl import (
     SaslError,
     ScramSecret,
     SecretRequest,
+    ServerMechanismConfig,
     Succeeded,
     TokenLogin,
     client_mechanism,
@@ -213,3 +214,7 @@ def test_a_stored_password_that_is_no_text_is_wrong_for_everybody(mechanism: str
     users = Users(passwords={"user": f"{PASSWORD}\ud800"})
     outcome = converse(client, server_mechanism(mechanism, server_config()), users.decide)
     assert outcome == Failed("credentials refused")
+
+
+def test_a_server_s_configuration_shows_no_secret() -> None:
+    assert SCRAM_SECRET.decode() not in repr(ServerMechanismConfig(scram_secret=SCRAM_SECRET))
