@@ -2,13 +2,15 @@
 
 Most who call it have no type checker. Input: the name of a door in a line, any other stands for
 some door; then an octet an argument: 0 is one that fits, any other is one of the values below, of
-which few do. One octet more is an argument by a name that there is not.
+which few do. One octet more is an argument by a name that there is not. The doors of ``edges.py``
+have their arguments, and it says whether these are taken.
 """
 
 import inspect
 import re
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import copy
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ from zlib import crc32
 
 import smtpwire
 from fuzz.choices import Choices
+from fuzz.edges import REFUSED, TAKEN, Edge
 from smtpwire import (
     Address,
     Anonymous,
@@ -88,6 +91,7 @@ from smtpwire.extensions.limits import ServerLimits
 from smtpwire.sasl import ClientMechanismConfig, client_mechanism
 from smtpwire.testing import SIMULATED_TLS
 from smtpwire.wire.checked import checked
+from smtpwire.wire.table import Table
 
 _BOB: Final = Address("bob", "example.org")
 _SERVER: Final = ServerConfig.relay(
@@ -99,6 +103,8 @@ _SERVER: Final = ServerConfig.relay(
     mechanisms=("CRAM-MD5", "PLAIN"),
     cleartext_without_tls=True,
 )
+_DATA: Final = Data()
+_WITHOUT_TLS: Final = ServerConfig.relay("mx.example.org", asks=frozenset({"HELP"}))
 _OFFER: Final = Offer([extensions.SIZE(9), extensions.PIPELINING(True)])
 _MECHANISM: Final = client_mechanism("PLAIN", Password("a", "b"), ClientMechanismConfig())
 
@@ -186,14 +192,18 @@ class Door(NamedTuple):
     make: Callable[[], Any]
     """Gives what has the method, or what is called."""
     method: str = ""
+    edge: Edge | None = None
+    """What is passed in any case."""
+    taken: bool | None = None
+    """Whether that is taken; of what an input chooses, nobody knows."""
 
 
 # -- connections in several states
 
 
-def _client(*replies: bytes) -> ClientConnection:
+def _client(*replies: bytes, data: Data = _DATA) -> ClientConnection:
     conn = ClientConnection()
-    commands = iter((Hello("c.example"), Mail(_BOB), Rcpt(_BOB), Data()))
+    commands = iter((Hello("c.example"), Mail(_BOB), Rcpt(_BOB), data))
     for reply in replies:
         conn.receive_data(reply)
         while not isinstance(conn.next_event(), Need):
@@ -220,14 +230,25 @@ def _client_then(command: Command, *replies: bytes) -> ClientConnection:
     return conn
 
 
-def _server(octets: bytes) -> ServerConnection:
+def _client_behind_cr(*replies: bytes, data: Data = _DATA) -> ClientConnection:
+    """In a body that has come to a CR, whose LF is still to come."""
+    before = b"220 mx\r\n", b"250-mx\r\n250 CHUNKING\r\n", b"250 OK\r\n", b"250 OK\r\n"
+    conn = _client(*before, *replies, data=data)
+    conn.send_body(b"text\r")
+    return conn
+
+
+_ANSWERS: Final = {PasswordLogin: (Reply(235),), Atrn: (Reply(250),)}
+
+
+def _server(octets: bytes, config: ServerConfig = _SERVER) -> ServerConnection:
     """What is asked is answered, but for what is asked last."""
-    conn = ServerConnection(_SERVER)
+    conn = ServerConnection(config)
     lines = octets.splitlines(keepends=True)
     while True:
         item = conn.next_event()
         if item is Need.REPLY and lines:
-            conn.reply(*([Reply(235)] if isinstance(conn.pending, PasswordLogin) else []))
+            conn.reply(*_ANSWERS.get(type(conn.pending), ()))
         elif isinstance(item, Need):
             conn.data_to_send()
             if item is Need.REPLY or not lines:
@@ -238,12 +259,16 @@ def _server(octets: bytes) -> ServerConnection:
 _EHLO: Final = b"EHLO c.example\r\n"
 _TO_ONE: Final = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@example.org>\r\n"
 _LOGIN: Final = b"AUTH PLAIN AHVzZXIAcGFzcw==\r\n"
+_DIGEST: Final = b"AUTH CRAM-MD5\r\n" + b2a_base64(b"alice " + b"0" * 32, newline=False)
 _CONNECTIONS: Final[dict[str, Callable[[], Any]]] = {
     "client": _client,
-    "client that may send": partial(_client, b"220 mx\r\n", b"250 mx\r\n"),
+    "client that may send": partial(_client_then, Noop(), b"250 OK\r\n"),
+    "client that waits": partial(_client, b"220 mx\r\n", b"250 mx\r\n"),
     "client in a body": partial(
         _client, b"220 mx\r\n", b"250 mx\r\n", *[b"250 OK\r\n"] * 2, b"354 go\r\n"
     ),
+    "client behind CR": partial(_client_behind_cr, b"354 go\r\n"),
+    "client behind CR in a chunk": partial(_client_behind_cr, data=Data(chunking=True)),
     "client that said QUIT": partial(_client_then, Quit(), b"221 bye\r\n"),
     "client that asked for TLS": partial(_client_then, StartTls(), b"220 go\r\n"),
     "client that turned": partial(_client_then, Atrn(("example.org",)), b"250 now\r\nEHLO x\r\n"),
@@ -254,9 +279,11 @@ _CONNECTIONS: Final[dict[str, Callable[[], Any]]] = {
     "server that has a message": partial(_server, _EHLO + _TO_ONE + b"DATA\r\nx\r\n.\r\n"),
     "server in a body": partial(_server, _EHLO + _TO_ONE + b"DATA\r\nx\r\n"),
     "server that is asked for TLS": partial(_server, _EHLO + b"STARTTLS\r\n"),
-    "server that is asked for a secret": partial(_server, _EHLO + b"AUTH CRAM-MD5\r\nYSBi\r\n"),
-    "server that is asked for help": partial(_server, _EHLO + b"HELP\r\n"),
+    "server that is asked for a secret": partial(_server, _EHLO + _DIGEST + b"\r\n"),
+    "server that is asked for help": partial(_server, _EHLO + b"HELP\r\n", _WITHOUT_TLS),
     "server that is asked to turn": partial(_server, _EHLO + _LOGIN + b"ATRN example.org\r\n"),
+    "server that turned": partial(_server, _EHLO + _LOGIN + b"ATRN example.org\r\n220 mx\r\n"),
+    "server that is asked without TLS": partial(_server, _EHLO, _WITHOUT_TLS),
 }
 
 
@@ -302,8 +329,19 @@ _MADE: Final[dict[object, Callable[[], Any]]] = {
     ClientConnection: _CONNECTIONS["client that may send"],
     ServerConnection: _CONNECTIONS["server that is asked"],
 }
-DOORS: Final = dict([*_of_items(), *_of_functions(), *_of_connections()])
-_NAMES: Final = tuple(DOORS)
+_WHOLE: Final = dict([*_of_items(), *_of_functions(), *_of_connections()])
+
+
+def _of_edges() -> Iterator[tuple[str, Door]]:
+    for word, taken, edges in (("refused", False, REFUSED), ("taken", True, TAKEN)):
+        for number, edge in enumerate(edges):
+            call = edge.door
+            door = _WHOLE[call] if isinstance(call, str) else Door(partial(_same, call))
+            yield f"{word} {number}", door._replace(edge=edge, taken=taken)
+
+
+DOORS: Final = _WHOLE | dict(_of_edges())
+_NAMES: Final = tuple(_WHOLE)
 
 
 def check(data: bytes) -> None:
@@ -312,7 +350,7 @@ def check(data: bytes) -> None:
     door = DOORS.get(name) or DOORS[_NAMES[crc32(line) % len(_NAMES)]]
     item = door.make()
     call = getattr(item, door.method) if door.method else item
-    arguments, given = _arguments(call, Choices(octets))
+    arguments, given = door.edge[1:] if door.edge else _arguments(call, Choices(octets))
     before = _observed(item)
     try:
         made = call(*arguments, **given)
@@ -322,7 +360,9 @@ def check(data: bytes) -> None:
             bytes(made)
     except (TypeError, ValueError, LocalProtocolError) as error:
         words = str(error)
-        assert _SIGNATURE.search(words) or not _INNER.search(words), (door, arguments, given, words)
+        assert not door.taken, (door, words)
+        misnamed = door.edge is None and _SIGNATURE.search(words)
+        assert misnamed or not _INNER.search(words), (door, arguments, given, words)
         assert _observed(item) == before, (door, arguments, given)
         _look_at(copy(error))
     except SmtpwireError:  # how an operation ends that was begun as it should, and the like
@@ -330,6 +370,7 @@ def check(data: bytes) -> None:
     except KeyError:  # as of any mapping: what is asked for is of the right type, and not there
         assert door.method == "__getitem__", (door, arguments)
     else:
+        assert door.taken is not False, door
         _look_at(made)
     _look_at(item)
 
@@ -340,7 +381,10 @@ def _look_at(item: object) -> None:
         return
     for name in dir(type(item)):
         if name[0] != "_" and not callable(inspect.getattr_static(type(item), name)):
-            getattr(item, name)
+            found = getattr(item, name)
+            if isinstance(found, Table):
+                for inner in (found, *found.values()):
+                    _look_at(inner)
     assert repr(item)
     if type(item).__eq__ is not object.__eq__:
         again = copy(item)
@@ -349,7 +393,7 @@ def _look_at(item: object) -> None:
             assert hash(again) == hash(item)
 
 
-def _arguments(call: Any, choices: Choices) -> tuple[list[Any], dict[str, Any]]:
+def _arguments(call: Any, choices: Choices) -> tuple[Iterable[Any], Mapping[str, Any]]:
     """One for each parameter, while the input says which; those without a default in any case."""
     arguments: list[Any] = []
     given: dict[str, Any] = {}
