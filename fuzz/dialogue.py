@@ -12,38 +12,45 @@ from smtpwire.sasl import (
     ExternalIdentity,
     Password,
     Preparation,
-    ScramSecret,
     ServerMechanism,
     ServerMechanismConfig,
+    StoredSecret,
     client_mechanism,
+    derive_digest_md5,
     derive_scram,
     server_mechanism,
 )
 
-__all__ = ["SEPARATOR", "USER", "changed", "client", "messages", "scram_secrets", "server"]
+__all__ = ["SEPARATOR", "USER", "changed", "client", "messages", "server", "stored_secrets"]
 
 USER: Final = "user"
 SEPARATOR: Final = b"\x1e"
 """Stands between two messages of an input: ASCII's record separator."""
 _BINDINGS: Final = {"tls-unique": b"finished", "tls-exporter": b"exported"}
+_REALM: Final = "example.org"
 _ITERATIONS: Final = 4096
 
 
-def scram_secrets(password: str) -> dict[str, ScramSecret]:
+def stored_secrets(password: str) -> dict[str, StoredSecret]:
     """What is stored of a password, by mechanism; derived once, since it is slow by intention."""
     names = ("SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512")
-    return {name: derive_scram(password, name, salt=b"saltsalt") for name in names}
+    digest = derive_digest_md5(USER, _REALM, password)
+    return {"DIGEST-MD5": digest} | {
+        name: derive_scram(password, name, salt=b"saltsalt") for name in names
+    }
 
 
-def server(name: str, preparation: Preparation = Preparation.RAW) -> ServerMechanism:
-    """The server's side of an exchange."""
+def server(
+    name: str, preparation: Preparation = Preparation.RAW, *, knows_secrets: bool = True
+) -> ServerMechanism:
+    """The server's side of an exchange; one without secrets has passwords, and no certificates."""
     config = ServerMechanismConfig(
         scram_secret=b"shared by all processes",
-        stores_passwords=False,
+        stores_passwords=not knows_secrets,
         hosts=("mx.example.org",),
-        realm="example.org",
+        realm=_REALM,
         bindings=_BINDINGS,
-        external_identity=USER,
+        external_identity=USER if knows_secrets else "",
         preparation=preparation,
         nonce=lambda: "s0",
     )

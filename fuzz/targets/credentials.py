@@ -174,9 +174,9 @@ def _check_sendable(name: str, credentials: Credentials) -> None:
     config = ClientMechanismConfig(host="mx.example.org", nonce=lambda: "c0")
     try:
         mechanism = client_mechanism(name, credentials, config)
-        initial = mechanism.initial() if mechanism.client_first else b""
+        initial = mechanism.initial()
     except UnusableCredentialsError as error:
         check_own_words(str(error))
         return
-    assert isinstance(initial, bytes)
+    assert isinstance(initial, bytes) is mechanism.client_first
     assert repr(mechanism)

@@ -7,7 +7,7 @@ each with how it differs from an honest one.
 from typing import Final
 
 from fuzz.choices import Choices
-from fuzz.dialogue import USER, changed, client, messages, scram_secrets, server
+from fuzz.dialogue import USER, changed, client, messages, server, stored_secrets
 from fuzz.oracles import check_own_words
 from smtpwire.sasl import (
     MECHANISMS,
@@ -23,7 +23,7 @@ from smtpwire.sasl import (
 )
 
 _PASSWORD: Final = "correct-horse"
-_SECRETS: Final = (scram_secrets(_PASSWORD), scram_secrets("guess"))
+_SECRETS: Final = (stored_secrets(_PASSWORD), stored_secrets("guess"))
 _CLAIMS: Final = ("", USER, "admin")
 _RESPONSE: Final = 2048
 

@@ -7,7 +7,7 @@ be; then its messages, each with how it differs from an honest one.
 from typing import Final
 
 from fuzz.choices import Choices
-from fuzz.dialogue import USER, changed, client, messages, scram_secrets, server
+from fuzz.dialogue import USER, changed, client, messages, server, stored_secrets
 from fuzz.oracles import check_own_words
 from smtpwire.sasl import (
     MECHANISMS,
@@ -30,7 +30,7 @@ from smtpwire.sasl import (
 )
 
 _PASSWORD: Final = "correct-horse"
-_SECRETS: Final = scram_secrets(_PASSWORD)
+_SECRETS: Final = stored_secrets(_PASSWORD)
 _CLAIMS: Final = ("", USER, "admin")
 _PREPARATIONS: Final = (Preparation.RAW, Preparation.STRICT, Preparation.LENIENT)
 _CHALLENGE: Final = 2048
@@ -45,11 +45,11 @@ def check(data: bytes) -> None:
     knows_password = client_side % 2 == 0
     claim = _CLAIMS[choices.below(3)]
     peer = client(name, _PASSWORD if knows_password else "guess", claim)
-    mechanism = server(name, _PREPARATIONS[client_side // 2 % 3])
+    mechanism = server(name, _PREPARATIONS[client_side // 2 % 3], knows_secrets=stored != 1)
     step, said = _play(mechanism, peer, messages(choices), stored)
     match step:
         case Succeeded(authcid, authzid):
-            assert authzid != authcid
+            assert authzid != authcid or not authcid
             _check_success(name, authcid, knows_password, said)
         case Failed(reason):
             check_own_words(reason)
@@ -75,6 +75,7 @@ def _play(
         match step:
             case Challenge(challenge):
                 assert len(challenge) <= _CHALLENGE + sum(map(len, said))
+                assert repr(challenge) not in repr(step)
                 if not given:
                     return step, said
                 said.append(changed(_answer(peer, challenge), given.pop(0)))
