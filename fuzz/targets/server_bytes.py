@@ -156,8 +156,17 @@ _CONFIGS: Final = (
     replace(_SUBMISSION, limits=_SMALL, require_tls=True),
     ServerConfig.lmtp("mx.example.org", _LOCAL),
     replace(ServerConfig.lmtp("mx.example.org", _LOCAL), limits=_SMALL),
-    replace(_RELAY, line_endings=LineEndings.NORMALISE, offer=(*_OFFER, PRDR)),
-    replace(_RELAY, line_endings=LineEndings.PRESERVE, offer=(PIPELINING,), check_chunks=False),
+    replace(
+        _RELAY,
+        line_endings=LineEndings.NORMALISE,
+        offer=(*_OFFER, PRDR, LIMITS(ServerLimits(mailmax=9))),
+    ),
+    replace(
+        _RELAY,
+        line_endings=LineEndings.PRESERVE,
+        offer=(PIPELINING, CHUNKING),
+        check_chunks=False,
+    ),
     replace(_RELAY, proxy=frozenset({_ADDRESS}), limits=_SMALL),
     replace(
         _RELAY,
@@ -167,6 +176,7 @@ _CONFIGS: Final = (
         xclient=frozenset({_ADDRESS}),
         xforward=frozenset({_ADDRESS}),
         xclient_login=True,
+        policies=dict.fromkeys((ViolationKind.LINE_TOO_LONG, ViolationKind.BARE_CR), Policy.CLOSE),
     ),
     replace(
         _SUBMISSION,
@@ -177,7 +187,7 @@ _CONFIGS: Final = (
     ),
     replace(
         _RELAY,
-        offer=(*_OFFER, LIMITS(ServerLimits(3, 1000, 2)), DELIVERBY(60)),
+        offer=(*_OFFER, LIMITS(ServerLimits(3, 1000, 1)), DELIVERBY(60)),
         limits=replace(_SMALL, recipients=2, refused_recipients=1),
         policies=dict.fromkeys((ViolationKind.BARE_LF, ViolationKind.BARE_CR), Policy.ANSWER),
     ),
