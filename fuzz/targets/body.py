@@ -3,6 +3,7 @@
 Input: policy, how it is cut, seed of the cuts; then the octets.
 """
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from fuzz.choices import Choices, cut
@@ -11,8 +12,11 @@ from smtpwire.wire.body import (
     DotDecoder,
     DotEncoder,
     LineEndingCheck,
+    LineEndingGuard,
     LineEndings,
     LineNormaliser,
+    encode_canonical,
+    pass_canonical,
 )
 
 _POLICIES: Final = (LineEndings.REJECT, LineEndings.NORMALISE, LineEndings.PRESERVE)
@@ -27,6 +31,7 @@ def check(data: bytes) -> None:
     parts = cut(octets, mode, seed)
     _check_decoder(octets, parts, policy)
     _check_encoder(octets, parts)
+    _check_canonical(octets, parts)
     _check_normaliser(octets, parts)
 
 
@@ -78,6 +83,7 @@ def _check_decoder(octets: bytes, parts: list[bytes], policy: LineEndings) -> No
         assert policy is LineEndings.NORMALISE or bare >= 0 or len(content) + 4 >= len(expected)
         return
     assert octets[:taken][end + 3 :] == decoder.rest
+    _check_ended(lambda: decoder.decode(b"x"))
     rejected = policy is LineEndings.REJECT and bare >= 0
     assert decoder.violation == (bare if rejected else None)
     assert decoder.bare == (raw[bare : bare + 1] if rejected else b"")
@@ -98,7 +104,19 @@ def _encoded(
     parts: list[bytes], policy: Literal[LineEndings.REJECT, LineEndings.NORMALISE]
 ) -> bytes:
     encoder = DotEncoder(policy)
-    return b"".join([*(encoder.encode(part) for part in parts), encoder.end()])
+    sent = b"".join([*(encoder.encode(part) for part in parts), encoder.end()])
+    _check_ended(lambda: encoder.encode(b"x"))
+    _check_ended(encoder.end)
+    return sent
+
+
+def _check_ended(call: Callable[[], object]) -> None:
+    """What has ended takes no more."""
+    try:
+        call()
+    except ValueError:
+        return
+    raise AssertionError("it goes on behind its end")
 
 
 def _check_encoder(octets: bytes, parts: list[bytes]) -> None:
@@ -112,6 +130,18 @@ def _check_encoder(octets: bytes, parts: list[bytes]) -> None:
         _check_sent(sent, octets)
     assert refused == (bare, octets[bare : bare + 1] if bare >= 0 else b"")
     _check_sent(_encoded(parts, LineEndings.NORMALISE), with_crlf(octets))
+
+
+def _check_canonical(octets: bytes, parts: list[bytes]) -> None:
+    """Content that was looked through before is sent the same, and still refused where it ends."""
+    if first_bare(octets) >= 0:
+        return
+    encoder, guard = DotEncoder(), LineEndingGuard()
+    sent = b"".join([*(encode_canonical(encoder, part) for part in parts), encoder.end()])
+    assert sent == _encoded(parts, LineEndings.REJECT)
+    for part in parts:
+        pass_canonical(guard, part)
+    guard.end()
 
 
 def _check_sent(sent: bytes, content: bytes) -> None:
@@ -130,6 +160,7 @@ def _check_sent(sent: bytes, content: bytes) -> None:
 
 def _check_normaliser(octets: bytes, parts: list[bytes]) -> None:
     normaliser = LineNormaliser()
+    assert normaliser.normalise(b"") == b""
     assert b"".join(map(normaliser.normalise, parts)) == with_crlf(octets)
     watch = LineEndingCheck()
     for part in parts:

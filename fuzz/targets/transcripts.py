@@ -4,6 +4,9 @@ Input: how long a message may be that is shown; then the text. Its octets are al
 said, in turn.
 """
 
+from contextlib import suppress
+from logging import DEBUG, Logger, LogRecord
+
 from fuzz.choices import Choices
 from smtpwire.engine.redaction import REDACTED
 from smtpwire.transcript import (
@@ -13,6 +16,7 @@ from smtpwire.transcript import (
     Note,
     Octets,
     elide,
+    log_trace,
     octets_of,
     read,
     read_sessions,
@@ -43,6 +47,10 @@ def _check_text(text: str, most: int) -> None:
         assert again or not items
     if len(sessions) < 2:
         assert read(text) == next(iter(sessions.values()), [])
+        return
+    with suppress(ValueError):
+        read(text)
+        raise AssertionError("one was chosen of several")
 
 
 def _check_names_line(words: str) -> None:
@@ -109,3 +117,27 @@ def _check_said(octets: bytes, most: int) -> None:
     items: list[Item] = [*server, Note("then"), *client]
     _check_items(items, most)
     assert octets_of(read(write(items)), "S") == octets[:half]
+    _check_logged(octets[:half], octets[half:])
+
+
+def _check_logged(sent: bytes, received: bytes) -> None:
+    """A line of the log is one of the transcript."""
+    lines = _Lines()
+    trace = log_trace(lines, "server", name="mx")
+    trace("sent", sent)
+    trace("received", received)
+    whole = [*said("S", sent), *said("C", received)]
+    assert read("\n".join(lines.said)) == whole, (lines.said, whole)
+
+
+class _Lines(Logger):
+    """Keeps what is logged, without the name in front."""
+
+    def __init__(self) -> None:
+        super().__init__("fuzz", DEBUG)
+        self.said: list[str] = []
+
+    def handle(self, record: LogRecord) -> None:
+        name, _, line = record.getMessage().partition(" ")
+        assert name == "mx"
+        self.said.append(line)
