@@ -6,7 +6,7 @@ refused in words; what of TAKEN is, is taken.
 
 from array import array
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
 
 from smtpwire import (
@@ -20,8 +20,10 @@ from smtpwire import (
     Mail,
     Noop,
     Parameter,
+    Password,
     Peer,
     Policy,
+    Profile,
     Reply,
     ReplyKind,
     ServerConfig,
@@ -32,14 +34,17 @@ from smtpwire import (
     ViolationKind,
     extensions,
     parameters,
+    sasl,
     transcript,
     wire,
 )
+from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.state import mermaid
 from smtpwire.engine.trust import TrustList
-from smtpwire.extensions import catalogue
+from smtpwire.extensions import FutureRelease, catalogue
 from smtpwire.extensions.historic import VERB_VERB
-from smtpwire.sasl import Failed
+from smtpwire.sasl import ClientExchange, ClientMechanismConfig, Failed
+from smtpwire.testing import Script
 from smtpwire.wire import ENHANCED_CODES, EhloKeyword, EhloResponse, format_proxy_header
 from smtpwire.wire.proxy import ProxyCommand, ProxyHeader, ProxyTransport
 from smtpwire.wire.table import Table
@@ -69,6 +74,7 @@ def _header(*fields: Any, checksum: bool = False) -> Edge:
 
 _BOB: Final = Address("bob", "example.org")
 _MAPPED: Final = "::ffff:192.0.2.1"
+_MOMENT: Final = datetime(2030, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
 _LATE: Final = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-3)))
 _SERVED: Final = ServerConfig.relay("mx.example.org", timeouts=Timeouts(session=60.0))
 _LISTED: Final = ServerConfig.relay(
@@ -101,6 +107,12 @@ _REFUSED_CONFIGURATIONS: Final = (
     _edge("smtpwire.derive_scram", "wonderland", "SCRAM-MD5"),
     _edge("smtpwire.derive_scram", "wonderland", iterations=4095),
     _edge("smtpwire.sasl.check_credentials", 5),
+    _edge(
+        "smtpwire.sasl.choose_mechanism",
+        *(("SCRAM-SHA-256-PLUS",), Password("a", "b")),
+        tls=5,
+        bindings={},
+    ),
     _edge(Failed, "no", text="\u00fc"),
     _edge(Table[str, str]().clear),
 )
@@ -114,9 +126,15 @@ _REFUSED_VALUES: Final = (
     _edge("Mail", Address("Postmaster", "")),
     _edge("Address", "bob>", ""),
     _edge("Atrn", ("a b",)),
+    _edge("Atrn", ("a.example,b.example",)),
     _edge("Burl", "no URI"),
+    _edge("Burl", "imap://x LAST"),
     _edge("Etrn", ""),
+    _edge("Etrn", "@c.example"),
     _edge("XClient", port=99999),
+    _edge("XClient", name="x" * 256),
+    _edge("XClient", others={"NAME": "c.example"}),
+    _edge("XForward", others={"NAME": "c.example"}),
     _edge("ExtensionCommand.parsed", Verb("Y", str, str)),
     _edge(ExtensionCommand("VERB", "y").parsed, VERB_VERB),
     _edge(ExtensionCommand("VERB", "y", secret=True).parsed, VERB_VERB),
@@ -172,6 +190,12 @@ _REFUSED_BY_CONNECTIONS: Final = (
     _edge("server that is asked for a secret.supply", 5),
     _edge(ServerConnection, ServerConfig.submissions("mx.example.org")),
     _edge("ServerConnection", _SERVED, reply_suffix="\0"),
+    _edge("client that may send.send", ExtensionCommand("ETRN", "\u00fc")),
+    _edge("client in an operation.begin_operation"),
+    _edge("server that has a message.reply", Reply(250), Reply(250)),
+    _edge(Script, "", plays="both"),
+    _edge(Script("S: 220 mx").connect, "mx.example.org", 25),
+    _edge(Script("S: 220 mx", plays="client").listen),
 )
 REFUSED: Final = (*_REFUSED_CONFIGURATIONS, *_REFUSED_VALUES, *_REFUSED_BY_CONNECTIONS)
 """ValueError, TypeError or LocalProtocolError, and a connection is as it was."""
@@ -193,6 +217,19 @@ TAKEN: Final = (
     _edge(ExtensionCommand("VERB").parsed, VERB_VERB),
     _edge(VERB_VERB, None),
     _edge("XForward", name="c.example"),
+    _edge("Address.parse", "bob@[IPv6:2001:db8::0001]"),
+    _edge("Peer.behind", ProxyHeader(2, _LOCAL, _UNSPEC)),
+    _edge("Offer.restricted", Profile.RELAY, tls=True),
+    _edge(extensions.FUTURERELEASE, FutureRelease(60, _MOMENT)),
+    _edge(ProxyHeader, 2, _PROXY, _TCP4, *_V4, ((1, b"smtp"),)),
+    _edge(COMMANDS.get, "MAIL"),
+    _edge(
+        "smtpwire.sasl.client_mechanism",
+        *("PLAIN", Password("a", "b"), ClientMechanismConfig()),
+        mechanisms={"PLAIN": lambda credentials, config: ClientExchange("PLAIN")},
+    ),
+    _edge(ServerConnection(_SERVED).session_timed_out),
+    _edge("server in a body.reply", Reply(421)),
     _header(2, _LOCAL, _UNSPEC),
     _header(2, _PROXY, _TCP6, ("192.0.2.1", 1), ("2001:db8::2", 25)),
     _header(2, _PROXY, ProxyTransport.UNIX_STREAM),
@@ -204,5 +241,5 @@ TAKEN: Final = (
     _edge("server that turned.reverse", ClientConfig()),
     _edge(mermaid),
     _edge(catalogue.table),
-    *(_edge(dir, room) for room in (wire, extensions)),
+    *(_edge(dir, room) for room in (wire, extensions, sasl)),
 )

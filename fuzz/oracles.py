@@ -1,7 +1,7 @@
 """What holds of every session, however it went."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from smtpwire.engine.events import (
     AuthenticationEnded,
@@ -23,14 +23,35 @@ from smtpwire.wire.reply import Reply
 from smtpwire.wire.reply_parser import ReplyParser
 
 __all__ = [
+    "TraceError",
     "check_commands_end",
     "check_one_end",
     "check_own_words",
     "check_recipients_told",
     "check_server_brackets",
     "flushed",
+    "next_item",
     "replies_of",
 ]
+
+T = TypeVar("T", covariant=True)
+
+
+class TraceError(Exception):
+    """What an application's trace raises."""
+
+
+def next_item(conn: "_Giver[T]") -> T:
+    """The next event: what a trace raises in its place changes nothing, and it still comes."""
+    while True:
+        try:
+            return conn.next_event()
+        except TraceError:
+            pass
+
+
+class _Giver(Protocol[T]):
+    def next_event(self) -> T: ...
 
 
 def check_own_words(text: str) -> None:

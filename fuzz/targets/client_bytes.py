@@ -10,7 +10,14 @@ from typing import Final, Literal, final
 
 from fuzz.choices import Choices, cut, few
 from fuzz.dialogue import SEPARATOR, client
-from fuzz.oracles import check_commands_end, check_one_end, check_recipients_told, replies_of
+from fuzz.oracles import (
+    TraceError,
+    check_commands_end,
+    check_one_end,
+    check_recipients_told,
+    next_item,
+    replies_of,
+)
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
@@ -165,6 +172,8 @@ class Session:
     def _trace(self, direction: str, octets: bytes) -> None:
         if direction == "sent":
             self._traced.append(octets)
+        elif octets.startswith(b"25"):
+            raise TraceError
 
     # -- the adapter
 
@@ -198,7 +207,7 @@ class Session:
     def _pull(self) -> None:
         while True:
             self._calls += 1
-            item = self.conn.next_event()
+            item = next_item(self.conn)
             if isinstance(item, Need):
                 assert self.conn.next_event() is item
                 assert item is not Need.DATA or self.conn.timeout is not None

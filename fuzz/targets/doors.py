@@ -91,7 +91,6 @@ from smtpwire.extensions.limits import ServerLimits
 from smtpwire.sasl import ClientMechanismConfig, client_mechanism
 from smtpwire.testing import SIMULATED_TLS
 from smtpwire.wire.checked import checked
-from smtpwire.wire.table import Table
 
 _BOB: Final = Address("bob", "example.org")
 _SERVER: Final = ServerConfig.relay(
@@ -238,6 +237,12 @@ def _client_behind_cr(*replies: bytes, data: Data = _DATA) -> ClientConnection:
     return conn
 
 
+def _client_in_operation() -> ClientConnection:
+    conn = _client(b"220 mx\r\n")
+    conn.begin_operation()
+    return conn
+
+
 _ANSWERS: Final = {PasswordLogin: (Reply(235),), Atrn: (Reply(250),)}
 
 
@@ -269,6 +274,7 @@ _CONNECTIONS: Final[dict[str, Callable[[], Any]]] = {
     ),
     "client behind CR": partial(_client_behind_cr, b"354 go\r\n"),
     "client behind CR in a chunk": partial(_client_behind_cr, data=Data(chunking=True)),
+    "client in an operation": _client_in_operation,
     "client that said QUIT": partial(_client_then, Quit(), b"221 bye\r\n"),
     "client that asked for TLS": partial(_client_then, StartTls(), b"220 go\r\n"),
     "client that turned": partial(_client_then, Atrn(("example.org",)), b"250 now\r\nEHLO x\r\n"),
@@ -382,7 +388,7 @@ def _look_at(item: object) -> None:
     for name in dir(type(item)):
         if name[0] != "_" and not callable(inspect.getattr_static(type(item), name)):
             found = getattr(item, name)
-            if isinstance(found, Table):
+            if isinstance(found, Mapping):
                 for inner in (found, *found.values()):
                     _look_at(inner)
     assert repr(item)

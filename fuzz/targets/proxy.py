@@ -3,6 +3,8 @@
 Input: how it is cut, seed of the cuts; then the octets.
 """
 
+from contextlib import suppress
+
 from fuzz.choices import Choices, cut
 from smtpwire.wire.proxy import (
     ProxyHeader,
@@ -61,6 +63,9 @@ def _check_wanted(octets: bytes, expected: ProxyHeader | ProxyRefused) -> None:
     assert result == expected
     assert reader.wanted == 0
     assert reader.rest == b""
+    with suppress(ValueError):
+        reader.receive_data(b"x")
+        raise AssertionError("it goes on behind its end")
 
 
 def _check_header(header: ProxyHeader) -> None:
