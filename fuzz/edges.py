@@ -1,7 +1,7 @@
 """Calls whose values have the right types, and lie where what is taken ends: rows for ``doors``.
 
-A row is the door, by its name or as it is, and what is passed to it. What of REFUSED is passed is
-refused in words; what of TAKEN is, is taken.
+A row is what is called, or a state of a connection and a method of it, and what is passed. What of
+REFUSED is passed is refused in words; what of TAKEN is, is taken.
 """
 
 from array import array
@@ -11,27 +11,38 @@ from typing import Any, Final, NamedTuple
 
 from smtpwire import (
     Address,
+    Atrn,
     Auth,
     Bdat,
+    Burl,
     ClientConfig,
+    ClientConnection,
     EndOfData,
+    Etrn,
     ExtensionCommand,
     Help,
     Mail,
     Noop,
+    Offer,
     Parameter,
+    Parameters,
     Password,
     Peer,
     Policy,
     Profile,
     Reply,
     ReplyKind,
+    ScramSecret,
     ServerConfig,
     ServerConnection,
     Timeouts,
     TlsInfo,
     Verb,
     ViolationKind,
+    Vrfy,
+    XClient,
+    XForward,
+    derive_scram,
     extensions,
     parameters,
     sasl,
@@ -53,26 +64,25 @@ __all__ = ["REFUSED", "TAKEN", "Edge"]
 
 
 class Edge(NamedTuple):
-    """A door, and what is passed to it."""
+    """What is called: anything, or "client.send" of a state that ``doors`` has; and with what."""
 
-    door: str | Callable[..., Any]
+    call: str | Callable[..., Any]
     arguments: tuple[Any, ...]
     given: Mapping[str, Any]
 
 
-def _edge(door: str | Callable[..., Any], *arguments: Any, **given: Any) -> Edge:
-    return Edge(door, arguments, given)
+def _edge(call: str | Callable[..., Any], /, *arguments: Any, **given: Any) -> Edge:
+    return Edge(call, arguments, given)
 
 
 def _relay(**settings: Any) -> Edge:
-    return _edge("ServerConfig.relay", "mx.example.org", **settings)
+    return _edge(ServerConfig.relay, "mx.example.org", **settings)
 
 
 def _header(*fields: Any, checksum: bool = False) -> Edge:
     return _edge(format_proxy_header, ProxyHeader(*fields), checksum=checksum)
 
 
-_BOB: Final = Address("bob", "example.org")
 _MAPPED: Final = "::ffff:192.0.2.1"
 _MOMENT: Final = datetime(2030, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
 _LATE: Final = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-3)))
@@ -81,6 +91,7 @@ _LISTED: Final = ServerConfig.relay(
     "mx.example.org",
     proxy=frozenset({"192.0.2.1", "::ffff:198.51.100.0/120", "2001:db8::/32"}),
 )
+_NOT_ALONE: Final = Offer([extensions.SIZE(9), extensions.BINARYMIME(True)])
 _LOCAL, _PROXY = ProxyCommand.LOCAL, ProxyCommand.PROXY
 _UNSPEC, _TCP4, _TCP6 = ProxyTransport.UNSPEC, ProxyTransport.TCP4, ProxyTransport.TCP6
 _V4: Final = ("192.0.2.1", 1), ("192.0.2.2", 25)
@@ -102,13 +113,13 @@ _REFUSED_CONFIGURATIONS: Final = (
     _relay(proxy=frozenset({"mx.example.org"})),
     _edge(TrustList, "192.0.2.1"),
     _edge(TrustList, [5]),
-    _edge("ClientConfig", chunk_size=0),
-    _edge("ScramSecret", "SCRAM-SHA-256", b"", 4096, b"x" * 32, b"x" * 32),
-    _edge("smtpwire.derive_scram", "wonderland", "SCRAM-MD5"),
-    _edge("smtpwire.derive_scram", "wonderland", iterations=4095),
-    _edge("smtpwire.sasl.check_credentials", 5),
+    _edge(ClientConfig, chunk_size=0),
+    _edge(ScramSecret, "SCRAM-SHA-256", b"", 4096, b"x" * 32, b"x" * 32),
+    _edge(derive_scram, "wonderland", "SCRAM-MD5"),
+    _edge(derive_scram, "wonderland", iterations=4095),
+    _edge(sasl.check_credentials, 5),
     _edge(
-        "smtpwire.sasl.choose_mechanism",
+        sasl.choose_mechanism,
         *(("SCRAM-SHA-256-PLUS",), Password("a", "b")),
         tls=5,
         bindings={},
@@ -117,35 +128,35 @@ _REFUSED_CONFIGURATIONS: Final = (
     _edge(Table[str, str]().clear),
 )
 _REFUSED_VALUES: Final = (
-    _edge("Bdat", -1),
-    _edge("Auth", "PLAIN", "no base64!"),
-    _edge("ExtensionCommand", "X", " y"),
-    _edge("Help", "\u00fc"),
-    _edge("Vrfy", "x SMTPUTF8"),
-    _edge("Vrfy", "\u00fc"),
-    _edge("Mail", Address("Postmaster", "")),
-    _edge("Address", "bob>", ""),
-    _edge("Atrn", ("a b",)),
-    _edge("Atrn", ("a.example,b.example",)),
-    _edge("Burl", "no URI"),
-    _edge("Burl", "imap://x LAST"),
-    _edge("Etrn", ""),
-    _edge("Etrn", "@c.example"),
-    _edge("XClient", port=99999),
-    _edge("XClient", name="x" * 256),
-    _edge("XClient", others={"NAME": "c.example"}),
-    _edge("XForward", others={"NAME": "c.example"}),
-    _edge("ExtensionCommand.parsed", Verb("Y", str, str)),
+    _edge(Bdat, -1),
+    _edge(Auth, "PLAIN", "no base64!"),
+    _edge(ExtensionCommand, "X", " y"),
+    _edge(Help, "\u00fc"),
+    _edge(Vrfy, "x SMTPUTF8"),
+    _edge(Vrfy, "\u00fc"),
+    _edge(Mail, Address("Postmaster", "")),
+    _edge(Address, "bob>", ""),
+    _edge(Atrn, ("a b",)),
+    _edge(Atrn, ("a.example,b.example",)),
+    _edge(Burl, "no URI"),
+    _edge(Burl, "imap://x LAST"),
+    _edge(Etrn, ""),
+    _edge(Etrn, "@c.example"),
+    _edge(XClient, port=99999),
+    _edge(XClient, name="x" * 256),
+    _edge(XClient, others={"NAME": "c.example"}),
+    _edge(XForward, others={"NAME": "c.example"}),
+    _edge(ExtensionCommand("X", "y").parsed, Verb("Y", str, str)),
     _edge(ExtensionCommand("VERB", "y").parsed, VERB_VERB),
     _edge(ExtensionCommand("VERB", "y", secret=True).parsed, VERB_VERB),
     _edge(Verb("Y", str, str.upper), 5),
     _edge(Parameter("Y", str, str), "a b"),
-    _edge("Parameters", parameters.SIZE(9), parameters.SIZE(10)),
-    _edge("Parameter(SOLICIT).read", "x" * 1000),
-    _edge("Parameter(RRVS).read", "0001-01-01T00:00:00+01:00"),
-    _edge("Parameter(HOLDUNTIL).__call__", datetime(2030, 1, 1)),
-    _edge("Parameter(HOLDUNTIL).__call__", _LATE),
-    _edge("Offer", 5),
+    _edge(Parameters, parameters.SIZE(9), parameters.SIZE(10)),
+    _edge(parameters.SOLICIT.read, "x" * 1000),
+    _edge(parameters.RRVS.read, "0001-01-01T00:00:00+01:00"),
+    _edge(parameters.HOLDUNTIL, datetime(2030, 1, 1)),
+    _edge(parameters.HOLDUNTIL, _LATE),
+    _edge(Offer, 5),
     _edge(EhloKeyword, "\u00fc"),
     _edge(EhloResponse, "two words"),
     _edge(EhloResponse, "mx", "\n"),
@@ -154,8 +165,8 @@ _REFUSED_VALUES: Final = (
     _edge(transcript.Mark, "Two Words"),
     _edge(transcript.Line, "X", b""),
     _edge(transcript.Note, " blanks "),
-    _edge("smtpwire.transcript.octets_of", [transcript.Elided("C", 5)], "C"),
-    _edge("smtpwire.transcript.unescaped", "\udc80"),
+    _edge(transcript.octets_of, [transcript.Elided("C", 5)], "C"),
+    _edge(transcript.unescaped, "\udc80"),
     _header(3, _PROXY, _TCP4, *_V4),
     _header(1, _LOCAL, _UNSPEC),
     _header(1, _PROXY, ProxyTransport.UDP4, *_V4),
@@ -189,7 +200,7 @@ _REFUSED_BY_CONNECTIONS: Final = (
     _edge("server that is asked for a secret.reply", Reply(235)),
     _edge("server that is asked for a secret.supply", 5),
     _edge(ServerConnection, ServerConfig.submissions("mx.example.org")),
-    _edge("ServerConnection", _SERVED, reply_suffix="\0"),
+    _edge(ServerConnection, _SERVED, reply_suffix="\0"),
     _edge("client that may send.send", ExtensionCommand("ETRN", "\u00fc")),
     _edge("client in an operation.begin_operation"),
     _edge("server that has a message.reply", Reply(250), Reply(250)),
@@ -206,25 +217,30 @@ TAKEN: Final = (
     _relay(replies={ReplyKind.HELP: Reply(214, "none\nat all")}),
     _relay(replies={ReplyKind.NOT_IMPLEMENTED: Reply(502, "no")}),
     _relay(listed={"X": frozenset({"192.0.2.1", "10.0.0.0/8", "::ffff:198.51.100.0/120"})}),
+    _edge(TrustList(()).__contains__, "192.0.2.1"),
     _edge(_LISTED.trusted, _MAPPED),
     _edge(_LISTED.trusted, "2001:db8::1"),
     _edge(_LISTED.trusted, "a socket's path"),
-    _edge("ClientConnection", tls=TlsInfo(), peer=Peer("192.0.2.1", 25)),
-    _edge("Parameters.having", parameters.SIZE(10), parameters.BODY(parameters.Body.EIGHTBITMIME)),
-    _edge("Parameter(RRVS).read", "2030-01-01T00:00:00+01:00"),
+    _edge(ClientConnection, tls=TlsInfo(), peer=Peer("192.0.2.1", 25)),
+    _edge(
+        Parameters(parameters.SIZE(9)).having,
+        parameters.SIZE(10),
+        parameters.BODY(parameters.Body.EIGHTBITMIME),
+    ),
+    _edge(parameters.RRVS.read, "2030-01-01T00:00:00+01:00"),
     _edge(parameters.SIZE(9).__eq__, 5),
     _edge(ENHANCED_CODES[1, 1].__str__),
     _edge(ExtensionCommand("VERB").parsed, VERB_VERB),
     _edge(VERB_VERB, None),
-    _edge("XForward", name="c.example"),
-    _edge("Address.parse", "bob@[IPv6:2001:db8::0001]"),
-    _edge("Peer.behind", ProxyHeader(2, _LOCAL, _UNSPEC)),
-    _edge("Offer.restricted", Profile.RELAY, tls=True),
+    _edge(XForward, name="c.example"),
+    _edge(Address.parse, "bob@[IPv6:2001:db8::0001]"),
+    _edge(Peer("192.0.2.1", 25).behind, ProxyHeader(2, _LOCAL, _UNSPEC)),
+    _edge(_NOT_ALONE.restricted, Profile.RELAY, tls=True),
     _edge(extensions.FUTURERELEASE, FutureRelease(60, _MOMENT)),
     _edge(ProxyHeader, 2, _PROXY, _TCP4, *_V4, ((1, b"smtp"),)),
     _edge(COMMANDS.get, "MAIL"),
     _edge(
-        "smtpwire.sasl.client_mechanism",
+        sasl.client_mechanism,
         *("PLAIN", Password("a", "b"), ClientMechanismConfig()),
         mechanisms={"PLAIN": lambda credentials, config: ClientExchange("PLAIN")},
     ),

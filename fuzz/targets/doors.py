@@ -335,19 +335,21 @@ _MADE: Final[dict[object, Callable[[], Any]]] = {
     ClientConnection: _CONNECTIONS["client that may send"],
     ServerConnection: _CONNECTIONS["server that is asked"],
 }
-_WHOLE: Final = dict([*_of_items(), *_of_functions(), *_of_connections()])
 
 
 def _of_edges() -> Iterator[tuple[str, Door]]:
     for word, taken, edges in (("refused", False, REFUSED), ("taken", True, TAKEN)):
         for number, edge in enumerate(edges):
-            call = edge.door
-            door = _WHOLE[call] if isinstance(call, str) else Door(partial(_same, call))
+            if isinstance(edge.call, str):
+                state, _, method = edge.call.partition(".")
+                door = Door(_CONNECTIONS[state], method)
+            else:
+                door = Door(partial(_same, edge.call))
             yield f"{word} {number}", door._replace(edge=edge, taken=taken)
 
 
-DOORS: Final = _WHOLE | dict(_of_edges())
-_NAMES: Final = tuple(_WHOLE)
+DOORS: Final = dict([*_of_items(), *_of_functions(), *_of_connections(), *_of_edges()])
+_NAMES: Final = tuple(DOORS)
 
 
 def check(data: bytes) -> None:
