@@ -44,6 +44,21 @@ python -m tests.adapters.stress                                # clients that re
 
 No test measures time. Servers are on loopback, at port 0. Every test can fail: see it do so once.
 
+## What the tests notice
+
+Of each floor 500 single changes were drawn by chance: a comparison, a number, a word, a flag, a branch or a statement; a change is killed where one of the tests that cover its line fails or never ends.
+Equivalent are `is` for `==` and the reverse, as a kind, and what was read and found to change nothing that can be observed: a short way or a cache not taken, slots, a first value that is always replaced, the size of a piece.
+
+| floor | changes | killed | equivalent | noticed of the others |
+|---|---|---|---|---|
+| `wire` | 500 | 456 | 44 | 100 % |
+| `extensions` | 500 | 452 | 24 | 95.0 % |
+| `sasl` | 500 | 463 | 26 | 97.7 % |
+| `engine` | 500 | 454 | 43 | 99.3 % |
+| `operations` | 500 | 437 | 58 | 98.9 % |
+
+Of what is left in `extensions` and `sasl`, 30 changes, of words and flags mostly, stand in a table or a test by now, but were not tried again.
+
 ## From rule to test
 
 What SMTP demands, in half a line each, and the tests that show it. Each of them names the section in its docstring or a comment, a case in `cases/cases.json`.
