@@ -49,6 +49,7 @@ from smtpwire import (
     transcript,
     wire,
 )
+from smtpwire.engine.client.connection import send_canonical
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.state import mermaid
 from smtpwire.engine.trust import TrustList
@@ -203,6 +204,8 @@ _REFUSED_BY_CONNECTIONS: Final = (
     _edge(ServerConnection, _SERVED, reply_suffix="\0"),
     _edge("client that may send.send", ExtensionCommand("ETRN", "\u00fc")),
     _edge("client in an operation.begin_operation"),
+    _edge("server that is full.receive_data", b"x"),
+    _edge(send_canonical, ClientConnection(), b"x"),
     _edge("server that has a message.reply", Reply(250), Reply(250)),
     _edge(Script, "", plays="both"),
     _edge(Script("S: 220 mx").connect, "mx.example.org", 25),
@@ -245,6 +248,9 @@ TAKEN: Final = (
         mechanisms={"PLAIN": lambda credentials, config: ClientExchange("PLAIN")},
     ),
     _edge(ServerConnection(_SERVED).session_timed_out),
+    _edge("client that was given up.begin_operation"),
+    _edge("client that turned.reverse", _SERVED),
+    _edge("server before TLS.receive_data", b"x"),
     _edge("server in a body.reply", Reply(421)),
     _header(2, _LOCAL, _UNSPEC),
     _header(2, _PROXY, _TCP6, ("192.0.2.1", 1), ("2001:db8::2", 25)),

@@ -243,7 +243,12 @@ def _client_in_operation() -> ClientConnection:
     return conn
 
 
-_ANSWERS: Final = {PasswordLogin: (Reply(235),), Atrn: (Reply(250),)}
+def _client_given_up() -> ClientConnection:
+    """In the middle of an operation that nobody goes on with."""
+    conn = _client(b"220 mx\r\n", b"250 mx\r\n")
+    conn.begin_operation()
+    conn.end_operation(given_up=True)
+    return conn
 
 
 def _server(octets: bytes, config: ServerConfig = _SERVER) -> ServerConnection:
@@ -253,12 +258,40 @@ def _server(octets: bytes, config: ServerConfig = _SERVER) -> ServerConnection:
     while True:
         item = conn.next_event()
         if item is Need.REPLY and lines:
-            conn.reply(*_ANSWERS.get(type(conn.pending), ()))
+            conn.reply(*([Reply(235)] if isinstance(conn.pending, PasswordLogin) else []))
         elif isinstance(item, Need):
             conn.data_to_send()
             if item is Need.REPLY or not lines:
                 return conn
             conn.receive_data(lines.pop(0))
+
+
+def _server_turned() -> ServerConnection:
+    """What the other role sends came early, and the end of the stream."""
+    conn = _server(_EHLO + _LOGIN + b"ATRN example.org\r\n")
+    conn.receive_data(b"220 mx\r\n")
+    conn.receive_data(b"")
+    conn.reply(Reply(250))
+    while not isinstance(conn.next_event(), Need):
+        pass
+    return conn
+
+
+def _server_full() -> ServerConnection:
+    """Nobody answers it, and the client goes on."""
+    conn = _server(b"")
+    while conn.wants_data:
+        conn.receive_data(b"x" * 4096)
+    while not isinstance(conn.next_event(), Need):
+        pass
+    return conn
+
+
+def _server_before_tls() -> ServerConnection:
+    """Its 220 to STARTTLS has not left."""
+    conn = _server(_EHLO + b"STARTTLS\r\n")
+    conn.reply()
+    return conn
 
 
 _EHLO: Final = b"EHLO c.example\r\n"
@@ -275,6 +308,7 @@ _CONNECTIONS: Final[dict[str, Callable[[], Any]]] = {
     "client behind CR": partial(_client_behind_cr, b"354 go\r\n"),
     "client behind CR in a chunk": partial(_client_behind_cr, data=Data(chunking=True)),
     "client in an operation": _client_in_operation,
+    "client that was given up": _client_given_up,
     "client that said QUIT": partial(_client_then, Quit(), b"221 bye\r\n"),
     "client that asked for TLS": partial(_client_then, StartTls(), b"220 go\r\n"),
     "client that turned": partial(_client_then, Atrn(("example.org",)), b"250 now\r\nEHLO x\r\n"),
@@ -288,7 +322,9 @@ _CONNECTIONS: Final[dict[str, Callable[[], Any]]] = {
     "server that is asked for a secret": partial(_server, _EHLO + _DIGEST + b"\r\n"),
     "server that is asked for help": partial(_server, _EHLO + b"HELP\r\n", _WITHOUT_TLS),
     "server that is asked to turn": partial(_server, _EHLO + _LOGIN + b"ATRN example.org\r\n"),
-    "server that turned": partial(_server, _EHLO + _LOGIN + b"ATRN example.org\r\n220 mx\r\n"),
+    "server that turned": _server_turned,
+    "server before TLS": _server_before_tls,
+    "server that is full": _server_full,
     "server that is asked without TLS": partial(_server, _EHLO, _WITHOUT_TLS),
 }
 
