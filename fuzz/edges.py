@@ -49,7 +49,7 @@ from smtpwire import (
     transcript,
     wire,
 )
-from smtpwire.engine.client.connection import send_canonical
+from smtpwire.engine.client.canonical import send_canonical
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.state import mermaid
 from smtpwire.engine.trust import TrustList

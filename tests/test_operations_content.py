@@ -10,7 +10,7 @@ import pytest
 from tests.test_operations import DONE, PERMANENT, PIPELINED, RETRY, Driver, opened, outcomes
 
 from smtpwire.engine.client import ClientConnection
-from smtpwire.engine.client.connection import send_canonical
+from smtpwire.engine.client.canonical import send_canonical
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.state import State
 from smtpwire.extensions.parameters import Body

@@ -5,7 +5,7 @@ from array import array
 import pytest
 from tests.engine.client_dialogue import ALICE, BOB, CAROL, Dialogue, answered, scenario
 
-from smtpwire.engine.client.connection import send_canonical
+from smtpwire.engine.client.canonical import send_canonical
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import (

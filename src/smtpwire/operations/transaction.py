@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final, final
 
 from smtpwire.engine.client import ClientConnection
-from smtpwire.engine.client.connection import send_canonical
+from smtpwire.engine.client.canonical import send_canonical
 from smtpwire.engine.errors import LocalProtocolError, SessionLimitError, UnwritableError
 from smtpwire.engine.events import (
     Cause,
@@ -171,13 +172,14 @@ class MailTransaction:
         """All of it, or as much as the server would have."""
         content = self._plan.content
         if isinstance(content, bytes):
-            send = send_canonical if self._plan.canonical else ClientConnection.send_body
+            conn = self._conn
+            send = partial(send_canonical, conn) if self._plan.canonical else conn.send_body
             last = max(len(content) - 1, 0) // PIECE * PIECE
             for at in range(0, last, PIECE):
-                send(self._conn, content[at : at + PIECE])
+                send(content[at : at + PIECE])
                 if not (yield from self._body_is_open()):
                     return
-            send(self._conn, content[last:] if last else content)
+            send(content[last:] if last else content)
             self._end()  # with the last piece, in one write
             return
         check = _ClaimCheck(self._plan)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from smtpwire.engine.server import ServerConnection
     from smtpwire.engine.server_config import ServerConfig
 
-__all__ = ["ClientConnection", "Trace", "send_canonical"]
+__all__ = ["ClientConnection", "Trace"]
 
 C = TypeVar("C", bound=Command)
 Trace: TypeAlias = Callable[[Direction, bytes], None]
@@ -463,16 +463,3 @@ class ClientConnection:
             if isinstance(item, Need):  # what the trace called may have changed who must act
                 return self.next_event()
         return item
-
-
-def send_canonical(conn: ClientConnection, chunk: bytes) -> None:
-    """The same as ``send_body()``, where all of the content has been looked through before.
-
-    For this package's operations: each CR and LF of the content, of which this is a part, belongs
-    to a CRLF. Were that wrong, a message could smuggle another one past a lax server.
-    """
-    session = conn._session
-    if session.body is None:
-        raise LocalProtocolError("no body is open")
-    session.body.send(chunk, True)
-    session.pipeline.progress += 1
