@@ -43,11 +43,18 @@ ENGINE = ("wire", "extensions", "sasl", "engine", "operations", "service", "tran
 LOADED_WHERE_USED: Final = {
     "ClientConnection": smtpwire.ClientConnection,
     "ClientEvent": smtpwire.ClientEvent,
+    "ClientFactory": smtpwire.sasl.ClientFactory,
+    "ClientMechanism": smtpwire.ClientMechanism,
+    "ClientMechanismConfig": smtpwire.sasl.ClientMechanismConfig,
     "Logger": Logger,
     "Message": Message,
     "ProxyHeader": smtpwire.ProxyHeader,
     "ServerConnection": smtpwire.ServerConnection,
     "ServerEvent": smtpwire.ServerEvent,
+    "ServerFactory": smtpwire.sasl.ServerFactory,
+    "ServerMechanism": smtpwire.ServerMechanism,
+    "ServerMechanismConfig": smtpwire.sasl.ServerMechanismConfig,
+    "StoredSecret": smtpwire.sasl.StoredSecret,
     "datetime": datetime,
 }
 """What is imported for type checkers alone, since most programs do without it."""

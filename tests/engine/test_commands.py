@@ -180,6 +180,14 @@ def test_a_verb_of_an_extension_has_its_row_in_its_entry() -> None:
     assert extension_row(BURL_VERB) is COMMANDS["BURL"]
 
 
+def test_burls_row_says_what_its_verb_says() -> None:
+    row = COMMANDS["BURL"]
+    assert row.replies == BURL_VERB.replies
+    assert row.timeout == BURL_VERB.timeout
+    assert row.grouped is COMMANDS["BURL LAST"].grouped is BURL_VERB.grouped is True
+    assert row.secret is COMMANDS["BURL LAST"].secret is BURL_VERB.secret is True
+
+
 def test_a_private_verb_says_what_it_is() -> None:
     plain = extension_row(Verb("XASK", str, str))
     assert plain.states == {State.READY, State.MAIL, State.RCPT}

@@ -208,7 +208,7 @@ def test_the_docstring_of_the_parameters_tells_the_type_of_each() -> None:
 def test_a_row_says_what_its_entry_says(row: Row) -> None:
     assert row.entry.keyword == row.keyword
     assert tuple(verb.name for verb in row.entry.verbs) == row.verbs
-    assert not any(verb.secret for verb in row.entry.verbs)
+    assert all(verb.secret is row.secret for verb in row.entry.verbs)
     assert REGISTRY.by_keyword[row.keyword] is row.entry
 
 
@@ -248,5 +248,11 @@ def test_what_is_rare_is_loaded_where_it_is_met() -> None:
     }
     assert "smtpwire.extensions.size" in server
     assert "smtpwire.engine.server.sasl" not in server
+    assert {name for name in server if name.startswith("smtpwire.sasl.")} == {
+        "smtpwire.sasl.credentials",
+        "smtpwire.sasl.questions",
+        "smtpwire.sasl.registry",
+        "smtpwire.sasl.saslprep",
+    }
     assert not rare & server
     assert rare & client == {"smtpwire.extensions.dsn"}

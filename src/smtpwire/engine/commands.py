@@ -14,7 +14,6 @@ from smtpwire.engine.events import CommandQuestion, Connected, EndOfMessage
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.state import TRANSITIONS, State
 from smtpwire.engine.timeouts import Timeouts
-from smtpwire.extensions.burl import BURL_VERB, Burl
 from smtpwire.sasl import (
     AnonymousLogin,
     AuthorizationRequest,
@@ -54,7 +53,8 @@ class CommandRow:
     is a piece of the body, and behind it come further pieces only. ``replies``: the usual ones.
     ``positive``: the one code that says yes; 0: any 2yz. ``secret``: its argument is never shown.
 
-    Server. ``asks``: the questions it becomes, or may become. ``default``: the answer where the
+    Server. ``asks``: the questions it becomes, or may become; an extension's own class is not among
+    them. ``default``: the answer where the
     application has none. ``refusable``: the application may refuse it. ``before_tls``,
     ``before_auth``: it may come where the service requires TLS or AUTH first.
     ``begins``: what a client sends in the hope of it cannot be taken where it is refused.
@@ -314,31 +314,30 @@ COMMANDS: Final[Mapping[str, CommandRow]] = _table(
             counted=False,
             ends_body=True,
         ),
-        # RFC 4468 §3.2: BURL and BDAT mix, and the whole transaction may go in one group.
+        # RFC 4468 §3.2: BURL and BDAT mix, and the whole transaction may go in one group. Its file
+        # is loaded where it is met.
         CommandRow(
             "BURL",
-            BURL_VERB.replies,
-            asks=(Burl,),
+            CommandReplies((250,), (554,), source="RFC 4468 §5"),
             default=ReplyKind.REFUSED,
-            timeout=BURL_VERB.timeout,
-            grouped=BURL_VERB.grouped,
+            timeout="block",
+            grouped=True,
             part=True,
             behind=_CHUNKS,
             gated=True,
-            secret=BURL_VERB.secret,
+            secret=True,
         ),
         CommandRow(
             "BURL LAST",
             _VERDICT,
-            asks=(Burl, EndOfMessage),
             default=ReplyKind.REFUSED,
             timeout="end_of_data",
-            grouped=BURL_VERB.grouped,
+            grouped=True,
             part=True,
             behind=_CHUNKS,
             gated=True,
             ends_body=True,
-            secret=BURL_VERB.secret,
+            secret=True,
         ),
         CommandRow(
             "RSET",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, Self, Unpack, final
 
@@ -32,14 +32,7 @@ from smtpwire.extensions import (
     Profile,
     Registry,
 )
-from smtpwire.sasl import (
-    FAMILIES,
-    Preparation,
-    ServerFactory,
-    ServerMechanismConfig,
-    check_mechanism,
-    family,
-)
+from smtpwire.sasl import FAMILIES, Preparation, check_mechanism, family
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.checked import checked
@@ -51,6 +44,7 @@ from smtpwire.wire.value import differences, field, replace, value
 
 if TYPE_CHECKING:
     from smtpwire.engine.server_settings import ServerSettings, SubmissionSettings
+    from smtpwire.sasl import ServerMechanism, ServerMechanismConfig
 
 __all__ = ["ServerConfig"]
 
@@ -138,7 +132,9 @@ class ServerConfig:
     require_auth: bool = False
     mechanisms: tuple[str, ...] = ()
     cleartext_without_tls: bool = False
-    custom_mechanisms: Mapping[str, ServerFactory] = field(default_factory=dict)
+    custom_mechanisms: Mapping[str, Callable[[ServerMechanismConfig], ServerMechanism]] = field(
+        default_factory=dict
+    )
     scram_secret: bytes = field(default=b"", repr=False)
     scram_iterations: int = 4096
     stores_passwords: bool = True
@@ -350,6 +346,8 @@ class ServerConfig:
     @cached_property
     def mechanism_config(self) -> ServerMechanismConfig:
         """What a mechanism has to know of the service, without a TLS layer."""
+        from smtpwire.sasl import ServerMechanismConfig
+
         return ServerMechanismConfig(
             scram_secret=self.scram_secret,
             iterations=self.scram_iterations,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, TypedDict
 
 from smtpwire.engine.limits import Limits
@@ -11,7 +11,7 @@ from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.engine.violation import ViolationKind
 from smtpwire.extensions import AnyExtension, Offered, Registry
-from smtpwire.sasl import Preparation, ServerFactory
+from smtpwire.sasl import Preparation, ServerMechanism, ServerMechanismConfig
 from smtpwire.wire.body import LineEndings
 from smtpwire.wire.command import Leniency
 from smtpwire.wire.reply import Reply
@@ -36,7 +36,7 @@ class ServerSettings(TypedDict, total=False):
     require_auth: bool
     mechanisms: tuple[str, ...]
     cleartext_without_tls: bool
-    custom_mechanisms: Mapping[str, ServerFactory]
+    custom_mechanisms: Mapping[str, Callable[[ServerMechanismConfig], ServerMechanism]]
     scram_secret: bytes
     scram_iterations: int
     stores_passwords: bool

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from smtpwire.extensions.auth import AUTH
 from smtpwire.extensions.body import BINARYMIME, EIGHTBITMIME
-from smtpwire.extensions.burl import BURL, Burl
 from smtpwire.extensions.catalogue import REGISTRY, table
 from smtpwire.extensions.flags import (
     CHUNKING,
@@ -45,6 +44,7 @@ from smtpwire.extensions.smtputf8 import SMTPUTF8
 if TYPE_CHECKING:
     from smtpwire.extensions import parameters
     from smtpwire.extensions.atrn import ATRN, Atrn
+    from smtpwire.extensions.burl import BURL, Burl
     from smtpwire.extensions.checkpoint import CHECKPOINT
     from smtpwire.extensions.client_attributes import Unavailable
     from smtpwire.extensions.conversion import CONNEG, CONPERM
@@ -126,6 +126,7 @@ __all__ = [
 
 _HOMES: Final = {
     "atrn": "ATRN Atrn",
+    "burl": "BURL Burl",
     "checkpoint": "CHECKPOINT",
     "client_attributes": "Unavailable",
     "conversion": "CONNEG CONPERM",

@@ -6,7 +6,6 @@ from typing import Final
 
 from smtpwire.extensions.auth import AUTH
 from smtpwire.extensions.body import BINARYMIME, EIGHTBITMIME
-from smtpwire.extensions.burl import BURL
 from smtpwire.extensions.flags import (
     CHUNKING,
     ENHANCEDSTATUSCODES,
@@ -48,7 +47,7 @@ REGISTRY: Final = Registry(
         Row("CONPERM", "conversion.CONPERM"),
         Row("CONNEG", "conversion.CONNEG"),
         Row("CHECKPOINT", "checkpoint.CHECKPOINT"),
-        BURL,
+        Row("BURL", "burl.BURL", ("BURL",), secret=True),
         PRDR,
         Row("ETRN", "etrn.ETRN", ("ETRN",)),
         Row("ATRN", "atrn.ATRN", ("ATRN",)),

@@ -353,12 +353,13 @@ class Row:
     """An extension of the catalogue that is loaded where it is first met.
 
     ``keyword``: its own. ``place``: its file in this package and its entry's name there.
-    ``verbs``: those it brings; none of them has a secret in its argument.
+    ``verbs``: those it brings. ``secret``: their arguments hold secrets.
     """
 
     keyword: str
     place: str
     verbs: tuple[str, ...] = ()
+    secret: bool = False
 
     @property
     def entry(self) -> AnyExtension:
@@ -425,7 +426,7 @@ class Registry:
         found: dict[str, bool] = {}
         for item in self.extensions:
             if isinstance(item, Row):
-                found |= dict.fromkeys(item.verbs, False)
+                found |= dict.fromkeys(item.verbs, item.secret)
             else:
                 found |= {verb.name: verb.secret for verb in item.verbs}
         return Table(found)

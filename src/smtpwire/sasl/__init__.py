@@ -11,64 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from smtpwire.sasl.credentials import (
-    Anonymous,
-    BearerToken,
-    Credentials,
-    ExternalIdentity,
-    Password,
-    check_credentials,
-)
-from smtpwire.sasl.errors import (
-    BadChallengeError,
-    IterationCountError,
-    SaslError,
-    ServerNotProvenError,
-    UnusableCredentialsError,
-)
-from smtpwire.sasl.mechanism import (
-    PENDING,
-    Ask,
-    Challenge,
-    ClientExchange,
-    ClientFactory,
-    ClientMechanism,
-    ClientMechanismConfig,
-    Failed,
-    Pending,
-    ServerExchange,
-    ServerFactory,
-    ServerMechanism,
-    ServerMechanismConfig,
-    ServerStep,
-    Succeeded,
-)
-from smtpwire.sasl.questions import (
-    AnonymousLogin,
-    AuthorizationRequest,
-    ExternalLogin,
-    PasswordLogin,
-    Question,
-    SecretRequest,
-    TokenLogin,
-)
-from smtpwire.sasl.registry import (
-    FAMILIES,
-    MECHANISMS,
-    Family,
-    binds,
-    check_mechanism,
-    client_mechanism,
-    family,
-    server_mechanism,
-)
 from smtpwire.sasl.saslprep import Preparation, SaslprepError, saslprep
-from smtpwire.sasl.stored import (
-    DigestMD5Secret,
-    PlainPassword,
-    ScramSecret,
-    StoredSecret,
-)
 
 if TYPE_CHECKING:
     from smtpwire.sasl.bindings import UndefinedBindingError, tls_server_end_point
@@ -80,7 +23,64 @@ if TYPE_CHECKING:
         choose_mechanism,
         offers_plus,
     )
+    from smtpwire.sasl.credentials import (
+        Anonymous,
+        BearerToken,
+        Credentials,
+        ExternalIdentity,
+        Password,
+        check_credentials,
+    )
     from smtpwire.sasl.derive import derive_digest_md5, derive_scram, verify
+    from smtpwire.sasl.errors import (
+        BadChallengeError,
+        IterationCountError,
+        SaslError,
+        ServerNotProvenError,
+        UnusableCredentialsError,
+    )
+    from smtpwire.sasl.mechanism import (
+        PENDING,
+        Ask,
+        Challenge,
+        ClientExchange,
+        ClientFactory,
+        ClientMechanism,
+        ClientMechanismConfig,
+        Failed,
+        Pending,
+        ServerExchange,
+        ServerFactory,
+        ServerMechanism,
+        ServerMechanismConfig,
+        ServerStep,
+        Succeeded,
+    )
+    from smtpwire.sasl.questions import (
+        AnonymousLogin,
+        AuthorizationRequest,
+        ExternalLogin,
+        PasswordLogin,
+        Question,
+        SecretRequest,
+        TokenLogin,
+    )
+    from smtpwire.sasl.registry import (
+        FAMILIES,
+        MECHANISMS,
+        Family,
+        binds,
+        check_mechanism,
+        client_mechanism,
+        family,
+        server_mechanism,
+    )
+    from smtpwire.sasl.stored import (
+        DigestMD5Secret,
+        PlainPassword,
+        ScramSecret,
+        StoredSecret,
+    )
 
 __all__ = [
     "FAMILIES",
@@ -147,13 +147,31 @@ __all__ = [
 _HOMES: Final = {
     "bindings": "UndefinedBindingError tls_server_end_point",
     "choice": "Choice ChoicePolicy NoMechanism TlsFacts choose_mechanism offers_plus",
+    "credentials": "Anonymous BearerToken Credentials ExternalIdentity Password check_credentials",
     "derive": "derive_digest_md5 derive_scram verify",
+    "errors": """
+        BadChallengeError IterationCountError SaslError ServerNotProvenError
+        UnusableCredentialsError
+    """,
+    "mechanism": """
+        PENDING Ask Challenge ClientExchange ClientFactory ClientMechanism ClientMechanismConfig
+        Failed Pending ServerExchange ServerFactory ServerMechanism ServerMechanismConfig ServerStep
+        Succeeded
+    """,
+    "questions": """
+        AnonymousLogin AuthorizationRequest ExternalLogin PasswordLogin Question SecretRequest
+        TokenLogin
+    """,
+    "registry": """
+        FAMILIES MECHANISMS Family binds check_mechanism client_mechanism family server_mechanism
+    """,
+    "stored": "DigestMD5Secret PlainPassword ScramSecret StoredSecret",
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:
-    """A server chooses nothing, and deriving loads hashes: loaded where it is first met."""
+    """Loaded where it is first met: a service without AUTH needs next to nothing of all this."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found: object = getattr(import_module(f"smtpwire.sasl.{_HOME_OF[name]}"), name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
-from smtpwire.sasl.stored import StoredSecret
 from smtpwire.wire.value import Request, value
+
+if TYPE_CHECKING:
+    from smtpwire.sasl.stored import StoredSecret
 
 __all__ = [
     "AnonymousLogin",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from smtpwire.sasl.credentials import (
     Anonymous,
@@ -19,17 +19,18 @@ from smtpwire.sasl.credentials import (
     Password,
     check_credentials,
 )
-from smtpwire.sasl.errors import UnusableCredentialsError
-from smtpwire.sasl.mechanism import (
-    ClientFactory,
-    ClientMechanism,
-    ClientMechanismConfig,
-    ServerFactory,
-    ServerMechanism,
-    ServerMechanismConfig,
-)
 from smtpwire.wire.checked import checked
 from smtpwire.wire.value import replace, value
+
+if TYPE_CHECKING:
+    from smtpwire.sasl.mechanism import (
+        ClientFactory,
+        ClientMechanism,
+        ClientMechanismConfig,
+        ServerFactory,
+        ServerMechanism,
+        ServerMechanismConfig,
+    )
 
 __all__ = [
     "FAMILIES",
@@ -82,6 +83,8 @@ class Family:
         self, name: str, credentials: Credentials, config: ClientMechanismConfig
     ) -> ClientMechanism:
         """Begin an exchange on the client."""
+        from smtpwire.sasl.errors import UnusableCredentialsError
+
         if not isinstance(credentials, self.credentials):
             needed = self.credentials.__name__
             raise UnusableCredentialsError(f"{name} needs {needed} credentials")

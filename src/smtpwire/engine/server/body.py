@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, cast, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.errors import LocalProtocolError
@@ -25,11 +25,13 @@ from smtpwire.engine.server.transaction import NO_TRANSACTION, Body, Transaction
 from smtpwire.engine.server_config import complete
 from smtpwire.engine.state import State
 from smtpwire.engine.violation import ViolationKind
-from smtpwire.extensions import Burl
 from smtpwire.wire.body import REJECT, DotDecoder, LineEndingCheck
 from smtpwire.wire.command import Bdat, Data
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import Request
+
+if TYPE_CHECKING:
+    from smtpwire.extensions import Burl
 
 __all__ = [
     "answer_burl",

@@ -44,7 +44,6 @@ from smtpwire.sasl import (
     ExternalLogin,
     PasswordLogin,
     SecretRequest,
-    StoredSecret,
     TokenLogin,
 )
 from smtpwire.wire.checked import OCTETS, checked
@@ -70,6 +69,7 @@ from smtpwire.wire.value import Request
 if TYPE_CHECKING:
     from smtpwire.engine.client import ClientConnection
     from smtpwire.engine.client_config import ClientConfig
+    from smtpwire.sasl import StoredSecret
     from smtpwire.wire.command import ExtensionRequest
 
 __all__ = ["ServerConnection"]
