@@ -6,13 +6,11 @@ import asyncio
 from asyncio.tasks import _enter_task, _leave_task, current_task  # for tasks of one's own
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
-from typing import Any, Final, final
+from typing import Any, final
 
-from smtpwire.adapters.session import Steps, given_up
+from smtpwire.adapters.session import NOTHING, Steps, given_up
 
 __all__ = ["EagerTask"]
-
-NOTHING: Final = object()
 
 
 @final
@@ -60,9 +58,7 @@ class EagerTask(Coroutine[object, object, None]):
         _enter_task(loop, task)
         try:  # first_step(), without a call: this is the path of every handler
             steps = awaitable.__await__()
-            self._waiting = next(steps)
-        except StopIteration:
-            return False
+            waiting = next(steps, NOTHING)
         except GeneratorExit as error:
             raise given_up() from error
         except asyncio.CancelledError as error:
@@ -71,7 +67,9 @@ class EagerTask(Coroutine[object, object, None]):
             _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
-        self._steps = steps
+        if waiting is NOTHING:
+            return False
+        self._steps, self._waiting = steps, waiting
         self._suspended()
         self._unpark()
         return True

@@ -46,16 +46,18 @@ LAST_WORDS: Final = 0.1
 
 Steps: TypeAlias = Generator[object, object, None]
 
+NOTHING: Final = object()
+"""What the first step of a handler gives that is over: no StopIteration is made for it."""
+
 
 def first_step(awaitable: Awaitable[None]) -> tuple[Steps, object] | None:
     """Run what a handler returned up to where it suspends; None: it never does, as most."""
     steps = awaitable.__await__()
     try:
-        return steps, next(steps)
-    except StopIteration:
-        return None
+        waiting = next(steps, NOTHING)
     except GeneratorExit as error:
         raise given_up() from error
+    return None if waiting is NOTHING else (steps, waiting)
 
 
 def given_up() -> RuntimeError:
