@@ -6,6 +6,7 @@ and cuts long inputs at every place.
 
 import gc
 import signal
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from hypothesis import settings
 
 _ADAPTERS: Final = Path(__file__).parent / "adapters"
 _PARTS: Final = 16
+_FINISHED: Final = count(1)
 
 settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=100, deadline=None)
@@ -44,7 +46,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests stay to the end: the garbage collector need not look at them each time."""
+    _settle()
+
+
+def pytest_runtest_logfinish() -> None:
+    if next(_FINISHED) % 50 == 0:
+        _settle()
+
+
+def _settle() -> None:
+    """Modules, tests and reports stay to the end: no collection need look at them again.
+
+    A test that has garbage collected would else take longer the more tests ran before it.
+    """
     gc.collect()
     if hasattr(gc, "freeze"):  # PyPy has none, and needs none
         gc.freeze()
