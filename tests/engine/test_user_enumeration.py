@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Final
 
 import pytest
@@ -50,6 +51,7 @@ SERVICES: Final = {
 ITERATIONS: Final = {name: config.scram_iterations for name, config in SERVICES.items()}
 
 
+@cache
 def stored(iterations: int) -> dict[str, StoredSecret]:
     """The forms in which alice's password may be stored."""
     return {

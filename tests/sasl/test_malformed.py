@@ -1,6 +1,8 @@
 """Whatever the peer sends, a server's mechanism fails and a client's raises `SaslError`."""
 
+import hashlib
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -44,6 +46,14 @@ PROVED = {
     ),
     "OAUTHBEARER": (b"n,a=user,", b"auth=Bearer token\x01"),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def derived_once() -> Iterator[None]:
+    """Most changes leave the salt as it is: thousands of iterations would tell nothing new."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashlib, "pbkdf2_hmac", cache(hashlib.pbkdf2_hmac))
+        yield
 
 
 def _credentials(mechanism: str) -> Credentials:
