@@ -76,4 +76,4 @@ def test_an_idle_connection_is_small() -> None:
             assert all(conn.reusable for conn in kept)
             return memory()[0]
 
-    assert least_memory(hundred) < 100 * 2200
+    assert least_memory(hundred, 100 * 2200) < 100 * 2200

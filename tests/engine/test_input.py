@@ -87,7 +87,7 @@ def test_what_has_been_read_is_not_kept(read: Callable[[Input], object]) -> None
             assert waiting.waiting == 0
             return memory()[0]
 
-    assert least_memory(kept) < 4096
+    assert least_memory(kept, 4096) < 4096
 
 
 def test_forgotten() -> None:

@@ -1197,7 +1197,7 @@ def test_an_idle_connection_keeps_nothing_of_what_it_read(start: bytes, pieces: 
             assert made.conn.state is State.MAIL
             return memory()[0]
 
-    assert least_memory(kept) < 16384
+    assert least_memory(kept, 16384) < 16384
 
 
 # -- shutdown, time-out, abort, end of stream in a body
