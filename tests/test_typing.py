@@ -162,6 +162,18 @@ def misuse(conn: ClientConnection, server: ServerConnection, mail: Mail) -> None
     Rcpt(None)
     case: ClientNeed = Need.REPLY
 """
+TYPOS: Final = """
+from smtpwire import Limits, ServerConfig, Timeouts
+
+ServerConfig.submission("mx", mechanisms=("PLAIN",), limits=Limits(message=1), local_domains=("d",))
+ServerConfig.relay("mx", ("d.example",), timeouts=Timeouts.all(30))
+ServerConfig.submission("mx", mechanism=("PLAIN",))
+ServerConfig.relay("mx", limits=3)
+ServerConfig.lmtp("mx", profile="relay")
+Limits(mesage=1)
+Limits(512)
+Timeouts(30)
+"""
 
 
 def program(template: str, cases: list[str]) -> str:
@@ -178,6 +190,7 @@ def programs() -> dict[str, str]:
         "server_by_class": program(SERVER, [*needs(SERVER_NEEDS), "s.Request()", *INFORMATION]),
         "look_ups": LOOK_UPS,
         "misuse": MISUSE,
+        "typos": TYPOS,
     }
     for role, template, cases in (("server", SERVER, ALL_SERVER), ("client", CLIENT, ALL_CLIENT)):
         for at in range(len(cases)):
@@ -254,3 +267,11 @@ def test_misuse_is_an_error(checked: dict[str, list[str]]) -> None:
     errors = [line for line in checked["misuse"] if line.startswith("error")]
     wrong = MISUSE.split("-> None:\n")[1].strip().split("\n")
     assert len(errors) == len(wrong), errors
+
+
+def test_a_typo_in_a_configuration_is_an_error(checked: dict[str, list[str]]) -> None:
+    """The two calls before them are right."""
+    errors = [line for line in checked["typos"] if line.startswith("error")]
+    names = ("mechanism", "limits", "profile", "mesage", "Limits", "Timeouts")
+    for error, name in zip(errors, names, strict=True):
+        assert f'"{name}"' in error

@@ -1,8 +1,5 @@
 """Configurations by keyword: what the presets take, what a typo is, and what repr() shows."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -58,30 +55,6 @@ def test_the_typed_settings_are_the_fields() -> None:
     assert {name: each.__forward_arg__ for name, each in settings.items()} == fields
     assert "local_domains" not in ServerSettings.__annotations__
     assert set(get_type_hints(SubmissionSettings)) == set(fields)
-
-
-TYPOS = """
-from smtpwire import Limits, ServerConfig, Timeouts
-
-ServerConfig.submission("mx", mechanisms=("PLAIN",), limits=Limits(message=1), local_domains=("d",))
-ServerConfig.relay("mx", ("d.example",), timeouts=Timeouts.all(30))
-ServerConfig.submission("mx", mechanism=("PLAIN",))
-ServerConfig.relay("mx", limits=3)
-ServerConfig.lmtp("mx", profile="relay")
-Limits(mesage=1)
-Limits(512)
-Timeouts(30)
-"""
-
-
-@pytest.mark.once
-def test_a_type_checker_sees_a_typo(tmp_path: Path) -> None:
-    program = tmp_path / "typos.py"
-    program.write_text(TYPOS)
-    mypy = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(program)]
-    output = subprocess.run(mypy, capture_output=True, text=True, check=False).stdout
-    errors = [int(line.split(":")[1]) for line in output.splitlines() if ": error: " in line]
-    assert sorted(set(errors)) == [6, 7, 8, 9, 10, 11], output
 
 
 def test_repr_shows_what_is_not_in_the_preset() -> None:
