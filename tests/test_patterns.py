@@ -39,16 +39,20 @@ Source = str | bytes
 parser: Any = importlib.import_module("re._parser")
 SINGLE: Final = ("IN", "LITERAL", "NOT_LITERAL", "ANY")
 """Items of one character: what a possessive quantifier may stand behind."""
+HINTS: Final = re.compile(r"[*+?}]\+|\(\?>")
+"""What stands in each of them, and in hardly any prose."""
 PIECES: Final = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+|\(\?>")
 """The same as text, for a piece that is no pattern by itself."""
 
 
 def unsound(source: Source, flags: int = 0) -> bool:
     """Whether a pattern, or a piece of one, has a possessive group or an atomic group."""
+    text = source if isinstance(source, str) else source.decode("latin-1")
+    if not HINTS.search(text):
+        return False
     try:
         tree = parser.parse(source, flags)
     except (re.error, OverflowError):
-        text = source if isinstance(source, str) else source.decode("latin-1")
         return PIECES.search(text) is not None
     return any(
         repr(operation) == "ATOMIC_GROUP"
