@@ -20,6 +20,7 @@ from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters import trio as trio_adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.engine.events import CloseReason, ServerEvent
+from smtpwire.engine.need import Need
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.operations import verify
 from smtpwire.testing import sink
@@ -217,6 +218,12 @@ WRONG: Any = verify  # not called
 NO_OPERATION = "^operation is a function: pass a Generator"
 
 
+def wrongly() -> Any:
+    """An operation that waits for nobody: it was gone on with at once, and without end."""
+    for _ in range(1000):
+        yield "data"
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_client_that_is_to_run_what_is_no_operation(backend: str) -> None:
     module: Any = trio_adapter if backend == "trio" else asyncio_adapter
@@ -225,6 +232,8 @@ def test_a_client_that_is_to_run_what_is_no_operation(backend: str) -> None:
         async with await module.connect(mx.host, mx.port) as client:
             with pytest.raises(TypeError, match=NO_OPERATION):
                 await client.run(WRONG)
+            with pytest.raises(TypeError, match=r"^an operation yielded a str: yield a Need"):
+                await client.run(wrongly())
             await client.open_session()
 
     with sink() as mx:
@@ -235,6 +244,8 @@ def test_a_blocking_client_that_is_to_run_what_is_no_operation() -> None:
     with sink() as mx, blocking.connect(mx.host, mx.port) as client:
         with pytest.raises(TypeError, match=NO_OPERATION):
             client.run(WRONG)
+        with pytest.raises(TypeError, match=r"^an operation yielded a str: yield a Need"):
+            client.run(wrongly())
         client.open_session()
 
 
@@ -376,6 +387,27 @@ def test_a_handler_that_ends_the_process(loop: str, when: str) -> None:
     threads[0].join(PATIENCE)
     assert not threads[0].is_alive()
     assert len(mailbox.endings) == 2
+
+
+@pytest.mark.parametrize("word", [*Need, 5, "ok"])
+def test_a_handler_that_returns_what_nobody_can_await(adapter: str, word: object) -> None:
+    """A Need is the loop's own word to its driver: the connection was left to nobody."""
+    mailbox = Mailbox()
+
+    def factory(session: Session) -> Handler:
+        note: Any = mailbox(session)
+
+        def handle(event: ServerEvent) -> Any:
+            return word if isinstance(event, Vrfy) else note(event)
+
+        return handle
+
+    with serving(adapter, factory, RELAY) as port, Dialogue(port) as client:
+        client.reply()
+        assert client.say(b"VRFY me").startswith(b"451 ")
+        assert client.say(b"QUIT").startswith(b"221 ")
+        mailbox.wait_for_end()
+    assert len(mailbox.endings) == 1
 
 
 @pytest.mark.parametrize("how", ["close", "abort", "shutdown"])

@@ -53,7 +53,7 @@ from smtpwire.operations import (
 from smtpwire.operations.send_many import check_messages
 from smtpwire.operations.serve import who
 from smtpwire.sasl import ChoicePolicy, Credentials
-from smtpwire.wire.checked import check_seconds, checked
+from smtpwire.wire.checked import check_seconds, checked, type_of
 from smtpwire.wire.command import Command
 from smtpwire.wire.options import shows_options
 from smtpwire.wire.reply import Reply
@@ -91,8 +91,8 @@ class Dialled:
     """What ``connect()`` was given, checked: what to dial, and how to speak there.
 
     Raises TypeError for what is of a wrong type, unless exactly one of ``host``, ``path`` and
-    ``sock`` is given, ValueError for a wrong port and time-out, and as
-    :func:`tls_config`.
+    ``sock`` is given, ValueError for a wrong port and time-out and a socket that is no stream, and
+    as :func:`tls_config`.
     """
 
     __slots__ = ("_tls", "config", "server_name")
@@ -270,6 +270,8 @@ class AsyncClient:
             await self._stream.read()
         elif need is NEED_TLS and self.conn.state is State.TLS:
             await self._stream.start_tls(self._dialled.tls, self._dialled.server_name)
+        elif type(need) is not Need:
+            raise TypeError(f"an operation yielded {type_of(need)}: yield a Need")
         if self._closing:
             self.conn.abort("closed by the application")
 

@@ -141,8 +141,10 @@ def serve(
             if item is NEED_REPLY:
                 _Trouble(conn, config, logger).unanswered()
                 continue
-            waiting = handler(item)
+            waiting: Any = handler(item)
             if waiting is not None:
+                if type(waiting) is Need:  # it would be the loop's own word to its driver
+                    raise TypeError(f"the handler returned {waiting}, which nobody can await")
                 given_away = True
                 yield waiting
         except (Exception, GeneratorExit) as error:
