@@ -849,6 +849,36 @@ def test_parameters_of_ones_own() -> None:
         assert raised.value.extension == "DSN"
 
 
+def test_a_body_that_the_senders_own_mail_speaks_of() -> None:
+    """The server counts on what MAIL says, whoever says it (RFC 6152 §3, RFC 3030 §3)."""
+
+    def of(body: Body) -> Mail:
+        return Mail(Address.parse("a@b.example"), Parameters(parameters.BODY(body)))
+
+    dots = (b"PIPELINING", b"8BITMIME")
+    text = b"Subject: x\r\n\r\n\xff\r\n"
+    for content in (text, [text]):
+        with pytest.raises(UnsendableError, match="beyond ASCII"):
+            sent(opened(*dots), of(Body.SEVENBIT), ["c@d.example"], content)
+        said = sent(opened(*dots), of(Body.EIGHTBITMIME), ["c@d.example"], content)
+        assert said.endswith(b"DATA\r\n" + text + b".\r\n")
+    text = b"\r\n\r\na\n\xff"
+    for content in (text, [text]):
+        conn = opened(*PIPELINED, b"BINARYMIME")
+        driver = Driver(conn, b"250 ok\r\n250 ok\r\n", b"250 ok\r\n")
+        driver.run(send_mail(conn, of(Body.BINARYMIME), ["c@d.example"], content))
+        assert driver.said.endswith(b"BDAT 7 LAST\r\n" + text)
+
+
+def test_a_body_that_is_said_twice() -> None:
+    mail = Mail(Address.parse("a@b.example"), Parameters(parameters.BODY(Body.SEVENBIT)))
+    with pytest.raises(UnsendableError, match="body is BINARYMIME, and MAIL says BODY=7BIT"):
+        sent(opened(*PIPELINED), mail, ["c@d.example"], b"x", body=Body.BINARYMIME)
+    assert b" BODY=7BIT" in sent(
+        opened(*PIPELINED), mail, ["c@d.example"], b"x", body=Body.SEVENBIT
+    )
+
+
 def test_requiretls() -> None:
     said = sent(
         opened(b"PIPELINING", b"REQUIRETLS", under_tls=True),

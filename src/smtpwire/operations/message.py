@@ -75,7 +75,8 @@ class SendOptions(MessageOptions, TypedDict, total=False):
     """What may be said of a message besides its envelope and content.
 
     size: octets with CRLFs; of bytes they are counted.
-    body: what octets the content is of; bytes are looked through. A member, or its value.
+    body: what octets the content is of, where the sender is no Mail that says so; bytes are looked
+        through. A member, or its value.
     smtputf8: its header needs SMTPUTF8 (RFC 6531 §3.4); bytes are looked through.
     require_tls, chunking, idna: see :class:`MessageOptions`.
 
@@ -172,7 +173,8 @@ def plan(
     if idna is not None and SMTPUTF8 not in offer:
         mail = Mail(mail.address and _in_a_labels(mail.address, idna), mail.parameters)
         rcpts = tuple([Rcpt(_in_a_labels(rcpt.address, idna), rcpt.parameters) for rcpt in rcpts])
-    scan = _scan(content, options.get("size"), options.get("body"), options.get("smtputf8"))
+    body = _said_of_body(mail, options.get("body"))
+    scan = _scan(content, options.get("size"), body, options.get("smtputf8"))
     planned = _parameters(conn, offer, scan, _beyond_ascii(mail, rcpts), options)
     if len(rcpts) > 1 and PRDR in offer:
         planned = planned.having(parameters.PRDR(True))
@@ -282,6 +284,18 @@ def _in_a_labels(address: Address, idna: Callable[[str], str]) -> Address:
         return Address(address.local_part, idna(address.domain))
     except ValueError as error:
         raise UnsendableError(f"{address}: {error}", SMTPUTF8.keyword) from error
+
+
+def _said_of_body(mail: Mail, body: Body | None) -> Body | None:
+    """What the option says, or the sender's own MAIL: the server counts on that (RFC 6152 §3)."""
+    if mail.parameters is NO_PARAMETERS:
+        return body
+    own = mail.parameters.get(parameters.BODY)
+    if own is None or body is None:
+        return own or body
+    if own is not body:
+        raise UnsendableError(f"body is {body.value}, and MAIL says BODY={own.value}")
+    return own
 
 
 def _beyond_ascii(mail: Mail, rcpts: Sequence[Rcpt]) -> bool:
