@@ -42,6 +42,14 @@ def layer(sock: socket, tls: TlsConfig, name: str | None) -> MemoryTls:
     return MemoryTls(sock.recv, sock.sendall, tls, server_name=name)
 
 
+def test_what_cannot_be_called_is_told_at_once(server_tls: TlsConfig) -> None:
+    wrong: Any = b"octets"
+    with pytest.raises(TypeError, match=r"^receive is bytes: pass a callable"):
+        MemoryTls(wrong, print, server_tls)
+    with pytest.raises(TypeError, match=r"^send is bytes: pass a callable"):
+        MemoryTls(lambda size: b"", wrong, server_tls)
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_both_ends_agree(
     version: ssl.TLSVersion, server_tls: TlsConfig, client_context: ssl.SSLContext

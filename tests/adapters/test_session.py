@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable
-from socket import socket
+from socket import SOCK_DGRAM, SOCK_SEQPACKET, SocketKind, socket, socketpair
 
 import pytest
 
@@ -71,6 +71,21 @@ def test_a_socket_with_tls_of_its_own_is_refused_at_the_door() -> None:
         ):
             with pytest.raises(TypeError, match="sock is an SSLSocket: pass a plain socket"):
                 wrong()
+
+
+@pytest.mark.parametrize("kind", [SOCK_DGRAM, SOCK_SEQPACKET])
+def test_a_socket_that_is_no_stream_is_refused_at_the_door(kind: SocketKind) -> None:
+    near, far = socketpair(type=kind)
+    with near, far:
+        for wrong in (
+            lambda: dialled(sock=near),
+            lambda: blocking.start_server(
+                lambda session: lambda event: None, ServerConfig.relay("mx"), sock=near
+            ),
+        ):
+            with pytest.raises(ValueError, match="pass one of SOCK_STREAM"):
+                wrong()
+        assert near.fileno() >= 0  # it is its owner's still
 
 
 def test_a_clients_tls_is_verified_but_for_opportunistic_use() -> None:

@@ -115,6 +115,7 @@ WRONG_DIALS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
     "path": ({"host": "", "path": b"/a"}, TypeError, "path is bytes: pass a str"),
     "sock": ({"host": "", "sock": 5}, TypeError, "sock is an int: pass a socket or None"),
     "port": ({"port": None}, ValueError, "port None: pass a number from 1 to 65535"),
+    "no port": ({"port": True}, ValueError, "port True: pass a number from 1 to 65535"),
 }
 
 
@@ -132,6 +133,8 @@ WRONG_PLACES: dict[str, tuple[dict[str, object], type[Exception], str]] = {
     "sock": ({"sock": 5}, TypeError, "sock is an int: pass a socket or None"),
     "two": ({"host": "127.0.0.1", "path": "/a"}, TypeError, "takes one of these: a host, path="),
     "port": ({"port": None}, ValueError, "port None: pass a number from 0 to 65535"),
+    "no port": ({"port": True}, ValueError, "port True: pass a number from 0 to 65535"),
+    "no name": ({"path": ""}, ValueError, "path is empty: pass the name of a socket file"),
     "high port": ({"port": 65536}, ValueError, "port 65536: pass a number from 0 to 65535"),
     "reuse_port": ({"reuse_port": 1}, TypeError, "reuse_port is an int: pass a bool"),
     "reuse_port of a path": ({"path": "/a", "reuse_port": True}, TypeError, "with a host only"),

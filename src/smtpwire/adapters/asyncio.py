@@ -217,7 +217,8 @@ class Server(Listening[ServerProtocol]):
         Questions that are pending may still be answered meanwhile. After ``grace`` seconds what
         is left is dropped and its handlers are cancelled: their peers are what is returned.
         Cancelled, it does so at once. RuntimeError where it is a handler that asks: it would
-        wait for itself.
+        wait for itself. TypeError for a grace that is no number, ValueError for more than 31
+        years, infinity and NaN: nothing has ended then. 0 and less are no grace.
         """
         grace = self._check_shutdown(grace)
         self._listen_no_more(self._loop.remove_reader)

@@ -307,7 +307,8 @@ class Server(Listening[ServerSession]):
         Questions that are pending may still be answered meanwhile. After ``grace`` seconds the
         sockets of what is left are closed: their peers are what is returned. A handler cannot be
         interrupted in its thread: it is waited for. RuntimeError where it is a handler that
-        asks: it would wait for itself.
+        asks: it would wait for itself. TypeError for a grace that is no number, ValueError for
+        more than 31 years, infinity and NaN: nothing has ended then. 0 and less are no grace.
         """
         grace = self._check_shutdown(grace)
         self._stopping.set()

@@ -75,6 +75,8 @@ class Service:
             raise TypeError("start_server() takes one of these: a host, path=, sock=")
         if reuse_port and not (path is None and sock is None):
             raise TypeError("start_server() takes reuse_port= with a host only")
+        if path == "":  # at a name of its own choice Linux would listen, which nobody knows
+            raise ValueError("path is empty: pass the name of a socket file")
         checked_port(port, 0)
         self.most: int | None = _checked_most("max_connections", max_connections)
         self.most_of_peer: int | None = _checked_most(

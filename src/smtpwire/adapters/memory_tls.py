@@ -9,6 +9,7 @@ from typing import Final, TypeVar, final
 
 from smtpwire.adapters.tls import Tls, TlsLayer, tls_config
 from smtpwire.engine.tls import TlsInfo
+from smtpwire.wire.checked import checked
 
 __all__ = ["MemoryTls"]
 
@@ -25,7 +26,8 @@ class MemoryTls:
     takes all it is given. As a server where no ``server_name`` is given. After
     :meth:`shake_hands`, ``receive`` and ``send`` of this object stand in their place.
     What the two callables raise comes through, but not where all that failed to go out was an
-    alert: to a peer that is gone, say. Raises ValueError for a name that none can have.
+    alert: to a peer that is gone, say. Raises ValueError for a name that none can have, TypeError
+    for what cannot be called.
     """
 
     def __init__(
@@ -36,7 +38,8 @@ class MemoryTls:
         *,
         server_name: str | None = None,
     ) -> None:
-        self._receive, self._send = receive, send
+        self._receive = checked("receive", receive, Callable[[int], bytes])
+        self._send = checked("send", send, Callable[[bytes], object])
         self._layer = TlsLayer(tls_config(tls, server_side=server_name is None), server_name)
 
     def shake_hands(self) -> TlsInfo:

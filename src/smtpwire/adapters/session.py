@@ -168,7 +168,10 @@ def own_name(sock: Connected) -> str:
 
 
 def checked_port(port: int, least: int = 1) -> int:
-    """The port. Raises ValueError beyond 65535, where it would wrap to another, and below least."""
-    if not isinstance(port, int) or not least <= port <= 65535:
+    """The port. Raises ValueError beyond 65535, where it would wrap to another, and below least.
+
+    And for what is no number: True is an int to Python, and no port to anybody.
+    """
+    if isinstance(port, bool) or not isinstance(port, int) or not least <= port <= 65535:
         raise ValueError(f"port {port!r}: pass a number from {least} to 65535")
     return port

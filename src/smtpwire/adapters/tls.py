@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
+from socket import SOCK_STREAM, socket
 from typing import Any, ClassVar, Final, TypeAlias, final
 from weakref import WeakKeyDictionary
 
@@ -137,9 +138,14 @@ def _client_tls(verified: bool, paths: ssl.DefaultVerifyPaths) -> TlsConfig:
 
 
 def check_plain(sock: object) -> None:
-    """Raise TypeError for a socket with TLS of its own, of which the engine would not know."""
+    """Raise TypeError for a socket with TLS of its own, of which the engine would not know.
+
+    ValueError for one that is no stream: its octets come in pieces, and some may be lost.
+    """
     if isinstance(sock, ssl.SSLSocket):
         raise TypeError("sock is an SSLSocket: pass a plain socket, and tls=")
+    if isinstance(sock, socket) and sock.type != SOCK_STREAM:
+        raise ValueError(f"sock is of type {sock.type}: pass one of SOCK_STREAM")
 
 
 def check_service(session: object, config: ServerConfig, tls: Tls | None) -> TlsConfig | None:
