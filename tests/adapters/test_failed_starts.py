@@ -296,6 +296,26 @@ def test_a_server_whose_serving_is_cancelled_while_another_task_waits_for_it(nam
         anyio.run(main, backend_options={"use_uvloop": name == "uvloop"})
 
 
+@pytest.mark.parametrize("header", [b"", b"PROXY UNKNOWN\r\n"], ids=["first", "behind-PROXY"])
+def test_tls_from_the_first_octet_that_cannot_begin(
+    adapter: str,
+    header: bytes,
+    server_tls: TlsConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It ends the connection at once, and not when its peer says something."""
+    config = ServerConfig.submissions("mx.example.org")
+    if header:
+        config = replace(config, proxy=frozenset({"127.0.0.1"}))
+    with serving(adapter, Mailbox(), config, server_tls) as port:
+        monkeypatch.setattr(channel, "TlsLayer", failing(no_memory, 1, TlsLayer))
+        with Dialogue(port) as client:
+            client.send(header)
+            assert client.rest() == b""
+    assert "no memory" in caplog.text or "MemoryError" in caplog.text
+
+
 @pytest.mark.parametrize("seconds", [None, 0.001], ids=["at-once", "later"])
 def test_tls_that_cannot_begin_on_a_server(
     adapter: str,

@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,6 +13,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
+import trio
 from tests.adapters.handlers import Mailbox, answer, pause
 from tests.adapters.servers import SERVERS, Dialogue, serving
 
@@ -19,12 +22,14 @@ from smtpwire.adapters import blocking, callbacks
 from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters import trio as trio_adapter
 from smtpwire.adapters.session import Handler, Session
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import CloseReason, ServerEvent
 from smtpwire.engine.need import Need
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.operations import verify
 from smtpwire.testing import sink
 from smtpwire.wire.command import Vrfy
+from smtpwire.wire.value import replace
 
 RELAY = ServerConfig.relay("mx.example.org")
 LOOPS = sorted({*SERVERS} - {"blocking"})
@@ -387,6 +392,47 @@ def test_a_handler_that_ends_the_process(loop: str, when: str) -> None:
     threads[0].join(PATIENCE)
     assert not threads[0].is_alive()
     assert len(mailbox.endings) == 2
+
+
+def session_of(name: str, *arguments: Any) -> Any:
+    """A session of an application's own, without a server of ours."""
+    if name in ("asyncio", "uvloop"):
+        return asyncio_adapter.ServerProtocol(*arguments)
+    near, far = socket.socketpair()
+    far.close()
+    with near:
+        if name == "blocking":
+            return blocking.ServerSession(near, *arguments)
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(near))
+        return trio_adapter.ServerSession(stream, *arguments)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_session_without_a_server_is_looked_at_as_well(
+    name: str, server_tls: TlsConfig, client_context: ssl.SSLContext
+) -> None:
+    """Its peer waited for a greeting that nobody could send, or was told to begin TLS in vain."""
+    wrong: list[tuple[type[Exception], str, tuple[Any, ...]]] = [
+        (TypeError, "session is an int: pass a function", (3, RELAY)),
+        (TypeError, "config is a str: pass a ServerConfig", (Mailbox(), "mx.example.org")),
+        (TypeError, "tls is a str: pass a TlsConfig", (Mailbox(), RELAY, "tls")),
+        (ValueError, "a context for the other role", (Mailbox(), RELAY, client_context)),
+        (ValueError, "with TLS needs tls=", (Mailbox(), replace(RELAY, starttls=True))),
+        (ValueError, "with TLS needs tls=", (Mailbox(), ServerConfig.submissions("mx"))),
+    ]
+
+    async def main() -> None:
+        for error, text, arguments in wrong:
+            with pytest.raises(error, match=text):
+                session_of(name, *arguments)
+        for tls in (server_tls, server_tls.context, None):  # a context by itself will do
+            assert session_of(name, Mailbox(), RELAY, tls)
+
+    if name == "blocking":
+        with pytest.raises(StopIteration):
+            main().send(None)
+    else:
+        run(name, main)
 
 
 @pytest.mark.parametrize("word", [*Need, 5, "ok"])

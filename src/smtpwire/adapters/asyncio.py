@@ -23,7 +23,7 @@ from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.listening import GRACE, Connections, Listening, Service
 from smtpwire.adapters.session import Deadline, SessionFactory, logger, peer_of
-from smtpwire.adapters.tls import Tls, TlsConfig
+from smtpwire.adapters.tls import Tls, check_service
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS
@@ -48,6 +48,7 @@ class ServerProtocol(CallbackSession):
     For ``loop.create_server(lambda: ServerProtocol(session, config, tls))``, which does no TLS of
     its own; :func:`start_server` does that and more. ``connections``: where it stands from accept
     to its end. Its handlers run in one context (contextvars), and where they suspend in one task.
+    Raises TypeError and ValueError as :func:`start_server`.
     """
 
     __slots__ = ("_config", "_connections", "_deadline", "_session", "_tls")
@@ -56,11 +57,12 @@ class ServerProtocol(CallbackSession):
         self,
         session: SessionFactory,
         config: ServerConfig,
-        tls: TlsConfig | None = None,
+        tls: Tls | None = None,
         connections: Connections[ServerProtocol] | None = None,
     ) -> None:
         super().__init__()
-        self._session, self._config, self._tls = session, config, tls
+        self._session, self._config = session, config
+        self._tls = check_service(session, config, tls)
         self._connections = connections
         self._deadline = Deadline()
 
@@ -79,7 +81,13 @@ class ServerProtocol(CallbackSession):
         super().connection_made(transport)
         known, name = self._connections, transport.get_extra_info("peername")
         peer = peer_of(name) if known is None else known.peer_of(self)
-        self._wire = self._channel = channel = Channel(self._config, self._tls, peer)
+        try:
+            self._wire = self._channel = channel = Channel(self._config, self._tls, peer)
+        except Exception:  # the system has no room for it
+            logger.exception("%s: the session failed", who(peer))
+            self._linger()
+            transport.close()
+            return
         if self._unwanted or channel.refused:
             self._give_up(channel.refused or "the server ends")
         elif channel.open:

@@ -19,7 +19,7 @@ from smtpwire.adapters.listening import GRACE, Listening, Service
 from smtpwire.adapters.serving import StreamSession, now
 from smtpwire.adapters.session import SessionFactory, first_step, logger
 from smtpwire.adapters.stream import Interrupted, Transport
-from smtpwire.adapters.tls import Tls, TlsConfig
+from smtpwire.adapters.tls import Tls
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
@@ -200,7 +200,8 @@ def _wait_for(sock: socket.socket, event: int, end: float | None) -> None:
 class ServerSession(StreamSession):
     """One connection of a server: ``conn``, ``flush()``, ``shutdown()`` …; ``run()`` serves it.
 
-    ``shutdown()`` and ``close()`` may be called from any thread.
+    ``shutdown()`` and ``close()`` may be called from any thread. Raises TypeError and ValueError as
+    :func:`start_server`.
     """
 
     def __init__(
@@ -208,7 +209,7 @@ class ServerSession(StreamSession):
         sock: socket.socket,
         session: SessionFactory,
         config: ServerConfig,
-        tls: TlsConfig | None = None,
+        tls: Tls | None = None,
         peer: Peer | None = None,
     ) -> None:
         self._socket = _Transport(sock)

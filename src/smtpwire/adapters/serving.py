@@ -24,7 +24,7 @@ from smtpwire.adapters.session import (
     logger,
 )
 from smtpwire.adapters.stream import Interrupted, ServerTransport
-from smtpwire.adapters.tls import TlsConfig
+from smtpwire.adapters.tls import Tls, check_service
 from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.server import ServerConnection
@@ -50,11 +50,12 @@ class StreamSession(ABC):
         clock: Callable[[], float],
         session: SessionFactory,
         config: ServerConfig,
-        tls: TlsConfig | None,
+        tls: Tls | None,
         peer: Peer | None,
     ) -> None:
         self._transport, self._clock = transport, clock
         self._session, self._config = session, config
+        tls = check_service(session, config, tls)
         self._channel = Channel(config, tls, peer or Peer())
         self._deadline = Deadline()
         self._broken = False  # a write has failed: nothing is written any more

@@ -16,7 +16,7 @@ from smtpwire.adapters.listening import GRACE, Listening, Service
 from smtpwire.adapters.serving import StreamSession
 from smtpwire.adapters.session import SessionFactory, attended, first_step, logger
 from smtpwire.adapters.stream import Interrupted
-from smtpwire.adapters.tls import Tls, TlsConfig
+from smtpwire.adapters.tls import Tls
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
@@ -101,7 +101,10 @@ def _as_oserror() -> Iterator[None]:
 
 @final
 class ServerSession(StreamSession):
-    """One connection of a server: ``conn``, ``flush()``, ``shutdown()`` …; ``run()`` serves it."""
+    """One connection of a server: ``conn``, ``flush()``, ``shutdown()`` …; ``run()`` serves it.
+
+    Raises TypeError and ValueError as :func:`start_server`.
+    """
 
     _nursery: trio.Nursery
 
@@ -110,7 +113,7 @@ class ServerSession(StreamSession):
         stream: trio.abc.HalfCloseableStream,
         session: SessionFactory,
         config: ServerConfig,
-        tls: TlsConfig | None = None,
+        tls: Tls | None = None,
         peer: Peer | None = None,
     ) -> None:
         super().__init__(_Transport(stream), trio.current_time, session, config, tls, peer)
