@@ -27,7 +27,7 @@ def test_a_server_refuses_what_is_no_list_of_domains(wrong: str) -> None:
     assert code(f"ATRN {wrong}", ATRN(True)) == 501
 
 
-@pytest.mark.parametrize("wrong", [("",), ("a.b,c.d",), ("a.b\r\n",), ("x",)])
+@pytest.mark.parametrize("wrong", [("",), ("a.b,c.d",), ("a.b\r\n",), ("x",), ("é.b",)])
 def test_a_client_cannot_write_what_is_no_list_of_domains(wrong: tuple[str, ...]) -> None:
     # RFC 2645 §5.2.1
     with pytest.raises(ValueError, match="list of domains"):

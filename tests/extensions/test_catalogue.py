@@ -217,6 +217,7 @@ def test_an_entry_takes_the_place_of_a_row() -> None:
     registry = REGISTRY + (mine,)  # noqa: RUF005 - as the README has it
     assert registry.by_keyword["DSN"] is mine
     assert len(registry.by_keyword) == len(REGISTRY.by_keyword)
+    assert "RRVS" in registry.by_keyword
     assert "NOTHING" not in registry.by_keyword
 
 

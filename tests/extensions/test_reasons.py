@@ -14,10 +14,17 @@ from smtpwire.extensions import (
     FUTURERELEASE,
     MTRK,
     SIZE,
+    Atrn,
     Burl,
+    Etrn,
+    Extension,
     FutureRelease,
     Offer,
     Offered,
+    ServerLimits,
+    XClient,
+    XForward,
+    flag,
     parameters,
 )
 from smtpwire.extensions.atrn import ATRN_VERB
@@ -114,6 +121,28 @@ def test_of_what_the_offer_does_not_allow(
     assert (error.code, error.enhanced, error.reason, error.verb) == (code, "5.5.4", reason, "MAIL")
 
 
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (lambda: bytes(Atrn(("x",))), "not a list of domains (RFC 2645 §5.2.1)"),
+        (lambda: bytes(Burl("here")), "not an absolute URI (RFC 4468 §3.5)"),
+        (lambda: bytes(Etrn("@a.example")), "not a node or queue by this option (RFC 1985 §5)"),
+        (
+            lambda: bytes(XClient(name="[unavailable]")),
+            "not attributes of a client (XCLIENT_README)",
+        ),
+        (
+            lambda: bytes(XForward(name="[unavailable]")),
+            "not attributes of a client (XFORWARD_README)",
+        ),
+        (lambda: LIMITS(ServerLimits()), "LIMITS needs a limit (RFC 9422 §3)"),
+    ],
+)
+def test_of_what_cannot_be_written(write: Callable[[], object], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        write()
+
+
 def test_of_a_parameter_without_a_value() -> None:
     reason = "a parameter without a value is given as True, or left out"
     with pytest.raises(ValueError, match=f"^{reason}$"):
@@ -125,6 +154,10 @@ def test_of_a_parameter_without_a_value() -> None:
     [
         (lambda: SIZE("x"), "SIZE does not take 'x': 'SIZE x' would be it"),  # type: ignore[arg-type]
         (lambda: Offer([SIZE]), "pass extensions with their values: Offer([SIZE(9)])"),  # type: ignore[list-item]
+        (
+            lambda: Extension("MINE", "-", "-", flag, lambda on: on.upper())(True),  # type: ignore[attr-defined]
+            "MINE does not take a bool: 'bool' object has no attribute 'upper'",
+        ),
         (lambda: Burl(1), "Burl.url is an int: pass a str"),  # type: ignore[arg-type]
         (
             lambda: parameters.NOTIFY("NEVER"),  # type: ignore[arg-type]

@@ -48,6 +48,11 @@ def test_a_server_refuses_what_is_malformed(wrong: str) -> None:
     assert refuses_rcpt("RRVS" + wrong, RRVS(True)) == 501
 
 
+def test_a_client_writes_no_fraction() -> None:
+    # RFC 7293 §3.1
+    assert parameters.RRVS(Rrvs(SINCE.replace(microsecond=500_000))).raw == "2014-04-03T23:01:00Z"
+
+
 @given(
     st.builds(
         Rrvs,

@@ -31,6 +31,10 @@ def test_an_address_need_not_be_one_of_ip() -> None:
     assert bytes(zoned) == b"XFORWARD ADDR=fe80::1%eth0"
 
 
+def test_an_address_is_spelled_as_everywhere() -> None:
+    assert XForward(address="2001:DB8::1").address == "2001:db8::1"
+
+
 @pytest.mark.parametrize("wrong", ["", "NAME", "SOURCE=elsewhere", "PORT=x", "NAME=a NAME=b"])
 def test_a_server_refuses_what_is_malformed(wrong: str) -> None:
     assert code(f"XFORWARD {wrong}", XFORWARD(())) == 501

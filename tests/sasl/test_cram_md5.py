@@ -62,6 +62,13 @@ def test_nobody_gets_in_with_an_empty_password() -> None:
     assert server.supply(PlainPassword("")) == Failed("credentials refused")
 
 
+def test_nobody_gets_in_with_what_stands_for_the_password_of_nobody() -> None:
+    server = server_mechanism("CRAM-MD5", CONFIG)
+    server.start(None)
+    server.step(b"user " + hmac.new(b"n", CHALLENGE, "md5").hexdigest().encode())
+    assert server.supply(None) == Failed("credentials refused")
+
+
 @pytest.mark.parametrize(
     "response",
     [

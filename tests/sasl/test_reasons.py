@@ -144,6 +144,11 @@ def client(mechanism: str) -> ClientMechanism:
             [CHALLENGE.replace(b"utf-8", b"utf-9")],
             "without charset=utf-8 names must be ISO 8859-1",
         ),
+        (
+            "SCRAM-SHA-256",
+            [b"r=mine1,s=AAAA,i=4096", b"e=other-error", b""],
+            "SCRAM-SHA-256 has ended",
+        ),
         ("SCRAM-SHA-256", [b"r=mine1,s=A0==,i=4096"], "malformed server-first-message"),
         ("SCRAM-SHA-256", [b"x"], "malformed server-first-message"),
         ("SCRAM-SHA-256", [b"r=mine1,s=====,i=4096"], "malformed server-first-message"),

@@ -50,6 +50,7 @@ from smtpwire.sasl import (
     UnusableCredentialsError,
     choose_mechanism,
     client_mechanism,
+    family,
     plain,
     server_mechanism,
 )
@@ -93,7 +94,8 @@ def test_credentials_of_another_kind_are_refused_before_anything_is_sent(mechani
     fitting = type(_credentials(mechanism))
     for credentials in (Password("u", "p"), BearerToken("u", "t"), ExternalIdentity(), Anonymous()):
         if not isinstance(credentials, fitting):
-            with pytest.raises(UnusableCredentialsError, match=f"{mechanism} needs"):
+            needs = f"^{mechanism} needs {fitting.__name__} credentials$"
+            with pytest.raises(UnusableCredentialsError, match=needs):
                 client_mechanism(mechanism, credentials, config)
 
 
@@ -259,6 +261,17 @@ def test_ones_own_goes_before_the_one_here_and_leaves_the_rest() -> None:
     clients = {"PLAIN": TicketClient}
     password = Password("u", "p")
     assert client_mechanism("LOGIN", password, client_config(), mechanisms=clients).name == "LOGIN"
+
+
+def test_of_a_mechanism_that_nobody_knows_here_the_defaults_hold() -> None:
+    unknown = family("GSSAPI")
+    assert (unknown.module, unknown.classes, unknown.credentials) == ("", "", Password)
+    assert unknown.authzid
+    others = (
+        *(unknown.cleartext, unknown.guessable, unknown.one_round_trip, unknown.prompted),
+        *(unknown.salted, unknown.certified, unknown.anonymous),
+    )
+    assert not any(others)
 
 
 # --- a row each ---------------------------------------------------------------------------

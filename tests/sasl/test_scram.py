@@ -412,6 +412,11 @@ def test_unknown_users_and_those_with_a_password_get_a_salt_of_one_kind() -> Non
     assert [len(other), other[:7], other[-7:]] == [len(known), b"r=c0s0,", b",i=5000"]
 
 
+def test_the_salt_is_the_same_after_an_upgrade() -> None:
+    # One that changed would tell that the user's password is stored, or that there is no user.
+    assert _challenge_for(None, b"user") == b"r=c0s0,s=GPlv1qKC/dy0HndMcjKjcw==,i=5000"
+
+
 def test_the_salt_depends_on_secret_mechanism_and_prepared_name() -> None:
     salts = {_challenge_for(None, "us\u2168er".encode()), _challenge_for(None, b"usIXer")}
     assert len(salts) == 1

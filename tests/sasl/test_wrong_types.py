@@ -129,6 +129,12 @@ WRONG: Final[dict[str, tuple[Callable[[], object], str]]] = {
         ),
         "refused is a str: pass a frozenset of str",
     ),
+    "choose_mechanism, a word failed": (
+        lambda: ANY.choose_mechanism(
+            ["PLAIN"], sasl.Password("u", SECRET), tls=None, bindings={}, failed="PLAIN"
+        ),
+        "^failed is a str: pass a frozenset of str",
+    ),
     "choose_mechanism, a tuple": (
         lambda: ANY.choose_mechanism(["PLAIN"], ("u", SECRET), tls=None, bindings={}),
         "credentials are a tuple: pass Password",
