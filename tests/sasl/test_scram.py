@@ -1,7 +1,9 @@
 """SCRAM, RFC 5802 and RFC 7677."""
 
+import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from hashlib import pbkdf2_hmac, sha256
 
 import pytest
 from hypothesis import given, settings
@@ -460,6 +462,24 @@ def test_all_failures_are_one(secret: StoredSecret | None, derives: bool) -> Non
     assert outcome == Failed("credentials refused")
     assert [who for who, _ in log] == ["C", "S", "C"]
     assert not client.complete
+
+
+@pytest.mark.parametrize("derives", [True, False])
+@pytest.mark.parametrize("secret", [None, PlainPassword(""), DigestMD5Secret("", bytes(16))])
+def test_nobody_gets_in_with_an_empty_password(secret: StoredSecret | None, derives: bool) -> None:
+    # Our client has none that is empty; another's proof of it is made here (RFC 5802 §3).
+    server = server_mechanism("SCRAM-SHA-256", server_config(nonce="s0", stores_passwords=derives))
+    server.start(CLIENT_FIRST)
+    first = server.supply(secret)
+    assert isinstance(first, Challenge)
+    salt = b64decode(first.data.split(b",")[1].removeprefix(b"s="))
+    client_key = hmac.digest(pbkdf2_hmac("sha256", b"", salt, 4096), b"Client Key", "sha256")
+    message = b"n=user,r=c0," + first.data + b",c=biws,r=c0s0"
+    signature = hmac.digest(sha256(client_key).digest(), message, "sha256")
+    proof = bytes(one ^ other for one, other in zip(client_key, signature, strict=True))
+    step = server.step(b"c=biws,r=c0s0,p=" + b64encode(proof))
+    assert isinstance(step, Failed)
+    assert not step.malformed
 
 
 @pytest.mark.parametrize(
