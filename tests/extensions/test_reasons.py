@@ -124,8 +124,8 @@ def test_of_what_the_offer_does_not_allow(
 @pytest.mark.parametrize(
     ("write", "reason"),
     [
-        (lambda: bytes(Atrn(("x",))), "not a list of domains (RFC 2645 §5.2.1)"),
-        (lambda: bytes(Burl("here")), "not an absolute URI (RFC 4468 §3.5)"),
+        (lambda: bytes(Atrn(("a.b,c.d",))), "not a list of domains (RFC 2645 §5.2.1)"),
+        (lambda: bytes(Burl("imap://a LAST")), "not an absolute URI (RFC 4468 §3.5)"),
         (lambda: bytes(Etrn("@a.example")), "not a node or queue by this option (RFC 1985 §5)"),
         (
             lambda: bytes(XClient(name="[unavailable]")),
@@ -162,6 +162,11 @@ def test_of_a_parameter_without_a_value() -> None:
         (
             lambda: parameters.NOTIFY("NEVER"),  # type: ignore[arg-type]
             "NOTIFY does not take a str: pass a frozenset of Notify"
+            " ('NEVER', 'SUCCESS', 'FAILURE' or 'DELAY')",
+        ),
+        (
+            lambda: parameters.NOTIFY.format("NEVER"),  # type: ignore[arg-type]
+            "NOTIFY is a str: pass a frozenset of Notify"
             " ('NEVER', 'SUCCESS', 'FAILURE' or 'DELAY')",
         ),
     ],
