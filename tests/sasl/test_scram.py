@@ -1,9 +1,9 @@
 """SCRAM, RFC 5802 and RFC 7677."""
 
+import hashlib
 import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from hashlib import pbkdf2_hmac, sha256
 
 import pytest
 from hypothesis import given, settings
@@ -464,6 +464,25 @@ def test_all_failures_are_one(secret: StoredSecret | None, derives: bool) -> Non
     assert not client.complete
 
 
+def test_where_no_password_is_stored_none_is_derived(monkeypatch: pytest.MonkeyPatch) -> None:
+    final = _final()
+    derived: list[int] = []
+
+    def counted(hash_name: str, password: bytes, salt: bytes, iterations: int) -> bytes:
+        derived.append(iterations)
+        return bytes(32)
+
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", counted)
+    for secret, kind in ((None, Failed), (SECRET, Challenge)):
+        server = server_mechanism(
+            "SCRAM-SHA-256", server_config(nonce="s0", stores_passwords=False)
+        )
+        server.start(CLIENT_FIRST)
+        server.supply(secret)
+        assert isinstance(server.step(final), kind)
+    assert derived == []
+
+
 @pytest.mark.parametrize("derives", [True, False])
 @pytest.mark.parametrize("secret", [None, PlainPassword(""), DigestMD5Secret("", bytes(16))])
 def test_nobody_gets_in_with_an_empty_password(secret: StoredSecret | None, derives: bool) -> None:
@@ -473,9 +492,11 @@ def test_nobody_gets_in_with_an_empty_password(secret: StoredSecret | None, deri
     first = server.supply(secret)
     assert isinstance(first, Challenge)
     salt = b64decode(first.data.split(b",")[1].removeprefix(b"s="))
-    client_key = hmac.digest(pbkdf2_hmac("sha256", b"", salt, 4096), b"Client Key", "sha256")
+    client_key = hmac.digest(
+        hashlib.pbkdf2_hmac("sha256", b"", salt, 4096), b"Client Key", "sha256"
+    )
     message = b"n=user,r=c0," + first.data + b",c=biws,r=c0s0"
-    signature = hmac.digest(sha256(client_key).digest(), message, "sha256")
+    signature = hmac.digest(hashlib.sha256(client_key).digest(), message, "sha256")
     proof = bytes(one ^ other for one, other in zip(client_key, signature, strict=True))
     step = server.step(b"c=biws,r=c0s0,p=" + b64encode(proof))
     assert isinstance(step, Failed)
