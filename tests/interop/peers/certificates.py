@@ -4,13 +4,14 @@ import shutil
 import ssl
 from pathlib import Path
 
-import trustme
+import pytest
 
 
 class Authority:
     """Certificates as files: the server is ``localhost`` and 127.0.0.1, the client is ``user``."""
 
     def __init__(self, directory: Path) -> None:
+        trustme = pytest.importorskip("trustme", reason="it makes the certificates")
         authority = trustme.CA()
         server = authority.issue_cert("localhost", "127.0.0.1", common_name="localhost")
         client = authority.issue_cert("user@localhost", common_name="user")
