@@ -81,7 +81,8 @@ def run(target: str, seconds: float, seed: int, *, collect: bool = False) -> Res
     found: dict[object, Path] = {}
     executions = 0
     gc.collect()
-    gc.freeze()
+    if hasattr(gc, "freeze"):  # PyPy has none, and needs none
+        gc.freeze()
     begun, end = time.process_time(), time.monotonic() + seconds
     while True:
         with time_limit(SLOWEST):

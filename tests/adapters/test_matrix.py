@@ -190,6 +190,7 @@ def rows() -> dict[str, set[tuple[str, str]]]:
 
 @pytest.mark.once
 def test_the_table_is_what_is_run() -> None:
+    pytest.importorskip("uvloop")
     runs = collected()
     assert {shown.test for shown in ROWS} <= {*runs}
     found: dict[str, set[tuple[str, str]]] = defaultdict(set)

@@ -151,7 +151,7 @@ def _make_freezer(made: type) -> Freezer:
             for at in range(len(_names(made)))
         ),
     ]
-    if made.__dictoffset__:
+    if any("__dict__" in vars(each) for each in made.__mro__):
         lines.append("*[(name, freeze(each, met)) for name, each in sorted(vars(thing).items())],")
     return cast("Freezer", _compiled([*lines, ")"], "freezer", made))
 
