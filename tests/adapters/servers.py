@@ -20,6 +20,7 @@ from smtpwire.adapters import trio as trio_adapter
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.extensions.registry import Profile
 from smtpwire.service import Application, session_factory
 
 __all__ = ["PATIENCE", "SERVERS", "UVLOOP", "Dialogue", "Running", "serving"]
@@ -200,7 +201,10 @@ def serving(
     """Run an adapter's server; its port.
 
     ``cut`` takes whom the shutdown had to cut; ``made`` the server itself, before it is spoken to.
+    ``tls`` is for a configuration that begins TLS, others do without.
     """
+    if not (config.starttls or config.profile is Profile.SUBMISSIONS):
+        tls = None
     cut = [] if cut is None else cut
     running = {**SERVERS, "fifth": serve_fifth}[adapter](
         session, config, tls, grace, cut, **options

@@ -106,6 +106,26 @@ def test_tls_needs_a_certificate() -> None:
             check_service(lambda _: None, config, None)
 
 
+@pytest.mark.parametrize("preset", [ServerConfig.relay, ServerConfig.lmtp])
+def test_tls_that_nothing_begins_is_refused(preset: Callable[..., ServerConfig]) -> None:
+    """A service that was given a certificate must not go on in clear text without a word."""
+    tls = TlsConfig(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
+    with pytest.raises(ValueError, match=r"tls= is given, .*\(…, starttls=True\)"):
+        check_service(lambda _: None, preset("mx.example.org"), tls)
+    assert check_service(lambda _: None, preset("mx.example.org", starttls=True), tls) is tls
+
+
+def test_what_is_required_can_come() -> None:
+    relay = ServerConfig.relay("mx.example.org")
+    with pytest.raises(ValueError, match="require_tls is set"):
+        check_service(lambda _: None, replace(relay, require_tls=True), None)
+    with pytest.raises(ValueError, match="require_auth is set, and nobody can log in"):
+        check_service(lambda _: None, replace(relay, require_auth=True), None)
+    check_service(lambda _: None, replace(relay, require_auth=True, mechanisms=("PLAIN",)), None)
+    trusting = replace(relay, require_auth=True, xclient={"192.0.2.1"}, xclient_login=True)
+    check_service(lambda _: None, trusting, None)
+
+
 def dialled(
     host: str = "",
     port: int = 25,
@@ -160,7 +180,7 @@ def test_what_a_client_calls_itself(address: object, name: str) -> None:
     assert own_name(Own(address)) == name
 
 
-@pytest.mark.parametrize("port", [0, -1, 65536, 65561, "25", None])
+@pytest.mark.parametrize("port", [0, -1, 65536, 65561])
 def test_a_port_that_is_none_is_refused(port: int) -> None:
     with pytest.raises(ValueError, match="pass a number from 1 to 65535"):
         dialled("mx.example.org", port, ClientConfig(port=25))

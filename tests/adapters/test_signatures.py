@@ -54,8 +54,8 @@ def test_what_is_no_config_and_no_session_is_told_at_once(adapter: str) -> None:
     refused(module.connect, "127.0.0.1", 25, config, error="a ServerConfig: pass a ClientConfig")
     refused(module.start_server, print, "mx.example.org", error="a str: pass a ServerConfig")
     refused(module.start_server, print, client, error="a ClientConfig: pass a ServerConfig")
-    refused(module.start_server, None, config, error="session is None: pass a function")
-    refused(module.start_server, config, print, error="session is a ServerConfig: pass a function")
+    refused(module.start_server, None, config, error="session is None: pass a ")
+    refused(module.start_server, config, print, error="session is a ServerConfig: pass a ")
 
 
 @pytest.mark.parametrize("adapter", CLIENTS)
@@ -114,8 +114,9 @@ WRONG_DIALS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
     "local_addr": ({"local_addr": None}, TypeError, "local_addr is None: pass a str"),
     "path": ({"host": "", "path": b"/a"}, TypeError, "path is bytes: pass a str"),
     "sock": ({"host": "", "sock": 5}, TypeError, "sock is an int: pass a socket or None"),
-    "port": ({"port": None}, ValueError, "port None: pass a number from 1 to 65535"),
-    "no port": ({"port": True}, ValueError, "port True: pass a number from 1 to 65535"),
+    "port": ({"port": "25"}, TypeError, "port is a str: pass an int"),
+    "no port": ({"port": True}, TypeError, "port is a bool: pass an int"),
+    "high port": ({"port": 65536}, ValueError, "port 65536: pass a number from 1 to 65535"),
 }
 
 
@@ -132,8 +133,8 @@ WRONG_PLACES: dict[str, tuple[dict[str, object], type[Exception], str]] = {
     "path": ({"path": 5}, TypeError, "path is an int: pass a str or None"),
     "sock": ({"sock": 5}, TypeError, "sock is an int: pass a socket or None"),
     "two": ({"host": "127.0.0.1", "path": "/a"}, TypeError, "takes one of these: a host, path="),
-    "port": ({"port": None}, ValueError, "port None: pass a number from 0 to 65535"),
-    "no port": ({"port": True}, ValueError, "port True: pass a number from 0 to 65535"),
+    "port": ({"port": "25"}, TypeError, "port is a str: pass an int"),
+    "no port": ({"port": True}, TypeError, "port is a bool: pass an int"),
     "no name": ({"path": ""}, ValueError, "path is empty: pass the name of a socket file"),
     "high port": ({"port": 65536}, ValueError, "port 65536: pass a number from 0 to 65535"),
     "reuse_port": ({"reuse_port": 1}, TypeError, "reuse_port is an int: pass a bool"),

@@ -14,6 +14,7 @@ from smtpwire.engine.events import Peer
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.timeouts import Timeout
 from smtpwire.operations.serve import Handler, Session, SessionFactory
+from smtpwire.wire.checked import checked
 from smtpwire.wire.ip import address_literal
 
 __all__ = [
@@ -170,8 +171,8 @@ def own_name(sock: Connected) -> str:
 def checked_port(port: int, least: int = 1) -> int:
     """The port. Raises ValueError beyond 65535, where it would wrap to another, and below least.
 
-    And for what is no number: True is an int to Python, and no port to anybody.
+    TypeError for what is no int.
     """
-    if isinstance(port, bool) or not isinstance(port, int) or not least <= port <= 65535:
+    if not least <= checked("port", port, int) <= 65535:
         raise ValueError(f"port {port!r}: pass a number from {least} to 65535")
     return port

@@ -152,18 +152,30 @@ def check_service(session: object, config: ServerConfig, tls: Tls | None) -> Tls
     """What ``start_server()`` was given, checked; its ``tls`` as a TlsConfig.
 
     Raises TypeError for a ``session`` that cannot be called and a ``config`` that is none,
-    ValueError where a service is configured for TLS and has no certificate; otherwise as
+    ValueError where a service is configured for TLS and has no certificate, or has one and never
+    begins TLS, or requires TLS or a login that cannot come; otherwise as
     :func:`tls_config`.
     """
     if not callable(session):
         found = type_of(session)
         raise TypeError(f"session is {found}: pass a function of a session that gives its handler")
     checked("config", config, ServerConfig)
-    if tls is not None:
-        return tls_config(tls, server_side=True)
+    made = None if tls is None else tls_config(tls, server_side=True)
     if config.starttls or config.profile is Profile.SUBMISSIONS:
-        raise ValueError(f"{config.profile.value} with TLS needs tls=TlsConfig(…)")
-    return None
+        if made is None:
+            raise ValueError(
+                f"a {config.profile.value} service with TLS needs tls=, an ssl.SSLContext or a"
+                " TlsConfig"
+            )
+    elif made is not None or config.require_tls:
+        what = "tls= is given" if made is not None else "require_tls is set"
+        raise ValueError(
+            f"{what}, and the configuration never begins TLS: pass"
+            f" ServerConfig.{config.profile.value}(…, starttls=True)"
+        )
+    if config.require_auth and not (config.mechanisms or config.xclient_login):
+        raise ValueError("require_auth is set, and nobody can log in: pass mechanisms=(…)")
+    return made
 
 
 @final
