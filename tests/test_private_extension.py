@@ -6,7 +6,8 @@ It stands between ``extension starts`` and ``extension ends``, in under twenty l
 import inspect
 import re
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
@@ -29,7 +30,9 @@ from smtpwire import (
     ServerConfig,
     ServerConnection,
     ServerEvent,
+    UnwritableError,
     Verb,
+    operations,
     replace,
 )
 from smtpwire.extensions import Extension
@@ -61,6 +64,31 @@ CLIENT: Final = ClientConfig("c.example", registry=REGISTRY + (X_COLOR,))  # noq
 RELAY: Final = ServerConfig.relay("mx.example")
 SERVER: Final = replace(RELAY, offer=(*RELAY.offer, X_COLOR("RGB CMYK")))
 ALICE: Final = Address.parse("alice@example.com")
+
+
+@pytest.mark.parametrize("word", ["", "-", "x-shade", "X SHADE", "X=SHADE", "X-SCHÖN", "Xſ"])
+def test_a_keyword_is_one_that_a_line_can_have_in_upper_case(word: str) -> None:
+    """RFC 5321 §4.1.1.1: else it would be offered, and never met."""
+    makes: list[Callable[[], object]] = [
+        lambda: Extension(word, "private", "shades", str, str),
+        lambda: Parameter(word, str, str),
+        lambda: Verb(word, str, str),
+    ]
+    for make in makes:
+        with pytest.raises(ValueError, match=r"pass letters in upper case, digits and hyphens"):
+            make()
+
+
+def test_what_a_configuration_offers_is_told_by_its_class() -> None:
+    wrong: Any = ("DSN",)
+    with pytest.raises(TypeError, match=r"pass a tuple of Extension or Offered$"):
+        ServerConfig.relay("mx.example.org", offer=wrong)
+
+
+def test_a_verb_that_nobody_registered_says_where_to() -> None:
+    pair = joined()
+    with pytest.raises(UnwritableError, match=r"ClientConfig\.registry names yours"):
+        pair.run(operations.command(pair.client, ExtensionCommand("XUNKNOWN", "")))
 
 
 def test_it_is_under_twenty_lines() -> None:

@@ -1048,7 +1048,7 @@ def test_burl_needs_its_extension_and_a_recipient() -> None:
     with pytest.raises(LocalProtocolError, match="BURL is out of order"):
         d.conn.send(Burl("imap://example.com/x"))
     d.envelope()
-    with pytest.raises(LocalProtocolError, match="BURL needs BURL"):
+    with pytest.raises(LocalProtocolError, match="the server does not offer BURL"):
         d.conn.send(Burl("imap://example.com/x"))
     assert d.conn.state is State.RCPT
     d.send(Hello("c.example"))

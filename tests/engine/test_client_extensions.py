@@ -64,7 +64,7 @@ def test_verbs_need_their_extension() -> None:
     d = Dialogue()
     d.greeted("SIZE")
     for command in (Etrn("example.com"), XClient(name="x"), Atrn()):
-        with pytest.raises(LocalProtocolError, match="which the server does not offer"):
+        with pytest.raises(LocalProtocolError, match="the server does not offer"):
             d.conn.send(command)
 
 

@@ -139,7 +139,7 @@ def test_little_is_kept_of_what_comes_while_tls_is_due() -> None:
 def test_starttls_needs_its_extension() -> None:
     d = Dialogue()
     d.greeted("SIZE")
-    with pytest.raises(LocalProtocolError, match="STARTTLS needs STARTTLS"):
+    with pytest.raises(LocalProtocolError, match="the server does not offer STARTTLS"):
         d.conn.send(StartTls())
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
-from smtpwire.wire.checked import checked, type_of, wanted
+from smtpwire.wire.checked import check_keyword, checked, type_of, wanted
 from smtpwire.wire.command import COMMAND_LINE, AnyVerb, CommandError, Grammar, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.parameter import AnyParameter, Parameters
@@ -158,6 +158,9 @@ class Extension(AnyExtension, Generic[P]):
     when: When = When.ALWAYS
     check: Check | None = None
     default: str = ""
+
+    def __post_init__(self) -> None:
+        check_keyword("Extension.keyword", self.keyword)
 
     def read(self, parameters: str) -> Offered:
         parameters = checked("parameters", parameters, str)
@@ -406,6 +409,10 @@ class Registry:
     __slots__ = ("__dict__",)  # for the look-ups, computed once
 
     extensions: tuple[AnyExtension | Row, ...] = ()
+
+    def __repr__(self) -> str:
+        """As short as the signatures of both configurations want it."""
+        return f"<Registry of {len(self.extensions)} extensions>"
 
     def __add__(self, more: Iterable[AnyExtension]) -> Registry:
         more = checked("what is added to a Registry", more, tuple[AnyExtension, ...])

@@ -21,6 +21,7 @@ __all__ = [
     "OCTETS",
     "Check",
     "check_field",
+    "check_keyword",
     "check_port",
     "check_seconds",
     "checked",
@@ -86,6 +87,16 @@ def known_names(where: str, given: Iterable[str], known: Collection[str]) -> Non
     for name in given:
         if name not in known:
             raise TypeError(f"{where} has no {name!r}{_nearest(name, known)}")
+
+
+def check_keyword(name: str, keyword: str) -> None:
+    """Raise ValueError for what no line can have (RFC 5321 §4.1.1.1), or not as tables hold it."""
+    letters = keyword.replace("-", "").replace("_", "")  # "_" is in keywords that are in use
+    if not (letters.isalnum() and keyword.isascii() and keyword == keyword.upper()):
+        raise ValueError(
+            f"{name} is {keyword!r}: pass letters in upper case, digits and hyphens"
+            " (RFC 5321 §4.1.1.1)"
+        )
 
 
 def check_port(name: str, port: int) -> None:
@@ -220,7 +231,8 @@ def _reading(kind: Any) -> _Reading:
         return _by_name(kind.__name__)
     if kind in _PLAIN:
         return _number(_PLAIN[kind], kind.__name__)
-    return _instance(kind, "None" if kind is NoneType else kind.__name__)
+    # AnyVerb and the like are bases without a type parameter: a caller passes a Verb.
+    return _instance(kind, "None" if kind is NoneType else kind.__name__.removeprefix("Any"))
 
 
 def _is_enum(kind: object) -> bool:

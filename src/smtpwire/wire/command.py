@@ -22,7 +22,7 @@ from smtpwire.wire.address import (
     proven_address,
     written_address,
 )
-from smtpwire.wire.checked import checked, type_of
+from smtpwire.wire.checked import check_keyword, checked, type_of
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.octets import CONTROLS, parse_number
 from smtpwire.wire.parameter import (
@@ -424,6 +424,8 @@ class Verb(AnyVerb, Generic[T]):
     shows. ``replies``: the usual ones. ``positive``: the one code that says yes; 0: any 2yz.
     ``default``: what a server answers whose application has no answer of its own; None: 550 5.7.1.
     ``timeout``: how long a client waits for the reply, by the name of a field of ``Timeouts``.
+
+    Raises ValueError for a name that no line can have, or that is not in upper case.
     """
 
     name: str
@@ -438,6 +440,9 @@ class Verb(AnyVerb, Generic[T]):
     positive: int = 0
     default: Reply | None = None
     timeout: TimeoutName = "command"
+
+    def __post_init__(self) -> None:
+        check_keyword("Verb.name", self.name)
 
     def command(self, argument: str) -> ExtensionRequest:
         self.parse(argument)

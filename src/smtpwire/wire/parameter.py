@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar, final, overload
 
-from smtpwire.wire.checked import checked, type_of, wanted
+from smtpwire.wire.checked import check_keyword, checked, type_of, wanted
 from smtpwire.wire.error import SmtpwireError
 from smtpwire.wire.value import value
 
@@ -75,11 +75,16 @@ class Parameter(AnyParameter, Generic[T]):
     ``parse`` takes the text behind ``=`` (None where there is no ``=``) and raises ValueError
     where it is malformed; ``format`` is its inverse. Calling a parameter with a value gives what
     :class:`Parameters` takes: ``Parameters(SIZE(1000), SMTPUTF8(True))``.
+
+    Raises ValueError for a keyword that no line can have, or that is not in upper case.
     """
 
     keyword: str
     parse: Callable[[str | None], T]
     format: Callable[[T], str | None]
+
+    def __post_init__(self) -> None:
+        check_keyword("Parameter.keyword", self.keyword)
 
     def read(self, raw: str | None) -> Given:
         if raw is not None:

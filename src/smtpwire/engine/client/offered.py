@@ -65,7 +65,7 @@ class ServerOffer:
     def check_offered(self, keyword: str, what: str) -> None:
         """Raise UnwritableError where the extension is not offered, naming it."""
         if keyword not in self.offer:
-            raise UnwritableError(f"{what} needs {keyword}, which the server does not offer")
+            raise UnwritableError(_not_offered(what, keyword))
 
     def check_mail(self, parameters: Parameters) -> None:
         """Raise UnwritableError for a parameter of MAIL that may not be sent."""
@@ -91,7 +91,10 @@ class ServerOffer:
         """An extension's verb; UnwritableError where nobody knows it, or it is not offered."""
         entry = self._registry.verbs.get(name)
         if entry is None:
-            raise UnwritableError(f"{name} is a verb of no known extension")
+            raise UnwritableError(
+                f"{name} is a verb of no known extension: ClientConfig.registry names yours, and"
+                " RFC 5321's own verbs have classes, as Noop()"
+            )
         self.check_offered(entry.keyword, name)
         return next(verb for verb in entry.verbs if verb.name == name)
 
@@ -103,13 +106,18 @@ class ServerOffer:
                 entry = self._registry.parameters.get((verb, given.keyword))
                 keyword = given.keyword if entry is None else entry.keyword
                 raise UnwritableError(
-                    f"{verb} {given.keyword} needs {keyword}, which the server does not offer"
-                    " (RFC 5321 §4.1.1.11)"
+                    f"{_not_offered(f'{verb} {given.keyword}', keyword)} (RFC 5321 §4.1.1.11)"
                 )
         for check in self._checks:  # Offer.check(), without those that have none
             error = check(self.offer, parameters)
             if error is not None:
                 raise UnwritableError(f"{verb}: {error.reason}")
+
+
+def _not_offered(what: str, keyword: str) -> str:
+    if what == keyword:
+        return f"the server does not offer {keyword}"
+    return f"{what} needs {keyword}, which the server does not offer"
 
 
 # A client meets the same few servers, and their replies to EHLO are the same word for word. What is
