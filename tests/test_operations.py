@@ -327,6 +327,14 @@ def test_a_connection_lost_in_authentication() -> None:
     assert raised.value.stage is Stage.AUTHENTICATION
 
 
+@pytest.mark.parametrize("login", ["", "250-AUTH PLAIN\r\n"])
+def test_a_login_without_tls_says_how_to_ask_for_it(login: str) -> None:
+    conn = client()
+    offer = f"250-mx.example.org\r\n{login}250 STARTTLS\r\n".encode()
+    with pytest.raises(LoginFailed, match=r"it offers STARTTLS: .*Security\.STARTTLS\) asks"):
+        Driver(conn, b"220 hi\r\n", offer).run(open_session(conn, Password("u", "p")))
+
+
 def test_clear_text_needs_a_named_switch() -> None:
     offer = b"250-mx.example.org\r\n250 AUTH PLAIN\r\n"
     conn = client()

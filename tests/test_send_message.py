@@ -322,7 +322,9 @@ def test_what_is_no_message_and_no_option_is_told() -> None:
     option: Any = {"body": "8BITMIME"}
     with pytest.raises(TypeError, match="send_message has no 'body'"):
         send_message(pair.client, note(), **option)
-    with pytest.raises(LocalProtocolError, match="no session is open"):
+    with pytest.raises(
+        LocalProtocolError, match=r"no session is open: call open_session\(\) first"
+    ):
         pair.run(send_message(pair.client, note()))
 
 

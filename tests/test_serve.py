@@ -222,7 +222,7 @@ def test_a_question_that_is_left_is_a_451(
     (record,) = caplog.records
     said = record.getMessage()
     assert said.startswith(f"192.0.2.1:12345: handler left {question.__name__}(")
-    assert said.endswith(" unanswered")
+    assert said.endswith(" unanswered: it has to call session.conn.reply()")
 
 
 def test_credentials_that_are_left_are_a_454() -> None:
@@ -289,7 +289,7 @@ def test_a_factory_that_forgets_to_return_its_handler(caplog: pytest.LogCaptureF
     (record,) = caplog.records
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == (
-        "the session factory returned no handler, which is called with events"
+        "the session factory returned None: return the handler, a function of an event"
     )
 
 

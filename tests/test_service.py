@@ -713,8 +713,8 @@ def test_where_nothing_is_asked_they_are_news(
     assert caplog.text == ""
     assert session.say(b"QUIT\r\n") == ["221 2.0.0 Goodbye"]
     assert (
-        "TypeError: quit() gives a Reply: it is asked nothing unless ServerConfig.asks has 'QUIT'"
-        in caplog.text
+        "TypeError: quit() returned a Reply: return None, for nothing is asked"
+        " unless ServerConfig.asks has 'QUIT'" in caplog.text
     )
 
 
@@ -741,7 +741,7 @@ def test_a_fault_in_these_is_logged_and_answered_by_the_engine(
         "221 2.0.0 Goodbye",
     ]
     assert "RSET cannot be refused: 250 answers it" in caplog.text
-    assert "help() is a str: pass a Reply or tuple of Reply" in caplog.text
+    assert "help() returned a str: return a Reply, as Reply(550), None" in caplog.text
     assert "no words" in caplog.text
 
 
@@ -785,12 +785,36 @@ def test_what_is_no_answer_is_a_fault(colour: Colour, caplog: pytest.LogCaptureF
         assert session.say(b"MAIL FROM:<a@b.example>\r\n") == [
             "451 4.3.0 Local error in processing"
         ]
-        assert f"TypeError: mail() is {said}: pass a Reply or tuple of Reply" in caplog.text
+        assert (
+            f"TypeError: mail() returned {said}: return a Reply, as Reply(550), None" in caplog.text
+        )
     given[:] = [[]]
     assert session.say(b"MAIL FROM:<a@b.example>\r\n") == ["451 4.3.0 Local error in processing"]
-    assert "ValueError: mail() gives no reply: give None to accept" in caplog.text
+    assert "ValueError: mail() returned no reply: return None to accept" in caplog.text
     assert session.say(b"NONSENSE\r\n")[0].startswith("500 ")
-    assert "invalid_command() gives a Reply: it is asked nothing" in caplog.text
+    assert "invalid_command() returned a Reply: return None, for nothing is asked" in caplog.text
+
+
+@both_colours
+@pytest.mark.parametrize(("wrong", "said"), [("wonderland", "a str"), (True, "a bool")])
+def test_what_is_no_stored_secret_is_a_fault(
+    colour: Colour, wrong: object, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By each way to ``secret()`` the log says the same."""
+
+    class Wrong(Service):
+        def secret(self, session: Session, question: SecretRequest, /) -> Any:
+            return wrong
+
+    config = replace(LOGIN, mechanisms=("SCRAM-SHA-256", "PLAIN"), scram_secret=bytes(16))
+    text = f"TypeError: secret() returned {said}: return what is stored, as derive_scram(password)"
+    scram = b"AUTH SCRAM-SHA-256 " + b64encode(b"n,,n=a,r=0123456789") + b"\r\n"
+    for login in (plain("a", "b"), scram):
+        session = Driven(colour(Wrong), config)
+        session.say(HELLO)
+        caplog.clear()
+        assert session.say(login) == ["454 4.7.0 Temporary authentication failure"]
+        assert text in caplog.text
 
 
 def test_a_method_may_answer_by_itself() -> None:
@@ -1010,9 +1034,7 @@ def test_what_is_taken_as_an_application() -> None:
         assert Driven(application).written.startswith(b"220 ")
         assert isinstance(events[0], Connected)
     wrong: Any = "inbox"
-    with pytest.raises(
-        TypeError, match="session is a str: pass a function of a session that gives"
-    ):
+    with pytest.raises(TypeError, match="session is a str: pass a Service, a function of"):
         session_factory(wrong, RELAY)
 
     async def later(session: Session) -> Any: ...

@@ -91,7 +91,11 @@ Told: TypeAlias = Awaitable[None] | None
 _EVERY_FORM: Final = (ScramSecret, PlainPassword, DigestMD5Secret)
 _NO_MAIL: Final = Reply(554, "No mail is taken here", "5.3.2")  # RFC 3463 §3.4
 _LOGGED_IN: Final = Reply(235, "Authentication successful", "2.7.0")
-_REPLIES: Final = Reply | tuple[Reply, ...]
+_REPLIES: Final = tuple[Reply, ...]
+_WHAT_IS_STORED: Final = (
+    "return what is stored, as derive_scram(password) or PlainPassword(password), or None for"
+    " nobody"
+)
 
 
 @final
@@ -337,8 +341,8 @@ def session_factory(
         return given
     if not callable(given):
         raise TypeError(
-            f"session is {type_of(given)}: pass a function of a session that gives its handler,"
-            " a handler of a session and an event, or a Service"
+            f"session is {type_of(given)}: pass a Service, a function of a session that returns its"
+            " handler, or a handler of a session and an event"
         )
     if _arguments(given)[0] == 2:
         handler = cast(PlainHandler, given)
@@ -563,11 +567,24 @@ def _answer(conn: ServerConnection, event: ServerEvent, answer: object) -> None:
     elif isinstance(answer, Reply):
         conn.reply(*[answer] * (conn.replies_owed or 1), to=event)
     else:
-        name = _method_of(event)
+        conn.reply(*_replies(event, answer), to=event)
+
+
+def _replies(event: ServerEvent, answer: object) -> tuple[Reply, ...]:
+    """Several replies, one for each recipient; TypeError and ValueError for what is none."""
+    name = _method_of(event)
+    if isinstance(event, SecretRequest):
+        raise TypeError(f"{name} returned {type_of(answer)}: {_WHAT_IS_STORED}")
+    try:
         replies = checked(name, cast(tuple[Reply, ...], answer), _REPLIES)
-        if not replies:  # by which reply() would say the engine's own, a 250
-            raise ValueError(f"{name} gives no reply: give None to accept")
-        conn.reply(*replies, to=event)
+    except TypeError:
+        raise TypeError(
+            f"{name} returned {type_of(answer)}: return a Reply, as Reply(550), None for the"
+            " default answer, or a tuple of Reply, one for each recipient"
+        ) from None
+    if not replies:  # by which reply() would say the engine's own, a 250
+        raise ValueError(f"{name} returned no reply: return None to accept")
+    return replies
 
 
 def _method_of(event: ServerEvent) -> str:
@@ -577,7 +594,7 @@ def _method_of(event: ServerEvent) -> str:
 
 
 def _asked_nothing(event: ServerEvent, answer: object) -> str:
-    text = f"{_method_of(event)} gives {type_of(answer)}: it is asked nothing"
+    text = f"{_method_of(event)} returned {type_of(answer)}: return None, for nothing is asked"
     if isinstance(event, _MAY_BE_ASKED):
         text += f" unless ServerConfig.asks has {event.verb!r}"
     return text
@@ -607,6 +624,8 @@ def _verdict(
 ) -> Reply | None:
     if isinstance(found, Reply):
         return found
+    if not isinstance(found, StoredSecret | None):
+        raise TypeError(f"secret() returned {type_of(found)}: {_WHAT_IS_STORED}")
     from smtpwire.sasl.derive import DEFAULT_SCRAM, verify  # loads hashes
 
     config = session.conn.config

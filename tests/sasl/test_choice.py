@@ -200,7 +200,15 @@ def test_an_authorization_identity_needs_a_mechanism_which_carries_it() -> None:
 @pytest.mark.parametrize("offered", [[], ["PLAIN-CLIENTTOKEN"], ["GSSAPI"], ["\u017fCRAM-SHA-1"]])
 def test_names_are_whole_words_in_ascii(offered: list[str]) -> None:
     none = choose_mechanism(offered, PASSWORD, tls=VERIFIED, bindings={})
-    assert none == NoMechanism("the server offers no mechanism for these credentials")
+    assert isinstance(none, NoMechanism)
+    assert none.reason.startswith("the server offers no mechanism")
+
+
+def test_what_is_offered_instead_is_told() -> None:
+    none = choose_mechanism(["NTLM", "GSSAPI"], PASSWORD, tls=VERIFIED, bindings={})
+    assert none == NoMechanism("the server offers no mechanism for these credentials: GSSAPI, NTLM")
+    none = choose_mechanism([], PASSWORD, tls=VERIFIED, bindings={})
+    assert none == NoMechanism("the server offers no mechanism")
 
 
 def test_names_in_lower_case() -> None:

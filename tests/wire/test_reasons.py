@@ -106,7 +106,14 @@ def decoded() -> None:
         (lambda: Parameter("X", str, str)("a b"), "'X=a b' is no parameter (RFC 5321 §4.1.2)"),
         (lambda: Reply(200 - 1), "reply code 199 is not [2-5][0-5][0-9] (RFC 5321 §4.2)"),
         (lambda: Reply(250, "\0"), "reply text has a control character at 0 (RFC 5321 §4.2)"),
-        (lambda: Reply(250, "", "2"), "enhanced is not an enhanced status code (RFC 3463 §2)"),
+        (
+            lambda: Reply(250, "", "2"),
+            "enhanced '2' is no status code like '5.1.1' (RFC 3463 §2)",
+        ),
+        (
+            lambda: Reply(550, "", "4.1.1"),
+            "enhanced '4.1.1' is not of the class of 550 (RFC 2034 §4)",
+        ),
         (
             lambda: format_reply(Reply(250, "é")),
             "reply text is not ASCII at 0 and SMTPUTF8 not in use (RFC 6531 §3.7.4)",

@@ -264,7 +264,10 @@ async def start_server(
     max_connections: int | None = None,
     max_connections_per_peer: int | None = None,
 ) -> Server:
-    """Listen; every connection is served by ``session``: see ``smtpwire.service.Application``.
+    """Listen; every connection is served by ``session``.
+
+    ``session``: a Service, a function of a session that returns the handler of its events, or a
+    handler of a session and an event.
 
     At all addresses of ``host``, at a UNIX socket's ``path``, or at ``sock``. TLS is by STARTTLS,
     or from the first octet where the profile is SUBMISSIONS. With ``reuse_port`` several

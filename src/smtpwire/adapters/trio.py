@@ -290,7 +290,10 @@ async def start_server(
     max_connections: int | None = None,
     max_connections_per_peer: int | None = None,
 ) -> Server:
-    """Listen; every connection is served by ``session``: see ``smtpwire.service.Application``.
+    """Listen; every connection is served by ``session``.
+
+    ``session``: a Service, a function of a session that returns the handler of its events, or a
+    handler of a session and an event.
 
     That begins as soon as the server serves.
 

@@ -47,7 +47,9 @@ def add_to(commands: Subcommands) -> Parser:
     parser.add_argument("--cafile", metavar="FILE", help="trust these certificates, PEM")
     parser.add_argument("--implicit", action="store_true", help="TLS from the first octet")
     parser.add_argument("--lmtp", action="store_true", help="speak LMTP")
-    parser.add_argument("--timeout", type=seconds, default=30.0, help="seconds for each reply")
+    parser.add_argument(
+        "--timeout", type=seconds, default=30.0, help="seconds for each reply; else 30"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     return parser
 

@@ -64,9 +64,11 @@ def add_to(commands: Subcommands) -> Parser:
     """Declare the command."""
     text = "a debugging server: print dialogue and message, or deliver into a Maildir"
     parser = commands.add_parser("serve", help=text, description=text)
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
-    parser.add_argument("--port", type=port, default=8025, help="the port; 0 takes a free one")
-    parser.add_argument("--profile", choices=_PROFILES, default="relay", help="what it is")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen; else 127.0.0.1")
+    parser.add_argument("--port", type=port, default=8025, help="else 8025; 0 takes a free one")
+    parser.add_argument(
+        "--profile", choices=_PROFILES, default="relay", help="the service; else relay"
+    )
     parser.add_argument("--cert", metavar="FILE", help="the certificate, PEM: offers TLS")
     parser.add_argument("--key", metavar="FILE", help="its key, if it is not in the same file")
     parser.add_argument("--maildir", metavar="DIR", help="deliver here instead of printing")
@@ -183,7 +185,8 @@ def _tls(cert: str | None, key: str | None) -> TlsConfig | None:
     try:
         context.load_cert_chain(cert, key, _no_passphrase)
     except (OSError, ValueError) as error:
-        raise Failure(f"cannot use the certificate {cert}: {error}") from error
+        hint = "" if key else "; pass --key FILE where its key is in another file"
+        raise Failure(f"cannot use the certificate {cert}: {error}{hint}") from error
     # Not the certificate itself: -PLUS would be offered for tls-server-end-point alone, and
     # clients bind to what is TLS 1.3's default, tls-exporter (RFC 9266 §3).
     return TlsConfig(context)

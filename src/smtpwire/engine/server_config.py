@@ -54,7 +54,12 @@ _LENIENT: Final = Leniency(
 )
 UNWRAPPED: Final = 1 << 20
 _HOST: Final = r"[!-~]+"
-_DERIVED: Final = frozenset({SIZE.keyword, STARTTLS.keyword, AUTH.keyword})
+_DERIVED: Final[Mapping[str, str]] = {
+    SIZE.keyword: "limits=Limits(message=…)",
+    STARTTLS.keyword: "starttls=True",
+    AUTH.keyword: "mechanisms=(…)",
+}
+"""What follows from other fields, and from which."""
 
 
 @final
@@ -207,8 +212,9 @@ class ServerConfig:
                 raise ValueError(f"{policy} is not possible for {kind}")
         for reply_kind, reply in self.replies.items():
             _check_reply(reply_kind, reply)
-        if derived := _DERIVED & self.entries.keys():
-            raise ValueError(f"{', '.join(derived)}: offered by limits, starttls and mechanisms")
+        for keyword, by in _DERIVED.items():
+            if keyword in self.entries:
+                raise ValueError(f"offer has {keyword}, which {by} offers: leave it out")
         for keyword in self.offer_order:
             if keyword not in self.entries and keyword not in _DERIVED:
                 raise ValueError(f"offer_order has {keyword!r}, which is not offered")

@@ -15,6 +15,11 @@ __all__ = ["Timeout", "Timeouts"]
 class Timeouts:
     """Seconds, by what is waited for. RFC 5321 §4.5.3.2 gives the figures where it has any.
 
+    A server has these: ``command``, until the next command; ``block``, while a message comes;
+    ``handshake`` for TLS; ``quit`` for its last words; ``session`` for all of a session. A client
+    has all but the last, by the reply that it waits for. ``Timeouts.all(30)`` is one time for
+    everything.
+
     Raises ValueError for 0 or less, more than 31 years, infinity and NaN.
     """
 

@@ -18,6 +18,7 @@ from smtpwire.engine.events import (
     Unanswered,
 )
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, NEED_WRITE, Need
+from smtpwire.engine.state import State
 from smtpwire.operations.content import Chunk, HandingIn
 from smtpwire.wire.checked import checked
 from smtpwire.wire.command import Command, Rset
@@ -38,6 +39,7 @@ __all__ = [
     "alone",
     "ask",
     "lost",
+    "not_open",
     "reset_refused",
     "reset_session",
     "why_closed",
@@ -180,6 +182,13 @@ def lost(conn: ClientConnection, stage: Stage) -> SessionError:
         raise LocalProtocolError("a command this one was queued behind has failed: it is not sent")
     kind = TlsFailed if closed.reason is CloseReason.TLS_FAILED else ConnectionLost
     return kind(closed.reply, stage, why_closed(closed))
+
+
+def not_open(conn: ClientConnection) -> LocalProtocolError:
+    """The error that an operation is which needs a session open between transactions."""
+    state = conn.state
+    what = ": call open_session() first" if state is State.GREETING else " between transactions"
+    return LocalProtocolError(f"no session is open{what}; its state is {state.value}")
 
 
 def why_closed(closed: Closed) -> str:

@@ -7,7 +7,6 @@ from typing import Unpack, final
 
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client.commands import before_tls
-from smtpwire.engine.errors import LocalProtocolError
 from smtpwire.engine.events import Closed
 from smtpwire.engine.security import TLS_NEEDED
 from smtpwire.engine.state import STATE_READY
@@ -21,7 +20,7 @@ from smtpwire.operations.message import (
     plan,
     rcpts_of,
 )
-from smtpwire.operations.operation import Operation, alone
+from smtpwire.operations.operation import Operation, alone, not_open
 from smtpwire.operations.result import RecipientResult, SendResult
 from smtpwire.operations.transaction import MailTransaction, closing_words
 from smtpwire.wire.command import Rcpt
@@ -141,7 +140,6 @@ def untried(rcpt: Rcpt, closed: Closed) -> RecipientResult:
 def check_open(conn: ClientConnection) -> None:
     """Raise LocalProtocolError where no message can be begun; that is not the message's fault."""
     if conn.state is not STATE_READY:
-        state = conn.state.value
-        raise LocalProtocolError(f"no session is open between transactions: its state is {state}")
+        raise not_open(conn)
     if conn.tls is None and conn.config.security in TLS_NEEDED:
         raise before_tls("MAIL")

@@ -21,7 +21,7 @@ from smtpwire.sasl import (
     SecretRequest,
     TokenLogin,
 )
-from smtpwire.wire.checked import checked
+from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.command import StartTls
 from smtpwire.wire.reply import Reply
 
@@ -115,7 +115,10 @@ def serve(
     try:
         handler = factory(session)
         if not callable(handler):
-            raise TypeError("the session factory returned no handler, which is called with events")
+            raise TypeError(
+                f"the session factory returned {type_of(handler)}: return the handler, a function"
+                " of an event"
+            )
     except (Exception, GeneratorExit) as error:
         _Trouble(conn, config, logger).no_handler(error)
         handler = _ignore
@@ -195,7 +198,11 @@ class _Trouble:
     def unanswered(self) -> None:
         """A handler returned, and its question is still pending."""
         question = self._conn.pending
-        self._logger.error("%s: handler left %r unanswered", who(self._conn.peer), question)
+        self._logger.error(
+            "%s: handler left %r unanswered: it has to call session.conn.reply()",
+            who(self._conn.peer),
+            question,
+        )
         self._answer(question)
 
     def _answer(self, item: ServerRequest | None) -> None:

@@ -23,6 +23,7 @@ from smtpwire.operations.operation import (
     alone,
     ask,
     lost,
+    not_open,
     reset_session,
 )
 from smtpwire.sasl import (
@@ -110,9 +111,7 @@ def _check_ready(conn: ClientConnection) -> None:
     if conn.closed is not None:
         raise lost(conn, Stage.COMMAND)
     if conn.state is not State.READY:
-        raise LocalProtocolError(
-            f"the session is not open between transactions: its state is {conn.state.value}"
-        )
+        raise not_open(conn)
 
 
 def _greeting(conn: ClientConnection) -> Operation[None]:
@@ -180,7 +179,7 @@ def _authenticate(
             policy=policy,
         )
         if isinstance(choice, NoMechanism):
-            raise _authentication_failed(last, choice.reason)
+            raise _authentication_failed(last, choice.reason + _what_tls_would_do(conn))
         config = ClientMechanismConfig(
             host=conn.config.host.removesuffix("."),  # DNS's end dot is no part of a name in SASL
             port=conn.config.port,
@@ -202,6 +201,13 @@ def _authenticate(
         if end.outcome not in _ANOTHER_MAY_DO or conn.state is State.CLOSED:
             raise _authentication_failed(end, end.outcome.value)
         refused.append(choice.name)
+
+
+def _what_tls_would_do(conn: ClientConnection) -> str:
+    """Without it a server offers few mechanisms, and a client uses few (RFC 4954 §4)."""
+    if conn.tls is not None or STARTTLS not in conn.extensions:
+        return ""
+    return "; it offers STARTTLS: ClientConfig(security=Security.STARTTLS) asks for it"
 
 
 def _authentication_failed(end: AuthenticationEnded | None, otherwise: str) -> LoginFailed:

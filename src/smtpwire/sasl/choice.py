@@ -127,7 +127,7 @@ def choose_mechanism(
         if name in names and isinstance(credentials, row.credentials)
     ]
     if not fitting:
-        return NoMechanism("the server offers no mechanism for these credentials")
+        return NoMechanism(_nothing_fits(names))
     reason = f"the policy takes none of what is offered and fits: {', '.join(fitting)}"
     for name in fitting:
         if name in refused:
@@ -138,6 +138,12 @@ def choose_mechanism(
                 return Choice(name, binding_type)
             reason = objection
     return NoMechanism(reason)
+
+
+def _nothing_fits(names: frozenset[str]) -> str:
+    if not names:
+        return "the server offers no mechanism"
+    return f"the server offers no mechanism for these credentials: {', '.join(sorted(names))}"
 
 
 def _canonical(offered: Collection[str]) -> frozenset[str]:

@@ -53,9 +53,13 @@ class Reply:
         if self.enhanced is not None:
             checked("Reply.enhanced", self.enhanced, str)
             if re.fullmatch(STATUS, self.enhanced) is None:
-                raise ValueError("enhanced is not an enhanced status code (RFC 3463 §2)")
+                raise ValueError(
+                    f"enhanced {self.enhanced!r} is no status code like '5.1.1' (RFC 3463 §2)"
+                )
             if int(self.enhanced[0]) != self.severity:
-                raise ValueError("enhanced is not of the code's class (RFC 2034 §4)")
+                raise ValueError(
+                    f"enhanced {self.enhanced!r} is not of the class of {self.code} (RFC 2034 §4)"
+                )
 
     @property
     def lines(self) -> tuple[str, ...]:

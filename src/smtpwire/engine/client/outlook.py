@@ -82,8 +82,11 @@ class Outlook:
         """The error that a command is which may not be sent from here."""
         if self.leads_to is STATE_CLOSED:
             return LocalProtocolError("the connection has ended")
-        state = self.leads_to.value
-        return LocalProtocolError(f"{verb} is out of order: the state is {state} (RFC 5321 §4.1.4)")
+        state = self.leads_to
+        first = "; open_session() comes first" if state is STATE_GREETING else ""
+        return LocalProtocolError(
+            f"{verb} is out of order: the state is {state.value} (RFC 5321 §4.1.4){first}"
+        )
 
     def note(self, command: Command, kind: Kind, target: State) -> None:
         """A command is queued that leads to the state ``check`` gave."""

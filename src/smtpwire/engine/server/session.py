@@ -386,7 +386,10 @@ class Session:
         reply = replies[0]
         code = reply.code
         if not (code == positive if positive else 200 <= code < 300) and code < 400:
-            raise LocalProtocolError(f"{code} is no legal reply to {type(self.pending).__name__}")
+            raise LocalProtocolError(
+                f"{code} is no legal reply to {type(self.pending).__name__}:"
+                f" give {positive or '2yz'}, 4yz or 5yz"
+            )
         return reply, self.outbox.completed(reply, utf8=utf8)
 
     def answer(self, reply: Reply, octets: bytes) -> None:
