@@ -425,8 +425,9 @@ def test_a_session_without_a_server_is_looked_at_as_well(
         for error, text, arguments in wrong:
             with pytest.raises(error, match=text):
                 session_of(name, *arguments)
-        for tls in (server_tls, server_tls.context, None):  # a context by itself will do
-            assert session_of(name, Mailbox(), RELAY, tls)
+        assert session_of(name, Mailbox(), RELAY, None)
+        for tls in (server_tls, server_tls.context):  # a context by itself will do
+            assert session_of(name, Mailbox(), replace(RELAY, starttls=True), tls)
 
     if name == "blocking":
         with pytest.raises(StopIteration):
