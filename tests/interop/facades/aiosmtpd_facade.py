@@ -7,6 +7,7 @@ and values are aiosmtpd's own: they meet the server only through what stands her
 
 import asyncio
 import inspect
+import re
 import socket
 import ssl
 from base64 import b64decode
@@ -313,7 +314,7 @@ class SMTP(asyncio.Protocol):
         conn = self._connection.conn
         hello = isinstance(conn.pending, Hello) and conn.pending.verb != "HELO"
         if hello and reply is not None and reply.code == 250:
-            conn.offer(*map(_offered, filter(None, reply.lines[1:])))
+            conn.offer(*map(_offered, filter(_KEYWORD.match, reply.lines[1:])))
         answers = () if reply is None else (reply,) * conn.replies_owed
         try:
             conn.reply(*answers)
@@ -693,11 +694,15 @@ def _argument(event: Any) -> str:
     return bytes(event).partition(b" ")[2].decode()
 
 
+_KEYWORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(?: |$)")
+"""What begins a line of the reply (RFC 5321 §4.1.1.1). A hook may say its host's name once more."""
+
+
 def _offered(line: str) -> Offered:
     keyword, _, parameters = line.partition(" ")
     entry = REGISTRY.by_keyword.get(keyword.upper())
     if entry is None:
-        entry = Extension(keyword, "", "a hook's own", flag, no_parameter)
+        entry = Extension(keyword.upper(), "", "a hook's own", flag, no_parameter)
     return entry.read(parameters)
 
 
