@@ -53,7 +53,7 @@ LIMITS = {
     # time; what comes before a session, and TLS
     ("session", "*"): 80,
     ("channel", "*"): 100,
-    ("tls", "*"): 150,
+    ("tls", "*"): 155,
     ("memory_tls", "*"): 45,
 }
 

@@ -207,8 +207,12 @@ def test_names_are_whole_words_in_ascii(offered: list[str]) -> None:
 def test_what_is_offered_instead_is_told() -> None:
     none = choose_mechanism(["NTLM", "GSSAPI"], PASSWORD, tls=VERIFIED, bindings={})
     assert none == NoMechanism("the server offers no mechanism for these credentials: GSSAPI, NTLM")
-    none = choose_mechanism([], PASSWORD, tls=VERIFIED, bindings={})
-    assert none == NoMechanism("the server offers no mechanism")
+    for nothing in ([], ["ad\0min"], ["X" * 21], ["GSS\r\nAPI"]):
+        none = choose_mechanism(nothing, PASSWORD, tls=VERIFIED, bindings={})
+        assert none == NoMechanism("the server offers no mechanism")
+    many = choose_mechanism([f"X-{n}" for n in range(9999)], PASSWORD, tls=VERIFIED, bindings={})
+    assert isinstance(many, NoMechanism)
+    assert len(many.reason) < 500
 
 
 def test_names_in_lower_case() -> None:

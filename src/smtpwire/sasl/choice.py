@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Final, Protocol, final
 
@@ -18,6 +19,10 @@ __all__ = [
     "choose_mechanism",
     "offers_plus",
 ]
+
+
+_TOLD: Final = 20
+"""Names of mechanisms in one error: the words of a peer are bounded."""
 
 
 class TlsFacts(Protocol):
@@ -141,9 +146,11 @@ def choose_mechanism(
 
 
 def _nothing_fits(names: frozenset[str]) -> str:
-    if not names:
+    """Only what can be the name of a mechanism is told (RFC 4422 §3.1), and not too much of it."""
+    told = sorted(name for name in names if re.fullmatch("[A-Z0-9_-]{1,20}", name))[:_TOLD]
+    if not told:
         return "the server offers no mechanism"
-    return f"the server offers no mechanism for these credentials: {', '.join(sorted(names))}"
+    return f"the server offers no mechanism for these credentials: {', '.join(told)}"
 
 
 def _canonical(offered: Collection[str]) -> frozenset[str]:
