@@ -87,7 +87,7 @@ class Parameter(AnyParameter, Generic[T]):
         check_keyword("Parameter.keyword", self.keyword)
 
     def read(self, raw: str | None) -> Given:
-        if raw is not None:
+        if raw is not None and type(raw) is not str:
             raw = checked("raw", raw, str)
         return Given(self.keyword, raw, self, self.parse(raw))
 
@@ -205,9 +205,10 @@ def _keyword(parameter: AnyParameter) -> str:
 
 
 def _with_values(given: tuple[Given, ...]) -> tuple[Given, ...]:
-    if all(isinstance(item, Given) for item in given):
-        return given
-    raise TypeError("pass parameters with their values: Parameters(SIZE(9))")
+    for item in given:
+        if not isinstance(item, Given):
+            raise TypeError("pass parameters with their values: Parameters(SIZE(9))")
+    return given
 
 
 def format_parameters(parameters: Parameters) -> str:
