@@ -1,7 +1,7 @@
 """For every test: how many examples a property is tried with, and what is the same however it runs.
 
 ``--hypothesis-profile=thorough`` tries four times as many examples as a run without it,
-and cuts long inputs at more places.
+and cuts long inputs at every place.
 """
 
 import gc

@@ -12,10 +12,7 @@ __all__ = ["choose", "examples", "is_tried", "splits"]
 MARGIN: Final = 200
 """How far from either end every place is tried, in octets."""
 STRIDE: Final = 31
-LONG_STRIDE: Final = 11
-"""How far apart other places are: no part of the length of a line that is repeated."""
-LONG: Final = 2000
-"""From so many octets on the thorough profile, too, leaves out places."""
+"""How far apart other places are: no length of a line that is repeated."""
 
 
 def examples(times: int) -> int:
@@ -33,11 +30,9 @@ def choose(quick: int, thorough: int) -> int:
 def is_tried(at: int, octets: int) -> bool:
     """Whether so many octets are cut at this place.
 
-    The quick profile leaves out most in the midst of hundreds, the thorough one in that of
-    thousands: lines that are repeated are cut at every place of one or another of them.
+    The thorough profile cuts at every place; the quick one leaves out most in the midst of hundreds.
     """
-    stride = choose(STRIDE, 1 if octets < LONG else LONG_STRIDE)
-    return min(at, octets - at) <= MARGIN or at % stride == 0
+    return min(at, octets - at) <= MARGIN or at % choose(STRIDE, 1) == 0
 
 
 def splits(octets: bytes) -> Iterator[list[bytes]]:

@@ -86,7 +86,7 @@ def never_close(monkeypatch: pytest.MonkeyPatch) -> None:
     ("plant", "profile", "words"),
     [
         (forget_what_is_queued, "relay", "queued, and to be ended|without an end"),
-        (end_a_message_twice, "chunking", "a message ended twice"),
+        (end_a_message_twice, "lmtp-chunking", "a message ended twice|ended twice, or never sent"),
         (say_yes_and_mean_no, "lock-step", "counted as done, and not delivered"),
         (say_no_and_mean_yes, "lmtp", "delivered, and counted as"),
         (owe_a_reply, "relay", "both ends wait for one another"),
@@ -102,4 +102,4 @@ def test_a_planted_fault_is_found(
 ) -> None:
     plant(monkeypatch)
     with pytest.raises(Fault, match=words):
-        Walk(PROFILES[profile], cuts=False).run(4)
+        Walk(PROFILES[profile]).run(4)
