@@ -66,7 +66,7 @@ SERVER: Final = replace(RELAY, offer=(*RELAY.offer, X_COLOR("RGB CMYK")))
 ALICE: Final = Address.parse("alice@example.com")
 
 
-@pytest.mark.parametrize("word", ["", "-", "x-shade", "X SHADE", "X=SHADE", "X-SCHÖN", "Xſ"])
+@pytest.mark.parametrize("word", ["", "-", "-X", "x-shade", "X SHADE", "X=SHADE", "X-SCHÖN", "Xſ"])
 def test_a_keyword_is_one_that_a_line_can_have_in_upper_case(word: str) -> None:
     """RFC 5321 §4.1.1.1: else it would be offered, and never met."""
     makes: list[Callable[[], object]] = [

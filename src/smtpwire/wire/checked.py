@@ -92,7 +92,8 @@ def known_names(where: str, given: Iterable[str], known: Collection[str]) -> Non
 def check_keyword(name: str, keyword: str) -> None:
     """Raise ValueError for what no line can have (RFC 5321 §4.1.1.1), or not as tables hold it."""
     letters = keyword.replace("-", "").replace("_", "")  # "_" is in keywords that are in use
-    if not (letters.isalnum() and keyword.isascii() and keyword == keyword.upper()):
+    is_word = letters.isalnum() and keyword.isascii() and keyword[0] not in "-_"
+    if not (is_word and keyword == keyword.upper()):
         raise ValueError(
             f"{name} is {keyword!r}: pass letters in upper case, digits and hyphens"
             " (RFC 5321 §4.1.1.1)"
