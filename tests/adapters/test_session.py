@@ -60,32 +60,29 @@ def test_who_is_at_the_other_end() -> None:
         assert peer_of(unknown) == Peer()
 
 
+def refused_at_the_door(sock: socket, error: type[Exception], words: str) -> None:
+    """Neither a client nor a server takes it; it is its owner's still."""
+    config = ServerConfig.relay("mx")
+    for take in (
+        lambda: dialled(sock=sock),
+        lambda: blocking.start_server(lambda session: lambda event: None, config, sock=sock),
+    ):
+        with pytest.raises(error, match=words):
+            take()
+    assert sock.fileno() >= 0
+
+
 def test_a_socket_with_tls_of_its_own_is_refused_at_the_door() -> None:
     context = ssl.create_default_context()
     with context.wrap_socket(socket(), server_hostname="mx.example.org") as secured:
-        for wrong in (
-            lambda: dialled(sock=secured),
-            lambda: blocking.start_server(
-                lambda session: lambda event: None, ServerConfig.relay("mx"), sock=secured
-            ),
-        ):
-            with pytest.raises(TypeError, match="sock is an SSLSocket: pass a plain socket"):
-                wrong()
+        refused_at_the_door(secured, TypeError, "sock is an SSLSocket: pass a plain socket")
 
 
 @pytest.mark.parametrize("kind", [SOCK_DGRAM, SOCK_SEQPACKET])
 def test_a_socket_that_is_no_stream_is_refused_at_the_door(kind: SocketKind) -> None:
     near, far = socketpair(type=kind)
     with near, far:
-        for wrong in (
-            lambda: dialled(sock=near),
-            lambda: blocking.start_server(
-                lambda session: lambda event: None, ServerConfig.relay("mx"), sock=near
-            ),
-        ):
-            with pytest.raises(ValueError, match="pass one of SOCK_STREAM"):
-                wrong()
-        assert near.fileno() >= 0  # it is its owner's still
+        refused_at_the_door(near, ValueError, "pass one of SOCK_STREAM")
 
 
 def test_a_clients_tls_is_verified_but_for_opportunistic_use() -> None:
