@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import none
 
 _ADAPTERS: Final = Path(__file__).parent / "adapters"
-_PARTS: Final = 16
+_PARTS: Final = 200
 _FINISHED: Final = count(1)
 
 settings.register_profile("quick", max_examples=25, deadline=None)
@@ -33,6 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Deal the tests of the adapters out among the others, for they wait where others compute.
 
     Each worker begins with a run of tests; one that had most of these would be the last to end.
+    Where the parts are small, the workers do not all wait at the same time.
     """
     if not hasattr(config, "workerinput"):  # nobody runs beside this process
         return
