@@ -116,6 +116,8 @@ def test_the_text_form_goes_both_ways(form: str) -> None:
         (EXAMPLE.replace("SHA-1", "MD5"), "pass one of SCRAM-SHA-1"),
         (EXAMPLE.replace("QSXCR", "QSXC"), "no base64"),
         (EXAMPLE.replace("K9Y=", "K9Y=="), "no base64"),
+        (EXAMPLE.replace("bf92$", "bf92=$"), "no base64"),
+        (EXAMPLE.replace("bf92$", "bf92==$"), "no base64"),
         (EXAMPLE.replace("SHA-1", "SHA-256"), "keys of SCRAM-SHA-256 have 32 octets"),
     ],
 )

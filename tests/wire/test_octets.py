@@ -31,6 +31,8 @@ def test_base64_is_strict() -> None:  # RFC 4954 §4
     assert decode_base64(b"YWI=") == b"ab"
     for octets in (b"YWI", b"YWI=\n", b"YW I=", b"=YWI", b"YWI==", b"YWI=YWI=", b"YW-I"):
         assert decode_base64(octets) is None
+    for octets in (b"=", b"====", b"YWJj=", b"YWJj==", b"YWJj===", b"YWJj====", b"Y==="):
+        assert decode_base64(octets) is None
 
 
 @pytest.mark.parametrize(

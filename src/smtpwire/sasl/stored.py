@@ -10,6 +10,7 @@ import re
 from typing import Final, final
 
 from smtpwire.wire.checked import checked
+from smtpwire.wire.octets import decode_base64
 from smtpwire.wire.value import value
 
 __all__ = [
@@ -112,16 +113,13 @@ class ScramSecret(StoredSecret):
         LDAP servers and PostgreSQL store it so. Raises ValueError for any other, and tells nothing
         of it: it is a secret.
         """
-        from binascii import a2b_base64
-
         found = re.fullmatch(_TEXT_FORM, checked("text", text, str))
         if found is None:
             raise ValueError("this is no SCRAM-…$iterations:salt$StoredKey:ServerKey (RFC 5803 §2)")
         mechanism, iterations, *octets = found.groups()
-        try:
-            salt, stored_key, server_key = [a2b_base64(each, strict_mode=True) for each in octets]
-        except ValueError:
-            raise ValueError("a part of the stored secret is no base64 (RFC 5803 §2)") from None
+        salt, stored_key, server_key = [decode_base64(each.encode()) for each in octets]
+        if salt is None or stored_key is None or server_key is None:
+            raise ValueError("a part of the stored secret is no base64 (RFC 5803 §2)")
         return cls(mechanism, salt, int(iterations), stored_key, server_key)
 
     def to_text(self) -> str:
