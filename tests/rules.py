@@ -22,7 +22,8 @@ _HEAD: Final = """# Tests
 
 ```sh
 python -m pytest tests/wire tests/engine -q                    # the fast loop: the rooms you are in
-python -m pytest -n auto --dist worksteal                      # all that needs no peers, on all cores
+python -m pytest -n auto --dist worksteal                      # all that needs no peers, on all cores;
+                                                               # with 2 of them fastest with -n 5, since many tests wait
 python -m pytest --hypothesis-profile=thorough                 # four times as many examples, and long inputs cut at every place
 python -m pytest -m interop                                    # real peers: see interop/README.md
 python -m tests.walk --profile relay                           # client and server in every state they reach
