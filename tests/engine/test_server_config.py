@@ -221,6 +221,9 @@ def test_scram_needs_a_secret_worth_the_name_and_enough_iterations() -> None:
     secret = b"shared by all processes"
     with pytest.raises(ValueError, match="4096"):
         replace(RELAY, mechanisms=("SCRAM-SHA-256",), scram_secret=secret, scram_iterations=4095)
+    for iterations in (4095, 0, -1):  # also where no mechanism has them
+        with pytest.raises(ValueError, match="4096"):
+            replace(RELAY, scram_iterations=iterations)
 
 
 def test_no_line_is_longer_than_the_backlog() -> None:

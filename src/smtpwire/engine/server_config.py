@@ -218,6 +218,8 @@ class ServerConfig:
         for keyword in self.offer_order:
             if keyword not in self.entries and keyword not in _DERIVED:
                 raise ValueError(f"offer_order has {keyword!r}, which is not offered")
+        if self.scram_iterations < 4096:
+            raise ValueError("scram_iterations is at least 4096 (RFC 7677 §4)")
         self.check_offer(self.entries)
         self.check_mechanisms(self.mechanisms)
         # Raise where a text or a parameter cannot be sent, and for what is no address or domain.
@@ -244,8 +246,6 @@ class ServerConfig:
     def _check_salted(self, name: str) -> None:
         if len(self.scram_secret) < 16:  # else unknown users could be told from known ones
             raise ValueError(f"{name} needs a scram_secret of 16 octets or more, kept secret")
-        if self.scram_iterations < 4096:
-            raise ValueError("scram_iterations is at least 4096 (RFC 7677 §4)")
 
     @cached_property
     def entries(self) -> Mapping[str, AnyExtension]:
