@@ -852,6 +852,11 @@ def test_a_misspelt_method_is_an_error_when_the_class_is_made() -> None:
         ("smtp_VRFY", "vrfy"),
         ("mesage", "message"),
         ("password_logon", "password_login"),
+        ("auth", "password_login"),
+        ("handle_EHLO", "hello"),
+        ("end_of_message", "message"),
+        ("on_message_aborted", "aborted"),
+        ("secret_request", "secret"),
     ):
 
         def method(self: Service, session: Session, event: object) -> None: ...

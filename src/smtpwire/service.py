@@ -425,6 +425,21 @@ _MAY_BE_ASKED: Final = (Help, Noop, Quit, Rset)
 _PREFIXES: Final = ("handle_", "on_", "smtp_")
 
 
+def _in_words(name: str) -> str:
+    """``EndOfMessage`` as ``end_of_message``."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
+
+
+_OTHER_NAMES: Final[Mapping[str, str]] = {
+    "auth": "password_login",
+    "ehlo": "hello",
+    "helo": "hello",
+    "lhlo": "hello",
+    **{_in_words(kind.__name__): name for kind, name in _NAMES.items()},
+}
+"""What a method is called by who knows the verb, or the event: ``end_of_message``."""
+
+
 def _check_member(service: str, name: str, member: object, takes: int = 3) -> None:
     """Raise TypeError for a method that would never be called, or could not be."""
     if name.startswith("_"):
@@ -441,10 +456,12 @@ def _check_member(service: str, name: str, member: object, takes: int = 3) -> No
         return
     lower = name.lower()
     for prefix in _PREFIXES:
-        if lower.removeprefix(prefix) in _KNOWN:
-            raise TypeError(_meant(service, name, lower.removeprefix(prefix)))
+        word = lower.removeprefix(prefix)
+        known = word if word == lower else _OTHER_NAMES.get(word, word)
+        if known in _KNOWN:
+            raise TypeError(_meant(service, name, known))
     least, most = _arguments(member)
-    if least <= 3 <= most and (near := nearest(lower, _KNOWN)):
+    if least <= 3 <= most and (near := _OTHER_NAMES.get(lower) or nearest(lower, _KNOWN)):
         raise TypeError(_meant(service, name, near))
 
 
