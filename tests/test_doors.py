@@ -283,6 +283,7 @@ def test_what_is_no_limit(name: str) -> None:
         ({"hello_name": "höst.example"}, "neither a domain"),
         ({"hello_name": "a\r\nb"}, "control character"),
         ({"host": "mx example"}, "ClientConfig.host"),
+        ({"host": "mx.example:25"}, "ClientConfig.host"),
         ({"host": "mx\n.example"}, "ClientConfig.host"),
         ({"port": 65536}, "ClientConfig.port is 65536: pass 0 to 65535"),
         ({"port": -1}, "ClientConfig.port is -1"),

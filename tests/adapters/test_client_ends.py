@@ -438,6 +438,8 @@ def test_a_handshake_from_the_first_octet_that_fails(
                 await loop.connect("127.0.0.1", port, config, tls=client_context)
             assert raised.value.stage is Stage.IMPLICIT_TLS
             assert raised.value.reason
+            hinted = "is it Security.STARTTLS there?" in raised.value.reason
+            assert hinted == (play is speaks_no_tls)
 
     loop.run(scenario)
 

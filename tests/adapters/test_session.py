@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable
+from functools import partial
 from socket import SOCK_DGRAM, SOCK_SEQPACKET, SocketKind, socket, socketpair
 
 import pytest
@@ -16,6 +17,7 @@ from smtpwire.engine.security import Security
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeout, Timeouts
+from smtpwire.service import Service
 from smtpwire.wire.value import replace
 
 
@@ -181,6 +183,17 @@ def test_what_a_client_calls_itself(address: object, name: str) -> None:
 def test_a_port_that_is_none_is_refused(port: int) -> None:
     with pytest.raises(ValueError, match="pass a number from 1 to 65535"):
         dialled("mx.example.org", port, ClientConfig(port=25))
+
+
+@pytest.mark.parametrize("host", ["mx.example.org:25", "smtp://mx.example.org", "[::1]"])
+def test_a_host_is_a_name_or_an_address_alone(host: str) -> None:
+    """The resolver would say that there is no such name."""
+    listening = partial(blocking.start_server, Service(), ServerConfig.relay("mx.example.org"))
+    for wrong in (dialled, listening):
+        with pytest.raises(ValueError, match="pass a name or an address alone, a port beside it"):
+            wrong(host, 25)
+    with pytest.raises(ValueError, match=r"^local_addr is "):
+        dialled("mx.example.org", local_addr=host)
 
 
 def test_one_thing_is_dialled() -> None:

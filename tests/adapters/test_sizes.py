@@ -44,7 +44,7 @@ LIMITS = {
     # a client: its operations, and what dials
     ("client", "AsyncClient"): 150,
     ("client", "_Contents _close"): 35,
-    ("client", "Turn Dialled"): 60,
+    ("client", "Turn Dialled _why_no_tls"): 60,
     ("stream", "*"): 130,
     ("blocking", "Client"): 65,
     ("blocking", "connect _dial _transport"): 45,

@@ -10,6 +10,7 @@ import pytest
 from smtpwire.wire.address import Address
 from smtpwire.wire.checked import (
     check_field,
+    check_host,
     check_port,
     check_seconds,
     checked,
@@ -216,6 +217,32 @@ def test_seconds() -> None:
     for seconds in (0, -1, 1.1e9, 10**400, math.inf, math.nan):
         with pytest.raises(ValueError, match=rf"^timeout is {seconds}: pass seconds, more than 0"):
             check_seconds("timeout", seconds)
+
+
+def test_hosts() -> None:
+    for host in (
+        "",
+        "mx.example",
+        "192.0.2.1",
+        "::1",
+        "fe80::1%eth0",
+        "2001:db8::192.0.2.1",
+        "mx_1",
+    ):
+        check_host("host", host)
+    for host in (
+        "mx:25",
+        "192.0.2.1:25",
+        ":25",
+        "mx:",
+        "[::1]",
+        "[::1]:25",
+        "smtp://mx",
+        "m x",
+        "m\0",
+    ):
+        with pytest.raises(ValueError, match=r"^host is '.*': pass a name or an address alone"):
+            check_host("host", host)
 
 
 def test_ports() -> None:

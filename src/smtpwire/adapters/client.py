@@ -53,7 +53,7 @@ from smtpwire.operations import (
 from smtpwire.operations.send_many import check_messages
 from smtpwire.operations.serve import who
 from smtpwire.sasl import ChoicePolicy, Credentials
-from smtpwire.wire.checked import check_seconds, checked, type_of
+from smtpwire.wire.checked import check_host, check_seconds, checked, type_of
 from smtpwire.wire.command import Command
 from smtpwire.wire.options import shows_options
 from smtpwire.wire.reply import Reply
@@ -86,13 +86,20 @@ class Turn:
         self._lock.release()
 
 
+def _why_no_tls(error: Exception) -> str:
+    """Why it did not come about from the first octet; a port for STARTTLS is met most often."""
+    if getattr(error, "reason", None) != "WRONG_VERSION_NUMBER":
+        return why(error)
+    return f"the server does not begin with TLS (is it Security.STARTTLS there?): {why(error)}"
+
+
 @final
 class Dialled:
     """What ``connect()`` was given, checked: what to dial, and how to speak there.
 
     Raises TypeError for what is of a wrong type, unless exactly one of ``host``, ``path`` and
-    ``sock`` is given, ValueError for a wrong port and time-out and a socket that is no stream, and
-    as :func:`tls_config`.
+    ``sock`` is given, ValueError for a wrong port and time-out, a host that is more than a name or
+    an address, and a socket that is no stream, and as :func:`tls_config`.
     """
 
     __slots__ = ("_tls", "config", "server_name")
@@ -109,9 +116,10 @@ class Dialled:
         path: str,
         sock: socket | None,
     ) -> None:
-        words = {"host": host, "server_name": server_name, "local_addr": local_addr, "path": path}
+        words = {"host": host, "server_name": server_name, "local_addr": local_addr}
         for name, word in words.items():
-            checked(name, word, str)
+            check_host(name, checked(name, word, str))
+        checked("path", path, str)
         check_plain(checked("sock", sock, socket | None))
         check_seconds("timeout", checked("timeout", timeout, float))
         if bool(host) + bool(path) + (sock is not None) != 1:
@@ -216,7 +224,7 @@ class AsyncClient:
         except BaseException as error:
             await self._stream.transport.close()
             if isinstance(error, Exception):
-                raise TlsFailed(None, Stage.IMPLICIT_TLS, why(error)) from error
+                raise TlsFailed(None, Stage.IMPLICIT_TLS, _why_no_tls(error)) from error
             raise
         self.conn = ClientConnection(config, tls=info, peer=self._stream.peer)
         self._stream.attach(self.conn)

@@ -20,7 +20,7 @@ from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
 from smtpwire.extensions import Profile
 from smtpwire.operations.serve import who
-from smtpwire.wire.checked import checked, seconds_left
+from smtpwire.wire.checked import check_host, checked, seconds_left
 
 __all__ = ["GRACE", "Connections", "Listening", "Service", "listen"]
 
@@ -67,7 +67,7 @@ class Service:
     ) -> None:
         self.config: ServerConfig = config
         self.each: Each = (session, config, check_service(session, config, tls))
-        checked("host", host, str | None)
+        check_host("host", checked("host", host, str | None) or "")
         checked("path", path, str | None)
         check_plain(checked("sock", sock, socket.socket | None))
         checked("reuse_port", reuse_port, bool)

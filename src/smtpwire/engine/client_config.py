@@ -9,9 +9,8 @@ from smtpwire.engine.security import Security
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.extensions import REGISTRY, Offer, Registry
 from smtpwire.sasl import Preparation
-from smtpwire.wire.checked import check_port
+from smtpwire.wire.checked import check_host, check_port
 from smtpwire.wire.command import Hello
-from smtpwire.wire.octets import CONTROLS
 from smtpwire.wire.value import value
 
 __all__ = ["ClientConfig"]
@@ -44,8 +43,8 @@ class ClientConfig:
         anybody may read or receive them.
     requiretls_without_verified_tls: let MAIL REQUIRETLS go over TLS that does not prove the server.
 
-    Raises ValueError for a ``hello_name`` that EHLO cannot carry, a ``host`` with blanks or
-    controls, a port beyond 65535, a chunk of no octets.
+    Raises ValueError for a ``hello_name`` that EHLO cannot carry, a ``host`` with a port,
+    brackets, blanks or controls, a port beyond 65535, a chunk of no octets.
     """
 
     hello_name: str = ""
@@ -72,8 +71,7 @@ class ClientConfig:
     def __post_init__(self) -> None:
         if self.hello_name:
             bytes(Hello(self.hello_name))  # raises where that is no name
-        if " " in self.host or CONTROLS.search(self.host):
-            raise ValueError(f"ClientConfig.host is {self.host!r}: pass a host's name or address")
+        check_host("ClientConfig.host", self.host)
         check_port("ClientConfig.port", self.port)
         if self.chunk_size < 1:
             raise ValueError(f"ClientConfig.chunk_size is {self.chunk_size}: pass 1 or more")

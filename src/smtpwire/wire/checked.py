@@ -8,6 +8,7 @@ what was given where the type was wrong: that may be a secret.
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Set
 from enum import Enum
@@ -21,6 +22,7 @@ __all__ = [
     "OCTETS",
     "Check",
     "check_field",
+    "check_host",
     "check_keyword",
     "check_port",
     "check_seconds",
@@ -44,6 +46,8 @@ OCTETS: Final = bytes | bytearray | memoryview
 """What a call takes as octets: never an int, which ``bytes()`` makes NULs of."""
 
 _MOST_SECONDS: Final = 1e9  # 31 years: what every clock and system call can still count
+_MORE_THAN_A_HOST: Final = re.compile(r"[\0-\x20\x7f/]|\A\[|\A[^:]*:[^:]*\Z")
+"""An address of IPv6 has two colons and more."""
 _FEW: Final = 9
 """Members of an enum which an error lists; of more it names the nearest."""
 _PLAIN: Final[Mapping[object, tuple[type, ...]]] = {int: (int,), float: (float, int)}
@@ -98,6 +102,12 @@ def check_keyword(name: str, keyword: str) -> None:
             f"{name} is {keyword!r}: pass letters in upper case, digits and hyphens"
             " (RFC 5321 §4.1.1.1)"
         )
+
+
+def check_host(name: str, host: str) -> None:
+    """Raise ValueError for more than a host's name or address: a port, a URL, brackets, blanks."""
+    if _MORE_THAN_A_HOST.search(host):
+        raise ValueError(f"{name} is {host!r}: pass a name or an address alone, a port beside it")
 
 
 def check_port(name: str, port: int) -> None:
