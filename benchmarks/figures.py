@@ -272,7 +272,11 @@ def _idle_sessions(effort: Effort) -> Measured:
 
 
 def _beside_idle_sessions(effort: Effort) -> Measured:
-    with serving.beside_idle("asyncio", MANY) as (many, _), serving.served("asyncio") as none:
+    with (
+        serving.beside_idle("asyncio", MANY) as (many, _),
+        serving.served("asyncio") as none,
+        serving.on_one_processor(many, none),
+    ):
         return time(serving.lockstep(many), serving.lockstep(none), effort)
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "idle_memory",
     "lockstep",
     "longest_wait",
+    "on_one_processor",
     "served",
 ]
 
@@ -101,9 +102,13 @@ class Served:
         self._process, self.port, self._tls = process, port, tls
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def memory(self) -> int:
         """Octets that the process has in memory."""
-        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def connect(self) -> socket.socket:
@@ -184,6 +189,20 @@ def beside_idle(adapter: str, count: int) -> Iterator[tuple[Served, float]]:
         finally:
             for sock in kept:
                 sock.close()
+
+
+@contextmanager
+def on_one_processor(*servers: Served) -> Iterator[None]:
+    """Keep this process and these where one acts at a time: which processor wakes up costs more
+    than a message, and is not always the same."""
+    pids = [0, *(server.pid for server in servers)]
+    before = os.sched_getaffinity(0)
+    for pid in pids:
+        os.sched_setaffinity(pid, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def lockstep(server: Served) -> Work:
