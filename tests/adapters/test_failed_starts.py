@@ -7,6 +7,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from selectors import DefaultSelector
 from typing import Any, ClassVar, NoReturn
 
@@ -230,6 +231,42 @@ def run_full(name: str, main: Callable[[], Coroutine[Any, Any, None]], fails: li
     made = type("Loop", (Full, base), {"fails": fails, "watched": []})
     with asyncio.Runner(loop_factory=made) as runner:
         runner.run(main())
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("name", WITH_EVENTS)
+def test_all_tasks_of_a_loop_are_cancelled_while_a_connection_is_taken(
+    name: str, turns: int
+) -> None:
+    """As a loop does at its end: between accept and its first step nobody else knew the socket."""
+    mailbox = Mailbox()
+
+    async def serve(listening: asyncio.Future[Any]) -> None:
+        async with await asyncio_adapter.start_server(mailbox, RELAY, "127.0.0.1", 0) as server:
+            listening.set_result(server)
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        found = asyncio.get_running_loop().create_future()
+        serving = asyncio.ensure_future(serve(found))
+        server = await found
+        with socket.create_connection(server.sockets[0].getsockname(), PATIENCE) as client:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for task in asyncio.all_tasks():
+                if task is not asyncio.current_task():
+                    task.cancel()
+            done, _ = await asyncio.wait({serving}, timeout=PATIENCE)
+            assert done == {serving}
+            assert serving.cancelled()
+            assert not server.sessions
+            client.setblocking(False)
+            with suppress(ConnectionResetError):  # it was never taken
+                assert client.recv(100) == b"" or mailbox.sessions
+
+    backend = {"use_uvloop": name == "uvloop"}
+    anyio.run(main, backend="asyncio", backend_options=backend)
+    assert len(mailbox.endings) == len(mailbox.sessions)
 
 
 @pytest.mark.parametrize("which", range(2))

@@ -25,8 +25,8 @@ LIMITS = {
     ("blocking", "ServerSession"): 30,
     ("trio", "ServerSession"): 60,
     # the same, where a loop's callbacks drive it
-    ("callbacks", "*"): 150,
-    ("asyncio", "ServerProtocol _tell_why"): 100,
+    ("callbacks", "*"): 160,
+    ("asyncio", "ServerProtocol _tell_why"): 110,
     ("link", "*"): 50,
     ("eager", "*"): 110,
     # how octets are moved: of a client, and of a server that is not asyncio's

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
+from functools import partial
 from math import inf
 from socket import (
     AI_NUMERICHOST,
@@ -66,14 +68,27 @@ class ServerProtocol(CallbackSession):
         self._connections = connections
         self._deadline = Deadline()
 
-    async def begin(self, sock: socket, peer: Peer) -> None:
-        """Take a socket that was accepted, and whose it is."""
+    def begin(self, sock: socket, peer: Peer) -> None:
+        """Take a socket that was accepted, and whose it is.
+
+        No task does it: who cancels all tasks of a loop would leave it before its first step.
+        """
+        self._go_on_making(self._loop.connect_accepted_socket(lambda: self, sock), sock, peer)
+
+    def _go_on_making(
+        self, steps: Coroutine[Any, Any, object], sock: socket, peer: Peer, _: object = None
+    ) -> None:
+        waits = False
         try:
-            await self._loop.connect_accepted_socket(lambda: self, sock)
+            waiter: asyncio.Future[object] = steps.send(None)
+            waiter.add_done_callback(partial(self._go_on_making, steps, sock, peer))
+            waits = True
+        except StopIteration:
+            pass
         except OSError as error:
             _tell_why(peer, str(error))
         finally:
-            if not self._made:
+            if not (waits or self._made):
                 sock.close()
                 self._leave()
 
@@ -176,7 +191,6 @@ class Server(Listening[ServerProtocol]):
         super().__init__(service)
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
-        self._beginning: set[asyncio.Task[None]] = set()  # of which the loop keeps no reference
         with ExitStack() as undoing:
             for listener in self._listeners:
                 undoing.enter_context(listener)
@@ -189,10 +203,7 @@ class Server(Listening[ServerProtocol]):
         taken = self._connections.accept(listener, self._session_of)
         if not isinstance(taken, float):
             session, sock = taken
-            # By no factory of the loop's: where it raised, the socket would be nobody's.
-            beginning = session.begin(sock, self._connections.peer_of(session))
-            self._beginning.add(task := asyncio.Task(beginning, loop=self._loop))
-            task.add_done_callback(self._beginning.discard)
+            session.begin(sock, self._connections.peer_of(session))
         elif taken:
             self._loop.remove_reader(listener)
             self._loop.call_later(taken, self._accept_again, listener)
