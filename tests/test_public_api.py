@@ -12,7 +12,7 @@ from email.message import Message
 from functools import cached_property
 from inspect import isroutine
 from itertools import pairwise
-from logging import Logger
+from logging import Logger, LoggerAdapter
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Final, get_type_hints
@@ -47,6 +47,7 @@ LOADED_WHERE_USED: Final = {
     "ClientMechanism": smtpwire.ClientMechanism,
     "ClientMechanismConfig": smtpwire.sasl.ClientMechanismConfig,
     "Logger": Logger,
+    "LoggerAdapter": LoggerAdapter,
     "Message": Message,
     "ProxyHeader": smtpwire.ProxyHeader,
     "ServerConnection": smtpwire.ServerConnection,

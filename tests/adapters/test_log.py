@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from smtpwire.adapters.serving import StreamSession
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig
 from smtpwire.engine.client_config import ClientConfig
-from smtpwire.engine.events import Closed, Connected, ServerEvent
+from smtpwire.engine.events import Closed, Connected, EndOfMessage, ServerEvent
 from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.service import Application
@@ -231,3 +232,113 @@ def test_a_session_that_fails_in_its_adapter(
         while not told(caplog):
             time.sleep(0.01)
     assert told(caplog) == [f"{peer}: the session failed"]
+
+
+# -- a log that fails itself
+
+
+class Trouble(Exception):
+    """What nothing but a handler or a filter of the log raises here."""
+
+
+class Failing(logging.Handler):
+    """One that keeps to no rule: what it raises comes out of ``logger.error()``."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise Trouble(record.getMessage())
+
+
+class FailingFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        raise Trouble(record.getMessage())
+
+
+@pytest.fixture(params=["handler", "filter"])
+def failing_log(request: pytest.FixtureRequest) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("smtpwire", "fifth")]
+    handler, refusing = Failing(), FailingFilter()
+    for logger in loggers:
+        if request.param == "handler":
+            logger.addHandler(handler)
+        else:
+            logger.addFilter(refusing)
+    yield
+    for logger in loggers:
+        logger.removeHandler(handler)
+        logger.removeFilter(refusing)
+
+
+def fails_at_the_end(mailbox: Mailbox) -> Application:
+    def factory(session: Session) -> Handler:
+        note = mailbox(session)
+
+        def handle(event: ServerEvent) -> None:
+            if isinstance(event, EndOfMessage):
+                raise ZeroDivisionError
+            note(event)
+
+        return handle
+
+    return factory
+
+
+LETTER = (b"EHLO c.example", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@d.example>", b"DATA", b"x")
+
+
+@pytest.mark.usefixtures("failing_log")
+def test_a_log_that_fails_ends_no_session(adapter: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The library's own handlers show what they raise, and so is this."""
+    mailbox = Mailbox()
+    with (
+        serving(adapter, fails_at_the_end(mailbox), RELAY) as port,
+        Dialogue(port) as other,
+        Dialogue(port) as client,
+    ):
+        other.reply()
+        client.reply()
+        for line in LETTER[:-1]:
+            client.say(line)
+        client.send(LETTER[-1] + b"\r\n")
+        assert client.say(b".").startswith(b"451 ")
+        assert client.say(b"QUIT").startswith(b"221 ")
+        assert other.say(b"NOOP").startswith(b"250 ")
+    assert len(mailbox.endings) == 2
+    assert "Trouble: 127.0.0.1:" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("failing_log")
+def test_a_log_that_fails_ends_no_server(adapter: str) -> None:
+    """What a server logs where no session is, or none yet."""
+    with serving(adapter, Mailbox(), RELAY, max_connections=1) as port, Dialogue(port) as first:
+        first.reply()
+        with Dialogue(port) as refused:
+            assert refused.rest() == b"421 Too many connections\r\n"
+        assert first.say(b"NOOP").startswith(b"250 ")
+
+
+@pytest.mark.usefixtures("failing_log")
+def test_where_no_handler_can_be_made_the_peer_is_told_by_whatever_log(adapter: str) -> None:
+    with serving(adapter, no_factory, RELAY) as port, Dialogue(port) as client:
+        assert client.rest().startswith(b"421 ")
+
+
+@pytest.mark.usefixtures("failing_log")
+def test_a_log_that_fails_leaves_no_socket_open(adapter: str, server_tls: TlsConfig) -> None:
+    with serving(adapter, Mailbox(), SUBMISSIONS, server_tls) as port, Dialogue(port) as client:
+        half_a_handshake(client)
+
+
+@pytest.mark.usefixtures("failing_log")
+def test_the_handler_is_told_of_the_end_where_the_log_of_another_adapter_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda lost: None)
+    mailbox = Mailbox()
+    with (
+        serving("fifth", fails_at_the_end(mailbox), RELAY) as port,
+        Dialogue(port) as client,
+    ):
+        client.send(b"".join(line + b"\r\n" for line in (*LETTER, b".")))
+        assert b"250 2.0.0" not in client.rest().split(b"354 ")[-1]
+        mailbox.wait_for_end()
+    assert len(mailbox.endings) == 1

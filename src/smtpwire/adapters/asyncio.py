@@ -24,7 +24,8 @@ from smtpwire.adapters.callbacks import CallbackSession
 from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.listening import GRACE, Connections, Listening, Service
-from smtpwire.adapters.session import Deadline, SessionFactory, logger, peer_of
+from smtpwire.adapters.log import logger
+from smtpwire.adapters.session import Deadline, SessionFactory, peer_of
 from smtpwire.adapters.tls import Tls, check_service
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer

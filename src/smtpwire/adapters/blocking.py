@@ -16,8 +16,9 @@ from smtpwire import operations
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.kernel_time import timeval_layout, wait_a_moment
 from smtpwire.adapters.listening import GRACE, Listening, Service
+from smtpwire.adapters.log import logger
 from smtpwire.adapters.serving import StreamSession, now
-from smtpwire.adapters.session import SessionFactory, first_step, logger
+from smtpwire.adapters.session import SessionFactory, first_step
 from smtpwire.adapters.stream import Interrupted, Transport
 from smtpwire.adapters.tls import Tls
 from smtpwire.engine.client import ClientConnection

@@ -16,7 +16,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
-from smtpwire.adapters.session import Connected, checked_port, logger, own_name, remote_peer
+from smtpwire.adapters.log import logger
+from smtpwire.adapters.session import Connected, checked_port, own_name, remote_peer
 from smtpwire.adapters.stream import AsyncStream, Transport, why
 from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, client_tls, tls_config
 from smtpwire.engine.client import ClientConnection

@@ -13,7 +13,8 @@ from threading import Lock
 from time import monotonic
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar, final
 
-from smtpwire.adapters.session import SessionFactory, checked_port, logger, peer_of
+from smtpwire.adapters.log import logger
+from smtpwire.adapters.session import SessionFactory, checked_port, peer_of
 from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, check_service
 from smtpwire.engine.events import Peer
 from smtpwire.engine.replies import ReplyKind

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Final, TypeVar
 
 from smtpwire.adapters.channel import Channel
+from smtpwire.adapters.log import logger
 from smtpwire.adapters.session import (
     LAST_WORDS,
     LINGER,
@@ -21,7 +22,6 @@ from smtpwire.adapters.session import (
     READ,
     Deadline,
     SessionFactory,
-    logger,
 )
 from smtpwire.adapters.stream import Interrupted, ServerTransport
 from smtpwire.adapters.tls import Tls, check_service

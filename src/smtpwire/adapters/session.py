@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from math import inf
@@ -29,13 +28,10 @@ __all__ = [
     "checked_port",
     "first_step",
     "given_up",
-    "logger",
     "own_name",
     "peer_of",
     "remote_peer",
 ]
-
-logger: Final = logging.getLogger("smtpwire")
 
 READ: Final = 65536
 LINGER: Final = 10.0

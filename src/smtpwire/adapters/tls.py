@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from socket import SOCK_STREAM, socket
 from typing import Any, ClassVar, Final, TypeAlias, final
 from weakref import WeakKeyDictionary
 
+from smtpwire.adapters.log import logger
 from smtpwire.engine.events import Peer
 from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 READ: Final = 65536
-
-_logger: Final = logging.getLogger("smtpwire")
+HANDSHAKE: Final = 22
+"""The type of a record with a part of a handshake in it (RFC 5246 §6.2.1)."""
 
 _NOBODY: Final = Peer()
 
@@ -282,7 +282,7 @@ def _bindings(tls: TlsObject, config: TlsConfig, der: bytes, peer: Peer) -> dict
     try:
         bindings.update(config.bindings(tls))
     except Exception:
-        _logger.exception("%s: TlsConfig.bindings failed", who(peer))
+        logger.exception("%s: TlsConfig.bindings failed", who(peer))
     # In TLS 1.3 Python returns octets that mean nothing (RFC 9266 §1).
     if tls.version() != "TLSv1.3" and (unique := tls.get_channel_binding("tls-unique")):
         bindings["tls-unique"] = unique

@@ -13,8 +13,9 @@ import trio
 
 from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.listening import GRACE, Listening, Service
+from smtpwire.adapters.log import logger
 from smtpwire.adapters.serving import StreamSession
-from smtpwire.adapters.session import SessionFactory, attended, first_step, logger
+from smtpwire.adapters.session import SessionFactory, attended, first_step
 from smtpwire.adapters.stream import Interrupted
 from smtpwire.adapters.tls import Tls
 from smtpwire.engine.client_config import ClientConfig

@@ -26,7 +26,7 @@ from smtpwire.wire.command import StartTls
 from smtpwire.wire.reply import Reply
 
 if TYPE_CHECKING:
-    from logging import Logger
+    from logging import Logger, LoggerAdapter
 
 __all__ = ["Handler", "ServeStep", "Serving", "Session", "SessionFactory", "serve", "who"]
 
@@ -87,7 +87,7 @@ def serve(
     session: Session,
     factory: SessionFactory,
     config: ServerConfig,
-    logger: Logger,
+    logger: Logger | LoggerAdapter[Logger],
     clock: Callable[[], float],
 ) -> Serving:
     """Make a handler and give it one event after another, to the connection's end.
@@ -104,8 +104,9 @@ def serve(
     unanswered, is logged, and each reply still owed is 451 (credentials and STARTTLS: 454); at a
     BodyChunk that is the early verdict. A factory that raises is a 421. What fails in the driver
     ends the connection. The handler is always told of the end, once, by MessageAborted where a
-    message was open and by Closed. What is no Exception (a cancellation, KeyboardInterrupt) ends
-    the connection too, and is raised when the handler has been told: close without a word then.
+    message was open and by Closed. What is no Exception (a cancellation, KeyboardInterrupt), or is
+    raised by ``logger``, ends the connection too, and is raised when the handler has been told:
+    close without a word then.
 
     ``clock``: seconds, monotonic; by it a turn ends.
     """
@@ -153,7 +154,11 @@ def serve(
         except (Exception, GeneratorExit) as error:
             if given_away and isinstance(error, GeneratorExit):
                 raise
-            _Trouble(conn, config, logger).failed(item, error)
+            try:
+                _Trouble(conn, config, logger).failed(item, error)
+            except BaseException as worse:  # the log's own trouble, for one
+                interruption = interruption or worse
+                conn.abort(f"interrupted by {type(worse).__name__}")
         except BaseException as error:
             interruption = interruption or error
             conn.abort(f"interrupted by {type(error).__name__}")
@@ -169,7 +174,9 @@ def _ignore(event: ServerEvent) -> None:
 class _Trouble:
     """What is done about what goes wrong in a session: a line in the log, an answer, or the end."""
 
-    def __init__(self, conn: ServerConnection, config: ServerConfig, logger: Logger) -> None:
+    def __init__(
+        self, conn: ServerConnection, config: ServerConfig, logger: Logger | LoggerAdapter[Logger]
+    ) -> None:
         self._conn, self._config, self._logger = conn, config, logger
 
     def no_handler(self, error: BaseException) -> None:
