@@ -182,6 +182,54 @@ def test_a_shutdown_that_is_cancelled_gives_no_more_grace(loop: str) -> None:
     assert len(mailbox.endings) == 1
 
 
+@pytest.mark.parametrize("at", ["listeners", "sessions"])
+def test_a_shutdown_of_threads_that_ctrl_c_ends_gives_no_more_grace(
+    at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it waits: for who takes connections, or for who is served."""
+    begun, released = threading.Event(), threading.Event()
+
+    def wait(session: Session, event: ServerEvent) -> None:
+        if isinstance(event, Vrfy):
+            begun.set()
+            released.wait(PATIENCE)
+
+    class Interrupted(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout is None:
+                return super().wait(PATIENCE)
+            raise KeyboardInterrupt
+
+    class Held:
+        """A lock that another one has."""
+
+        def __enter__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *_: object) -> None: ...
+
+    mailbox = Mailbox(wait)
+    with (
+        blocking.start_server(mailbox, RELAY, "127.0.0.1", 0) as server,
+        Dialogue(port_of(server)) as client,
+    ):
+        client.reply()
+        client.send(b"EHLO c.example\r\nVRFY me\r\n")
+        assert begun.wait(PATIENCE)
+        try:
+            with monkeypatch.context() as patches:
+                if at == "listeners":
+                    patches.setattr(server, "_serving", Held())
+                else:
+                    patches.setattr(blocking, "Event", Interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    server.shutdown(60)
+            assert b"421" not in client.rest()  # it ends, while its handler is held up
+        finally:
+            released.set()
+        assert mailbox.wait_for_end().reason is CloseReason.ABORTED
+
+
 NO_TIMES: dict[Any, type[Exception]] = {
     "5": TypeError,
     None: TypeError,

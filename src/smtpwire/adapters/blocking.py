@@ -279,10 +279,9 @@ class Server(Listening[ServerSession]):
             sleep(taken)
             return
         session, sock = taken
-        thread = Thread(target=copy_context().run, args=(self._run, session), daemon=True)
         try:
             session.accept_interrupts()
-            thread.start()
+            Thread(target=copy_context().run, args=(self._run, session), daemon=True).start()
         except BaseException as error:  # the system has no room for it, or Ctrl-C comes
             peer = self._connections.peer_of(session)
             self._connections.leave(session)
@@ -306,10 +305,10 @@ class Server(Listening[ServerSession]):
     def shutdown(self, grace: float = GRACE) -> tuple[Peer, ...]:
         """Listen no more, end each session with 421; return when nothing is left.
 
-        Questions that are pending may still be answered meanwhile. After ``grace`` seconds the
-        sockets of what is left are closed: their peers are what is returned. A handler cannot be
-        interrupted in its thread: it is waited for. RuntimeError where it is a handler that
-        asks: it would wait for itself. TypeError for a grace that is no number, ValueError for
+        Questions that are pending may still be answered meanwhile. After ``grace`` seconds, or at
+        Ctrl-C, the sockets of what is left are closed: their peers are what is returned. A handler
+        cannot be interrupted in its thread: it is waited for. RuntimeError where it is a handler
+        that asks: it would wait for itself. TypeError for a grace that is no number, ValueError for
         more than 31 years, infinity and NaN: nothing has ended then. 0 and less are no grace.
         """
         grace = self._check_shutdown(grace)
@@ -317,9 +316,13 @@ class Server(Listening[ServerSession]):
         with self._serving:
             self._listen_no_more(lambda _: None)
         empty = Event()
-        self._end_sessions(empty.set)
-        empty.wait(grace)
-        cut = self._cut()
+        try:
+            with self._serving:
+                self._listen_no_more(lambda _: None)
+            self._end_sessions(empty.set)
+            empty.wait(grace)
+        finally:
+            cut = self._cut()
         empty.wait()
         return cut
 
