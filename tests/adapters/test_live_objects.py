@@ -1,22 +1,28 @@
 """Nothing of a connection outlives it: what is alive is counted, for memory is too coarse."""
 
+import asyncio
 import gc
+import logging
+import socket
 import ssl
 import sys
 import time
 from collections import Counter
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from tests.adapters.handlers import answer
-from tests.adapters.servers import Dialogue, serving
+from tests.adapters.handlers import answer, pause
+from tests.adapters.loops import LOOPS, Loop
+from tests.adapters.servers import PATIENCE, Dialogue, serving
 
-from smtpwire.adapters import callbacks
+from smtpwire.adapters import blocking, callbacks
 from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig, TlsLayer
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.wire.command import Vrfy
 from smtpwire.wire.value import replace
 
 CONFIG = replace(ServerConfig.relay("mx.example.org"), starttls=True)
@@ -112,3 +118,125 @@ def test_nothing_of_a_connection_outlives_it(
             for number in range(ROUND):
                 visit(port, number, context)
             found = settled(made[0], found)
+
+
+# -- nor is it left to the collector, which may come late where memory is what a message takes
+
+CPYTHON_ONLY = pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="elsewhere all is left to a collector"
+)
+WAYS = ["quit", "close", "shutdown", "fail", "wait", "cancel"]
+
+
+class Way:
+    """What a handler does at VRFY; of what it belongs to nothing is left behind."""
+
+    def __init__(self, adapter: str, way: str) -> None:
+        self.adapter, self.way = adapter, way
+
+    def __call__(self, session: Session) -> Handler:
+        def handle(event: Any) -> Awaitable[None] | None:
+            if isinstance(event, Vrfy):
+                match self.way:
+                    case "close":
+                        session.close()
+                    case "shutdown":
+                        session.shutdown()
+                    case "fail":
+                        raise ZeroDivisionError
+                    case "wait" | "cancel":
+                        return self.suspend(session, event)
+            answer(session, event)
+            return None
+
+        return handle
+
+    async def suspend(self, session: Session, event: Any) -> None:
+        await (pause(self.adapter, 0.001) or nothing())
+        if self.way == "cancel" and self.adapter in ("asyncio", "uvloop"):
+            cancel_this_task()
+            await asyncio.sleep(1)
+        answer(session, event)
+
+
+def cancel_this_task() -> None:
+    """In a frame of its own, of which the CancelledError knows nothing."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+async def nothing() -> None:
+    pass
+
+
+def left() -> int:
+    """How many engines and selectors of sessions are alive; nothing is collected."""
+    return sum(type(each) in (ServerConnection, blocking.Selector) for each in gc.get_objects())
+
+
+@CPYTHON_ONLY
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_of_a_connection_waits_for_the_collector(
+    adapter: str,
+    way: str,
+    secure: bool,
+    server_tls: TlsConfig,
+    client_context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (callbacks, serving_adapter):
+        monkeypatch.setattr(module, "LINGER", 0.1)
+    for name in ("smtpwire", "asyncio"):  # each of pytest's records would keep its exception
+        monkeypatch.setattr(logging.getLogger(name), "disabled", True)
+    made: list[Any] = []
+    gc.collect()
+    gc.disable()
+    try:
+        before = left()
+        with serving(adapter, Way(adapter, way), CONFIG, server_tls, made=made) as port:
+            for _ in range(3):
+                with Dialogue(port) as client:
+                    client.reply()
+                    client.say(b"EHLO client.example.com")
+                    if secure:
+                        client.say(b"STARTTLS")
+                        client.start_tls(client_context)
+                        client.say(b"EHLO client.example.com")
+                    client.send(b"VRFY me\r\nQUIT\r\n")
+                    client.rest()
+            end = time.monotonic() + PATIENCE
+            while made[0].sessions or left() > before:
+                assert time.monotonic() < end, f"{left() - before} are left"
+                time.sleep(0.02)
+    finally:
+        gc.enable()
+
+
+@CPYTHON_ONLY
+@pytest.mark.parametrize("name", sorted({*LOOPS} - {"trio"}))  # trio itself leaves cycles behind
+def test_nothing_of_a_client_that_reaches_nobody_waits_for_the_collector(name: str) -> None:
+    loop: Loop = LOOPS[name]
+
+    class Kept(str):
+        """A host's name, of which one can see when it goes."""
+
+        gone = False
+
+        def __del__(self) -> None:
+            Kept.gone = True
+
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        gc.disable()
+        try:
+            with pytest.raises(ConnectionRefusedError):
+                await loop.connect(Kept("127.0.0.1"), port)
+            await (pause(name, 0.001) or nothing())  # the loop's own turn ends
+            assert Kept.gone
+        finally:
+            gc.enable()
+
+    loop.run(scenario)

@@ -28,7 +28,7 @@ LIMITS = {
     ("callbacks", "*"): 160,
     ("asyncio", "ServerProtocol _tell_why"): 110,
     ("link", "*"): 50,
-    ("eager", "*"): 110,
+    ("eager", "*"): 120,
     # how octets are moved: of a client, and of a server that is not asyncio's
     ("blocking", "_Transport"): 55,
     ("blocking", "_send_all _end _wait_for"): 15,

@@ -396,12 +396,15 @@ async def _dial(host: str, port: int, local_addr: str, path: str) -> socket:
 
         found = [(AF_UNIX, path)]
     failure = OSError(f"{host} has no address")
-    for family, address in found:
-        try:
-            return await _dial_one(family, address, local_addr)
-        except OSError as error:
-            failure = error
-    raise failure
+    try:
+        for family, address in found:
+            try:
+                return await _dial_one(family, address, local_addr)
+            except OSError as error:
+                failure = error
+        raise failure
+    finally:
+        del failure  # which knows this frame: a cycle would wait for the collector
 
 
 async def _dial_one(family: int, address: str | tuple[Any, ...], local_addr: str) -> socket:

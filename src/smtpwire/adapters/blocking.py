@@ -129,6 +129,7 @@ class _Transport:
             self._sock.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
+        self._readable.close()
         for sock in (self._sock, *self._pair):
             sock.close()
 
@@ -313,8 +314,6 @@ class Server(Listening[ServerSession]):
         """
         grace = self._check_shutdown(grace)
         self._stopping.set()
-        with self._serving:
-            self._listen_no_more(lambda _: None)
         empty = Event()
         try:
             with self._serving:

@@ -123,6 +123,8 @@ class CallbackSession(Link, ABC):
             if not isinstance(interruption, asyncio.CancelledError):
                 self._loop.call_soon(_raise, interruption)
             return
+        finally:
+            del error  # which knows this frame: a cycle would wait for the collector
         try:
             self._meet(waited_for)
         except Exception as failure:
@@ -181,9 +183,12 @@ class CallbackSession(Link, ABC):
         self._call_later(LINGER if seconds is None else seconds, self._transport.abort)
 
     def _leave(self) -> None:
-        """Nothing is left to be done."""
+        """Nothing is left to be done. What knows this session goes, lest the collector have to."""
+        if self._begun:
+            self._serving.close()
         if self._eager is not None:
             self._eager.stop()
+            self._eager = None
         self._call_no_more()
 
     # -- for its handler, and for its server
@@ -225,4 +230,7 @@ class CallbackSession(Link, ABC):
 
 def _raise(error: BaseException) -> None:
     """In a callback, where SystemExit ends a loop: uvloop takes it for a transport's trouble."""
-    raise error
+    try:
+        raise error
+    finally:
+        del error

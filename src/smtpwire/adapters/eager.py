@@ -104,13 +104,16 @@ class EagerTask(Coroutine[object, object, None]):
         """The same, where what it awaits has raised, or the task is cancelled."""
         raised = error[-2] if len(error) == 3 and error[1] is not None else error[0]
         raised = raised if isinstance(raised, BaseException) else RuntimeError(raised)
-        if self._steps is None:
-            self._task = None
-            raise raised
-        waiting, self._waiting = self._waiting, NOTHING
-        if isinstance(waiting, asyncio.Future) and waiting.cancel():
-            return waiting  # as the task would have it, had it had its turn: this one first
-        return self._go_on(self._steps.throw, raised)
+        try:
+            if self._steps is None:
+                self._task = None
+                raise raised
+            waiting, self._waiting = self._waiting, NOTHING
+            if isinstance(waiting, asyncio.Future) and waiting.cancel():
+                return waiting  # as the task would have it, had it had its turn: this one first
+            return self._go_on(self._steps.throw, raised)
+        finally:
+            del error, raised
 
     def close(self) -> None:
         """Drop what was begun: the loop is at its end."""
@@ -140,10 +143,13 @@ class EagerTask(Coroutine[object, object, None]):
         while self._task is not None and self._task.uncancel():
             pass  # the next one begins unharmed
         self._ended(error)
-        if isinstance(error, asyncio.CancelledError):
-            self._task = None
-            raise error  # who cancels the task may wait for its end; another one is made
-        return self._park()
+        try:
+            if isinstance(error, asyncio.CancelledError):
+                self._task = None
+                raise error  # who cancels the task may wait for its end; another one is made
+            return self._park()
+        finally:
+            del error, argument  # which know this frame: a cycle would wait for the collector
 
     def _told(self, error: asyncio.CancelledError) -> BaseException:
         """The error itself where the task was cancelled."""
@@ -155,6 +161,7 @@ class EagerTask(Coroutine[object, object, None]):
 
     def _park(self) -> object:
         if self._stopped:
+            self._task = None
             raise StopIteration
         self._parked = self._loop.create_future()
         return next(self._parked.__await__())

@@ -59,8 +59,7 @@ class StreamSession(ABC):
         self._channel = Channel(config, tls, peer or Peer())
         self._deadline = Deadline()
         self._broken = False  # a write has failed: nothing is written any more
-        self._unwanted = False  # its end is asked for
-        self._asked: Callable[[], object] | None = None
+        self._unwanted = self._dropped = False  # its end is asked for; at once
         self._thread = 0
 
     async def _run(self) -> None:
@@ -189,23 +188,26 @@ class StreamSession(ABC):
 
     def shutdown(self) -> None:
         """End the session with 421, once the question that may be pending is answered."""
-        self._ask(lambda: self._channel.conn.shutdown())
+        self._ask()
         self._transport.interrupt()
 
     def close(self) -> None:
         """Drop the connection as it stands."""
-        self._ask(lambda: self._channel.conn.abort(_CLOSED))
+        self._dropped = True
+        self._ask()
         self._transport.wake()
 
-    def _ask(self, what: Callable[[], object]) -> None:
-        """Do it: in the session's own thread, which looks when it reads."""
-        self._unwanted, self._asked = True, what
+    def _ask(self) -> None:
+        """End it: in the session's own thread, which looks when it reads."""
+        self._unwanted = True
         if get_ident() == self._thread:
             self._do_what_is_asked()
 
     def _do_what_is_asked(self) -> None:
-        if self._asked is not None and self._channel.open:
-            self._asked()
+        if self._channel.open and self._dropped:
+            self._channel.conn.abort(_CLOSED)
+        elif self._channel.open and self._unwanted:
+            self._channel.conn.shutdown()
 
 
 def now(steps: Coroutine[object, object, R]) -> R:

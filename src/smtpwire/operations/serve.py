@@ -163,7 +163,10 @@ def serve(
             interruption = interruption or error
             conn.abort(f"interrupted by {type(error).__name__}")
     if interruption is not None:
-        raise interruption
+        try:
+            raise interruption
+        finally:
+            del interruption  # which knows this frame: a cycle would wait for the collector
     yield NEED_CLOSE
 
 
