@@ -1,7 +1,9 @@
 """How every adapter's client ends: servers that stall, cancellation, and no descriptor left."""
 
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ from smtpwire.engine.state import State
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.operations import ConnectionLost, LoginFailed, SessionError, Stage, TlsFailed
 from smtpwire.sasl import Password
+from smtpwire.testing import certificate
 from smtpwire.wire.status import Disposition
 from smtpwire.wire.value import replace
 
@@ -404,6 +407,73 @@ def test_a_handshake_after_starttls_that_is_cancelled(
             assert client.conn.state is State.CLOSED
 
     async_loop.run(scenario)
+
+
+# -- another handshake
+
+
+class Renegotiating:
+    """OpenSSL's own server, for no module of Python's asks for another handshake."""
+
+    def __init__(self, pem: Path) -> None:
+        options = ["-accept", "0", "-cert", str(pem), "-key", str(pem), "-tls1_2", "-crlf"]
+        self.process = subprocess.Popen(
+            ["openssl", "s_server", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        )
+        self.port = int(self.expect(b"ACCEPT").rpartition(b":")[2])
+
+    def expect(self, word: bytes) -> bytes:
+        """The next line with this word."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if word in line:
+                return line
+        raise AssertionError(f"no {word!r}")
+
+    def say(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + b"\n")
+
+    def play(self) -> None:
+        self.expect(b"CIPHER is")
+        self.say(b"220 mx.example.org ESMTP")
+        self.expect(b"EHLO")
+        self.say(b"250 mx.example.org")
+        self.expect(b"VRFY")
+        self.say(b"r")  # to s_server a command
+
+    def __enter__(self) -> "Renegotiating":
+        self.player = threading.Thread(target=self.play)
+        self.player.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.player.join()
+        self.process.communicate()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+def test_a_server_that_asks_for_another_handshake(any_loop: Loop, tmp_path: Path) -> None:
+    """It would change what ``conn.tls`` says, channel bindings and certificate included."""
+    made = certificate()
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(made.server_pem)
+
+    async def scenario() -> None:
+        with Renegotiating(pem) as server:
+            config, tls = configured(Security.IMPLICIT, command=9.0), made.client_context()
+            client = await any_loop.connect("127.0.0.1", server.port, config, tls=tls)
+            await client.open_session()
+            with pytest.raises(ConnectionLost, match="another handshake, which is refused"):
+                await client.verify("me")
+            await client.close()
+
+    any_loop.run(scenario)
 
 
 # -- a handshake that fails

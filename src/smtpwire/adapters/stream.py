@@ -181,6 +181,8 @@ class AsyncStream:
         if self._layer is None:
             return await self.transport.receive(READ, self._left())
         while (octets := self._layer.read()) is None:
+            if answer := self._layer.data_to_send():  # TLS's own
+                await self.transport.send(answer, self._left())
             self._layer.receive_data(await self.transport.receive(READ, self._left()))
         return octets
 

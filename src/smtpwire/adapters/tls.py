@@ -193,6 +193,7 @@ class TlsLayer:
         self._config, self._peer = config, peer
         server_name = checked("server_name", server_name, str | None)
         self._server_name = (server_name or "").removesuffix(".")
+        self._shaken = False
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = config.context.wrap_bio(
             self._incoming,
@@ -218,16 +219,33 @@ class TlsLayer:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             return None
+        self._shaken = True
         return tls_info(self._tls, self._config, self._server_name, self._peer)
 
     def read(self, size: int = READ) -> bytes | None:
-        """What the peer said: b"" at its end; None: more octets are wanted. Raises ssl.SSLError."""
+        """What the peer said: b"" at its end; None: more octets are wanted.
+
+        Raises ssl.SSLError; also where a peer, below TLS 1.3, asks for another handshake.
+        """
+        octets, unsent = None, self._outgoing.pending
         try:
-            return self._tls.read(size)
+            octets = self._tls.read(size)
         except ssl.SSLWantReadError:
-            return None
+            pass
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
+        if self._outgoing.pending > unsent:
+            self._check_answer(unsent)
+        return octets
+
+    def _check_answer(self, unsent: int) -> None:
+        """TLS answers by itself; by another handshake ``tls_info()`` would be true no more."""
+        said = self._outgoing.read()
+        if self._shaken and said[unsent] == HANDSHAKE:
+            self._outgoing.write(said[:unsent])
+            reason = "the peer asks for another handshake, which is refused"
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, reason)
+        self._outgoing.write(said)
 
     def write(self, octets: bytes) -> None:
         """Say all of it. Raises ssl.SSLError."""
