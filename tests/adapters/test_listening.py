@@ -1,10 +1,13 @@
 """Where servers listen, and what they count."""
 
+import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 from tests.adapters.handlers import Mailbox
+from tests.adapters.loops import LOOPS, Loop
 
 from smtpwire.adapters import blocking
 from smtpwire.adapters.listening import Connections, listen
@@ -61,6 +64,21 @@ def test_a_unix_socket_again_and_again(tmp_path: Path) -> None:
             for sock in (first, second):  # nobody is known, and so nobody is counted
                 sock.connect(path)
                 assert sock.recv(100).startswith(b"220 ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has names without a file")
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_unix_socket_without_a_file(name: str) -> None:
+    loop: Loop = LOOPS[name]
+    path = f"\0smtpwire-{os.getpid()}-{loop.name}"
+
+    async def scenario() -> None:
+        client = await loop.connect(path=path)
+        async with client:
+            await client.open_session()
+
+    with blocking.start_server(Mailbox(), RELAY, path=path):
+        loop.run(scenario)
 
 
 def test_a_file_that_is_no_socket_stays(tmp_path: Path) -> None:

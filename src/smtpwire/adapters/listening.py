@@ -122,7 +122,7 @@ def listen(
 
 def _listen_unix(path: str) -> socket.socket:
     with suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.stat(path).st_mode):
+        if not path.startswith("\0") and stat.S_ISSOCK(os.stat(path).st_mode):
             os.unlink(path)
     return socket.create_server(path, family=socket.AF_UNIX, backlog=BACKLOG)
 
