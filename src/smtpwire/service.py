@@ -304,7 +304,7 @@ class Service:
         """QUIT, as RSET: 221 ends the session."""
 
     def closed(self, session: Session, news: Closed, /) -> Told:
-        """The end, once, whatever the cause."""
+        """The end, once, whatever the cause; also where it comes before ``connected()``."""
 
 
 _Methods: TypeAlias = Mapping[str, Callable[..., object]]
