@@ -1,8 +1,10 @@
 """What every adapter's server does at a real socket, with real TLS."""
 
 import logging
+import shutil
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Awaitable
 from itertools import pairwise
@@ -28,6 +30,7 @@ from smtpwire.engine.limits import Limits
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.sasl import tls_server_end_point
+from smtpwire.testing import certificate
 from smtpwire.wire.command import Data, Hello, Mail, Noop, Rset, StartTls
 from smtpwire.wire.proxy import (
     ProxyCommand,
@@ -39,6 +42,8 @@ from smtpwire.wire.reply import Reply
 from smtpwire.wire.value import replace
 
 RELAY = ServerConfig.relay("mx.example.org")
+ALLOW_CLIENT_RENEGOTIATION = 1 << 8
+"""OpenSSL's SSL_OP_ALLOW_CLIENT_RENEGOTIATION, for which Python has no name."""
 PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
 WITH_TLS = replace(RELAY, starttls=True)
 TRANSACTION = (
@@ -426,6 +431,30 @@ def test_a_proxy_header_without_an_end_is_timed_out(
                 said = b""
             break
     assert said == b"" or said.startswith(b"421 ")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+def test_a_client_that_asks_for_another_handshake(adapter: str) -> None:
+    """Even where a context allows what OpenSSL 3 refuses by itself: ``conn.tls`` stays true."""
+    mailbox = Mailbox()
+    context = certificate().server_context()
+    context.options |= ssl.Options(ALLOW_CLIENT_RENEGOTIATION)
+    config = ServerConfig.submissions("mx.example.org")
+    with serving(adapter, mailbox, config, TlsConfig(context)) as port:
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-crlf"]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            while not client.stdout.readline().startswith(b"220 "):
+                pass
+            client.stdin.write(b"R\n")  # to s_client a command
+            client.stdin.flush()
+            closed = mailbox.wait_for_end()
+            client.kill()
+    assert closed.reason is CloseReason.ABORTED
+    assert closed.error == "the peer asks for another handshake, which is refused"
 
 
 def test_a_client_that_never_answers_close_notify(
