@@ -923,3 +923,14 @@ def test_connected_comes_first_and_closed_last(adapter: str) -> None:
     assert isinstance(mailbox.events[0], Connected)
     assert isinstance(mailbox.events[-1], Closed)
     assert len(mailbox.endings) == 1
+
+
+def test_the_end_may_come_before_connected(adapter: str) -> None:
+    """Who is no trusted proxy is not greeted; the handler, which was made, is told of the end."""
+    mailbox = Mailbox()
+    config = replace(RELAY, proxy=frozenset({"192.0.2.1"}))
+    with serving(adapter, mailbox, config) as port, Dialogue(port) as client:
+        assert client.rest() == b""
+        assert mailbox.wait_for_end().reason is CloseReason.VIOLATION
+    assert mailbox.events == mailbox.endings
+    assert len(mailbox.sessions) == len(mailbox.endings) == 1
