@@ -102,7 +102,7 @@ def test_what_is_to_be_copied_is_short(module: str, names: str) -> None:
 
 
 def test_the_servers_loop_is_short() -> None:
-    assert sum(code_lines("serve", operations).values()) <= 120
+    assert sum(code_lines("serve", operations).values()) <= 125
 
 
 @pytest.mark.parametrize("module", sorted({module for module, _ in LIMITS}))
