@@ -1,13 +1,15 @@
 """Where servers listen, and what they count."""
 
+import errno
 import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.adapters.handlers import Mailbox
-from tests.adapters.loops import LOOPS, Loop
+from tests.adapters.loops import LOOPS, Loop, no_descriptor_left
 
 from smtpwire.adapters import blocking
 from smtpwire.adapters.listening import Connections, listen
@@ -29,6 +31,27 @@ def test_both_families_have_one_port() -> None:
     close(listeners)
     assert len({port for _, port, *_ in addresses}) == 1
     assert {listener.family for listener in listeners} >= {socket.AF_INET}
+
+
+def test_a_free_port_is_one_that_is_free_at_all_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first address has chosen somebody may have at the second."""
+    taken: list[int] = []
+    create = socket.create_server
+    here = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (f"127.0.0.{n}", 0)) for n in (1, 2)]
+
+    def at_the_second(address: tuple[str, int], **options: Any) -> socket.socket:
+        if address[0] == "127.0.0.2" and len(taken) < 3:
+            taken.append(address[1])
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        return create(("127.0.0.1", 0), **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: here)
+    monkeypatch.setattr(socket, "create_server", at_the_second)
+    with no_descriptor_left():
+        listeners = listen("mx.example.org", 0)
+        close(listeners)
+    assert len(listeners) == 2
+    assert all(taken)
 
 
 def test_an_address_that_is_taken() -> None:

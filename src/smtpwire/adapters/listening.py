@@ -30,6 +30,8 @@ C = TypeVar("C", bound=Hashable)
 BACKLOG: Final = 1024
 GRACE: Final = 30.0
 """Seconds for what is open when a server is to end."""
+TRIES: Final = 9
+"""How often a port is looked for that is free at all addresses of a host."""
 PAUSE: Final = 0.1
 """Seconds before the next accept where the system has no room for a connection."""
 QUIET: Final = 60.0
@@ -114,7 +116,9 @@ def listen(
     elif path is not None:
         listeners = [_listen_unix(path)]
     else:
-        listeners = _listen_ip(host, port, reuse_port)
+        listeners = (
+            _listen_ip(host, port, reuse_port) if port else _listen_anywhere(host, reuse_port)
+        )
     for listener in listeners:
         listener.setblocking(False)
     return listeners
@@ -125,6 +129,17 @@ def _listen_unix(path: str) -> socket.socket:
         if not path.startswith("\0") and stat.S_ISSOCK(os.stat(path).st_mode):
             os.unlink(path)
     return socket.create_server(path, family=socket.AF_UNIX, backlog=BACKLOG)
+
+
+def _listen_anywhere(host: str | None, reuse_port: bool) -> list[socket.socket]:
+    """At a port that is free at all addresses: the first one's choice may be taken at another."""
+    for _ in range(TRIES):
+        try:
+            return _listen_ip(host, 0, reuse_port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return _listen_ip(host, 0, reuse_port)
 
 
 def _listen_ip(host: str | None, port: int, reuse_port: bool) -> list[socket.socket]:
