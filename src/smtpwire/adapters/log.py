@@ -23,5 +23,8 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
                 with suppress(OSError):
                     traceback.print_exc()
 
+    def __reduce__(self) -> str:
+        return "logger"  # one that is copied is the same, as a Logger is
+
 
 logger: Final = _Log(logging.getLogger("smtpwire"))
