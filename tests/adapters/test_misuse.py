@@ -23,9 +23,10 @@ from smtpwire.adapters import serving as serving_adapter
 from smtpwire.adapters import trio as trio_adapter
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig
-from smtpwire.engine.events import CloseReason, ServerEvent
+from smtpwire.engine.events import Closed, CloseReason, ServerEvent
 from smtpwire.engine.need import Need
 from smtpwire.engine.server_config import ServerConfig
+from smtpwire.engine.state import State
 from smtpwire.operations import verify
 from smtpwire.testing import sink
 from smtpwire.wire.command import Vrfy
@@ -180,6 +181,56 @@ def test_a_shutdown_that_is_cancelled_gives_no_more_grace(loop: str) -> None:
 
     run(loop, main)
     assert len(mailbox.endings) == 1
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_shutdown_that_is_cancelled_as_its_last_session_ends(loop: str, turns: int) -> None:
+    """Who has cancelled a task relies on its end: none goes on as if nothing had been."""
+    if loop == "trio":
+        return  # whose cancellation stays until it is seen
+
+    async def main() -> None:
+        running, mailbox = asyncio.get_running_loop(), Mailbox()
+        begun, released = asyncio.Event(), asyncio.Event()
+
+        def factory(session: Session) -> Handler:
+            note = mailbox(session)
+
+            async def handle(event: ServerEvent) -> None:
+                if isinstance(event, Vrfy):
+                    begun.set()
+                    await released.wait()
+                if isinstance(event, Closed):  # the peer has gone: nothing else is waited for
+                    cancel(turns)
+                note(event)
+
+            return handle
+
+        def cancel(turns: int) -> None:
+            if turns:
+                running.call_soon(cancel, turns - 1)
+            else:
+                ending.cancel()
+
+        async def end() -> None:
+            await server.shutdown(PATIENCE)
+            await asyncio.Event().wait()
+
+        server = await start(loop, factory)
+        client = Dialogue(port_of(server))
+        client.send(b"EHLO c.example\r\nVRFY me\r\n")
+        await begun.wait()
+        client.reset()
+        while mailbox.sessions[0].conn.state is not State.CLOSED:
+            await asyncio.sleep(0)
+        ending = asyncio.ensure_future(end())
+        while server.sockets:
+            await asyncio.sleep(0)
+        released.set()
+        done, _ = await asyncio.wait({ending}, timeout=PATIENCE)
+        assert done
+
+    run(loop, main)
 
 
 @pytest.mark.parametrize("at", ["listeners", "sessions"])
@@ -346,7 +397,7 @@ def test_a_loop_that_makes_tasks_in_its_own_way(loop: str, name: str) -> None:
         running.set_task_factory(FACTORIES[name])
         async with await start(loop, session) as server:
             await anyio.to_thread.run_sync(ask, port_of(server))
-            running.set_task_factory(None)  # CPython 3.11's wait_for() makes one by it
+            running.set_task_factory(None)  # the end of a loop makes some
 
     run(loop, main)
 
