@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable
@@ -25,7 +26,8 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.wire.command import Vrfy
 from smtpwire.wire.value import replace
 
-CONFIG = replace(ServerConfig.relay("mx.example.org"), starttls=True)
+RELAY = ServerConfig.relay("mx.example.org")
+CONFIG = replace(RELAY, starttls=True)
 OPENING = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\ntext\r\n"
 ROUND = 50
 OURS = {
@@ -210,6 +212,43 @@ def test_nothing_of_a_connection_waits_for_the_collector(
             while made[0].sessions or left() > before:
                 assert time.monotonic() < end, f"{left() - before} are left"
                 time.sleep(0.02)
+    finally:
+        gc.enable()
+
+
+@CPYTHON_ONLY
+def test_nothing_of_a_connection_that_is_cut_waits_for_the_collector(
+    adapter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its handler is cancelled where it waits; a thread's is waited for."""
+    monkeypatch.setattr(logging.getLogger("smtpwire"), "disabled", True)
+    begun = threading.Semaphore(0)
+
+    def factory(session: Session) -> Handler:
+        def handle(event: Any) -> Awaitable[None] | None:
+            if isinstance(event, Vrfy):
+                begun.release()
+                return pause(adapter, 0.5 if adapter == "blocking" else PATIENCE)
+            answer(session, event)
+            return None
+
+        return handle
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = left()
+        with serving(adapter, factory, RELAY, grace=0.1) as port:
+            clients = [Dialogue(port) for _ in range(3)]
+            for client in clients:
+                client.send(b"EHLO client.example.com\r\nVRFY me\r\n")
+                assert begun.acquire(timeout=PATIENCE)
+        for client in clients:
+            client.close()
+        end = time.monotonic() + PATIENCE
+        while left() > before:
+            assert time.monotonic() < end, f"{left() - before} are left"
+            time.sleep(0.02)
     finally:
         gc.enable()
 

@@ -85,6 +85,8 @@ def attended(steps: Steps, waiting: object, suspended: Callable[[], object]) -> 
             if dropped:
                 raise
             raise given_up() from error
+        finally:
+            del resume  # it may hold an error, which knows this frame
 
 
 @final
