@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
-from functools import partial
 from math import inf
 from socket import (
     AI_NUMERICHOST,
@@ -23,6 +21,7 @@ from typing import Any, Final, Self, final
 from smtpwire.adapters.callbacks import CallbackSession
 from smtpwire.adapters.channel import Channel
 from smtpwire.adapters.client import AsyncClient, Dialled
+from smtpwire.adapters.eager import run_without_task
 from smtpwire.adapters.listening import GRACE, Connections, Listening, Service
 from smtpwire.adapters.log import logger
 from smtpwire.adapters.session import Deadline, SessionFactory, peer_of
@@ -70,28 +69,16 @@ class ServerProtocol(CallbackSession):
         self._deadline = Deadline()
 
     def begin(self, sock: socket, peer: Peer) -> None:
-        """Take a socket that was accepted, and whose it is.
+        """Take a socket that was accepted, and whose it is."""
 
-        No task does it: who cancels all tasks of a loop would leave it before its first step.
-        """
-        self._go_on_making(self._loop.connect_accepted_socket(lambda: self, sock), sock, peer)
-
-    def _go_on_making(
-        self, steps: Coroutine[Any, Any, object], sock: socket, peer: Peer, _: object = None
-    ) -> None:
-        waits = False
-        try:
-            waiter: asyncio.Future[object] = steps.send(None)
-            waiter.add_done_callback(partial(self._go_on_making, steps, sock, peer))
-            waits = True
-        except StopIteration:
-            pass
-        except OSError as error:
-            _tell_why(peer, str(error))
-        finally:
-            if not (waits or self._made):
+        def ended(error: OSError | None) -> None:
+            if error is not None:
+                _tell_why(peer, str(error))
+            if not self._made:
                 sock.close()
                 self._leave()
+
+        run_without_task(self._loop.connect_accepted_socket(lambda: self, sock), ended)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

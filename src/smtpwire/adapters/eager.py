@@ -6,11 +6,38 @@ import asyncio
 from asyncio.tasks import _enter_task, _leave_task, current_task  # for tasks of one's own
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
+from functools import partial
 from typing import Any, final
 
 from smtpwire.adapters.session import NOTHING, Steps, given_up
 
-__all__ = ["EagerTask"]
+__all__ = ["EagerTask", "run_without_task"]
+
+
+def run_without_task(
+    steps: Coroutine[Any, Any, object],
+    ended: Callable[[OSError | None], object],
+    _: object = None,
+) -> None:
+    """Run a coroutine that awaits futures of the loop, and no task, by their callbacks.
+
+    Who cancels all tasks of a loop would leave a task before its first step. ``ended`` is called
+    once, with the OSError that was raised; what else is raised is the loop's to tell.
+    """
+    failure = None
+    try:
+        waiter: asyncio.Future[object] = steps.send(None)
+    except OSError as error:
+        failure = error
+    except StopIteration:
+        pass
+    except BaseException:
+        ended(None)
+        raise
+    else:
+        waiter.add_done_callback(partial(run_without_task, steps, ended))
+        return
+    ended(failure)
 
 
 @final

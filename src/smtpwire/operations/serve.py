@@ -28,6 +28,8 @@ from smtpwire.wire.reply import Reply
 if TYPE_CHECKING:
     from logging import Logger, LoggerAdapter
 
+    _Log: TypeAlias = Logger | LoggerAdapter[Logger]
+
 __all__ = ["Handler", "ServeStep", "Serving", "Session", "SessionFactory", "serve", "who"]
 
 
@@ -177,9 +179,7 @@ def _ignore(event: ServerEvent) -> None:
 class _Trouble:
     """What is done about what goes wrong in a session: a line in the log, an answer, or the end."""
 
-    def __init__(
-        self, conn: ServerConnection, config: ServerConfig, logger: Logger | LoggerAdapter[Logger]
-    ) -> None:
+    def __init__(self, conn: ServerConnection, config: ServerConfig, logger: _Log) -> None:
         self._conn, self._config, self._logger = conn, config, logger
 
     def no_handler(self, error: BaseException) -> None:
