@@ -75,6 +75,13 @@ def test_a_host_that_would_split_the_greeting(host: str) -> None:
         ServerConfig.relay(host)
 
 
+@pytest.mark.parametrize("host", ["mx.example:25", "::1", "smtp://mx.example", "[192.0.2.1]:25"])
+def test_a_host_is_a_domain_or_a_literal_alone(host: str) -> None:
+    with pytest.raises(ValueError, match=f"^ServerConfig.host is {re.escape(repr(host))}: pass a"):
+        ServerConfig.relay(host)
+    ServerConfig.relay("[IPv6:::1]")
+
+
 def test_what_is_derived_is_not_offered_twice() -> None:
     with pytest.raises(ValueError, match=r"^offer has SIZE, which limits=Limits\(message=…\) off"):
         ServerConfig.relay(HOST, offer=(SIZE(10),))

@@ -11,6 +11,7 @@ from smtpwire.wire.address import Address
 from smtpwire.wire.checked import (
     check_field,
     check_host,
+    check_own_name,
     check_port,
     check_seconds,
     checked,
@@ -228,6 +229,8 @@ def test_hosts() -> None:
         "fe80::1%eth0",
         "2001:db8::192.0.2.1",
         "mx_1",
+        "mx.example.",
+        "bücher.example",
     ):
         check_host("host", host)
     for host in (
@@ -240,9 +243,21 @@ def test_hosts() -> None:
         "smtp://mx",
         "m x",
         "m\0",
+        "joe@mx",
     ):
         with pytest.raises(ValueError, match=r"^host is '.*': pass a name or an address alone"):
             check_host("host", host)
+    for host in ("mx..example", ".mx", "m" * 64, "ü" * 60, "m\udc80"):
+        with pytest.raises(ValueError, match=r"^host is '.*': pass a name whose labels have 1 to"):
+            check_host("host", host)
+
+
+def test_own_names() -> None:
+    for host in ("mx.example", "mx_1", "[192.0.2.1]", "[IPv6:::1]", "[X-new:a/b@c]"):
+        check_own_name("host", host)
+    for host in ("mx:25", "::1", "smtp://mx", "joe@mx", "[192.0.2.1]:25", "[192.0.2.1"):
+        with pytest.raises(ValueError, match=r"^host is '.*': pass a domain or an address literal"):
+            check_own_name("host", host)
 
 
 def test_ports() -> None:

@@ -80,6 +80,8 @@ class Service:
             raise TypeError("start_server() takes reuse_port= with a host only")
         if path == "":  # at a name of its own choice Linux would listen, which nobody knows
             raise ValueError("path is empty: pass the name of a socket file")
+        if host == "":
+            raise ValueError("host is empty: pass a name or an address, or None for all addresses")
         checked_port(port, 0)
         self.most: int | None = _checked_most("max_connections", max_connections)
         self.most_of_peer: int | None = _checked_most(

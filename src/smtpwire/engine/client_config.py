@@ -9,7 +9,7 @@ from smtpwire.engine.security import Security
 from smtpwire.engine.timeouts import Timeouts
 from smtpwire.extensions import REGISTRY, Offer, Registry
 from smtpwire.sasl import Preparation
-from smtpwire.wire.checked import check_host, check_port
+from smtpwire.wire.checked import check_host, check_own_name, check_port
 from smtpwire.wire.command import Hello
 from smtpwire.wire.value import value
 
@@ -43,8 +43,8 @@ class ClientConfig:
         anybody may read or receive them.
     requiretls_without_verified_tls: let MAIL REQUIRETLS go over TLS that does not prove the server.
 
-    Raises ValueError for a ``hello_name`` that EHLO cannot carry, a ``host`` with a port,
-    brackets, blanks or controls, a port beyond 65535, a chunk of no octets.
+    Raises ValueError for a ``hello_name`` that is neither a domain nor a literal, a ``host`` with a
+    port, brackets, blanks or controls, a port beyond 65535, a chunk of no octets.
     """
 
     hello_name: str = ""
@@ -71,6 +71,7 @@ class ClientConfig:
     def __post_init__(self) -> None:
         if self.hello_name:
             bytes(Hello(self.hello_name))  # raises where that is no name
+            check_own_name("ClientConfig.hello_name", self.hello_name)
         check_host("ClientConfig.host", self.host)
         check_port("ClientConfig.port", self.port)
         if self.chunk_size < 1:

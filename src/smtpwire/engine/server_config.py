@@ -35,7 +35,7 @@ from smtpwire.extensions import (
 from smtpwire.sasl import FAMILIES, Preparation, check_mechanism, family
 from smtpwire.wire.address import Address
 from smtpwire.wire.body import LineEndings
-from smtpwire.wire.checked import checked
+from smtpwire.wire.checked import check_own_name, checked
 from smtpwire.wire.command import Auth, Leniency
 from smtpwire.wire.ehlo import EhloKeyword
 from smtpwire.wire.reply import Reply, format_reply
@@ -114,8 +114,8 @@ class ServerConfig:
 
     Raises ValueError where fields contradict one another: an extension that the profile may not
     offer, that lacks one it requires or its parameters, a policy or a reply that cannot be, a
-    mechanism nobody knows, SCRAM without ``scram_secret``; and for a local domain that is none, and
-    an entry in a list of clients that is neither an address nor a network.
+    mechanism nobody knows, SCRAM without ``scram_secret``; and for a ``host`` with a port, a local
+    domain that is none, and an entry in a list of clients that is neither an address nor a network.
     """
 
     __slots__ = ("__dict__",)  # for what follows from it, computed once
@@ -207,6 +207,7 @@ class ServerConfig:
             raise ValueError(
                 f"{self.host!r} is no host's name: visible ASCII, as xn-- where it is an IDN"
             )
+        check_own_name("ServerConfig.host", self.host)
         for kind, policy in self.policies.items():
             if policy not in POSSIBLE_POLICIES.get(kind, ()):
                 raise ValueError(f"{policy} is not possible for {kind}")

@@ -24,6 +24,7 @@ __all__ = [
     "check_field",
     "check_host",
     "check_keyword",
+    "check_own_name",
     "check_port",
     "check_seconds",
     "checked",
@@ -46,8 +47,9 @@ OCTETS: Final = bytes | bytearray | memoryview
 """What a call takes as octets: never an int, which ``bytes()`` makes NULs of."""
 
 _MOST_SECONDS: Final = 1e9  # 31 years: what every clock and system call can still count
-_MORE_THAN_A_HOST: Final = re.compile(r"[\0-\x20\x7f/]|\A\[|\A[^:]*:[^:]*\Z")
+_MORE_THAN_A_HOST: Final = re.compile(r"[\0-\x20\x7f/@]|\A\[|\A[^:]*:[^:]*\Z")
 """An address of IPv6 has two colons and more."""
+_NO_OWN_NAME: Final = re.compile(r"[^\[].*[:/@]|\[.*[^\]]\Z")
 _FEW: Final = 9
 """Members of an enum which an error lists; of more it names the nearest."""
 _PLAIN: Final[Mapping[object, tuple[type, ...]]] = {int: (int,), float: (float, int)}
@@ -105,9 +107,29 @@ def check_keyword(name: str, keyword: str) -> None:
 
 
 def check_host(name: str, host: str) -> None:
-    """Raise ValueError for more than a host's name or address: a port, a URL, brackets, blanks."""
+    """Raise ValueError for more than a host's name or address, and for what is no name.
+
+    That is a port, a URL, brackets, blanks; and a label that the resolver would not look up.
+    """
+    if not host:
+        return  # and no codec is loaded
     if _MORE_THAN_A_HOST.search(host):
         raise ValueError(f"{name} is {host!r}: pass a name or an address alone, a port beside it")
+    try:
+        host.encode("idna")  # as Python's sockets do
+    except UnicodeError:
+        raise ValueError(
+            f"{name} is {host!r}: pass a name whose labels have 1 to 63 octets (RFC 1035 §2.3.4)"
+        ) from None
+
+
+def check_own_name(name: str, host: str) -> None:
+    """Raise ValueError for what no host can say that it is: with a port, a URL, a bare address."""
+    if _NO_OWN_NAME.match(host):
+        raise ValueError(
+            f"{name} is {host!r}: pass a domain or an address literal, as [192.0.2.1], without a"
+            " port (RFC 5321 §4.1.3)"
+        )
 
 
 def check_port(name: str, port: int) -> None:
