@@ -141,6 +141,7 @@ def _warnings(commands: str, lines: str, capsys: pytest.CaptureFixture[str]) -> 
         ("S: 554 5.7.1 blocked using zen.spamhaus.org", "stands on a block list"),
         ("S: 250 mx\nC: EHLO ...\nS: 250 mx\n--end", "the greeting is 250 and not 220"),
         ("S: 220 mx\nC: EHLO ...\nS: 550 no", "EHLO is refused: 550 no"),
+        ("S: 220 mx\nC: EHLO ...\nS: 500 what", "EHLO is refused: 500 what. If it speaks LMTP, pa"),
         ("S| 220 mx\\n\nC: EHLO ...\nS: 250 mx\n...", "lines with LF alone"),
         (
             "S: 220 mx\nC: EHLO ...\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 no",
@@ -184,7 +185,17 @@ def test_a_server_that_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Script("--wait 5").listen() as server:
         assert main(["check", f"127.0.0.1:{server.port}", "--timeout", "0.05"]) == 69
         server._stop.set()
-    assert "says nothing" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "says nothing: " in err
+    assert err.endswith("; if it begins with TLS, pass --implicit\n")
+
+
+def test_a_server_that_speaks_no_lmtp(capsys: pytest.CaptureFixture[str]) -> None:
+    with sink() as mx:
+        found = checked(mx.port, "--lmtp", capsys=capsys)
+    (warning,) = found["warnings"]
+    assert warning.startswith("LHLO is refused: 500 5.5.1 ")
+    assert warning.endswith(". If it speaks SMTP and no LMTP, leave --lmtp out.")
 
 
 def test_progress_on_a_terminal(

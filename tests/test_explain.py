@@ -508,6 +508,9 @@ def test_replay_of_one_connection_among_several(
     assert "holds these connections: 1, 2; choose by --session N" in capsys.readouterr().err
     assert main(["replay", str(path), "--session", "2", "--role", "client"]) == 0
     assert "C: QUIT" in capsys.readouterr().out
+    path.write_text("C: EHLO x\n")
+    assert main(["replay", str(path), "--session", "2"]) == 64
+    assert "have no numbers in front: leave --session out" in capsys.readouterr().err
     path.write_text("EHLO x\n")
     assert main(["replay", str(path)]) == 65
     assert "is no transcript: line 1" in capsys.readouterr().err

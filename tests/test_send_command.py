@@ -230,6 +230,7 @@ def test_there_is_no_such_host() -> None:
         (["--timeout", "0"], "pass seconds"),
         (["--security", "tls"], "--security"),
         (["--mechanism", "SCRAM"], "--mechanism"),
+        (["--mechanism", "PLAIN"], "--mechanism needs --user"),
         (["--user", "joe"], "go together"),
         (["--password-env", "HOME"], "go together"),
         (["--user", "joe", "--password-env", "NO_SUCH"], "no password in the environment variable"),
@@ -363,7 +364,7 @@ def test_blind_copies_and_a_mailbox_s_first_line_stay_here(end: str) -> None:
 
 
 def test_a_message_without_a_header_or_a_body() -> None:
-    for letter in (b"\nBcc: in the body\n", b"Subject: x\n", b""):
+    for letter in (b"\nBcc: in the body\n", b"Subject: x\n", b"\n"):
         _, mailbox, _ = sent(letter, "--from", "")
         assert mailbox.messages == [letter.replace(b"\n", b"\r\n")]
 

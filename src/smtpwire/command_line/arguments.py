@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import ssl
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeAlias, final
 
-from smtpwire.command_line.output import USAGE, complain, show
+from smtpwire.command_line.output import USAGE, Failure, complain, show
 from smtpwire.wire.address import Address
-from smtpwire.wire.checked import check_port, check_seconds
+from smtpwire.wire.checked import check_host, check_port, check_seconds
+from smtpwire.wire.command import Hello
 
-__all__ = ["Parser", "Subcommands", "mailbox", "port", "seconds"]
+__all__ = [
+    "Parser",
+    "Subcommands",
+    "directory",
+    "host",
+    "mailbox",
+    "own_name",
+    "port",
+    "seconds",
+    "trusting",
+]
 
 
 @final
@@ -55,6 +67,33 @@ class Parser(argparse.ArgumentParser):
 Subcommands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
+def host(text: str) -> str:
+    """A host's name or address, without a port."""
+    try:
+        check_host("the host", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not text:
+        raise argparse.ArgumentTypeError("pass a name or an address")
+    return text
+
+
+def own_name(text: str) -> str:
+    """What is said in EHLO."""
+    try:
+        bytes(Hello(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def directory(text: str) -> str:
+    """Where files are written: "" would be the directory one is in, and is a variable not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("pass the name of a directory")
+    return text
+
+
 def port(text: str) -> int:
     """A port by its number; systems wrap what is beyond to another."""
     try:
@@ -83,3 +122,12 @@ def mailbox(text: str) -> Address:
         return Address.parse(address)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no address: {error}") from None
+
+
+def trusting(authorities: str | None) -> ssl.SSLContext:
+    """A client's context that trusts these alone, or the system's. Raises Failure."""
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror or error
+        raise Failure(f"cannot use the authorities in {authorities}: {reason}") from error

@@ -16,7 +16,14 @@ from time import monotonic
 from typing import Any, Final, Literal
 
 from smtpwire.command_line.advice import advice_on
-from smtpwire.command_line.arguments import Parser, Subcommands, seconds
+from smtpwire.command_line.arguments import (
+    Parser,
+    Subcommands,
+    host,
+    own_name,
+    seconds,
+    trusting,
+)
 from smtpwire.command_line.dialogue import reply_of
 from smtpwire.command_line.output import UNAVAILABLE, Failure, json_of, printable, show
 from smtpwire.command_line.report import style_of
@@ -34,6 +41,10 @@ _SUBMISSION: Final = (465, 587)
 _FEW: Final = 9
 _QUIET: Final = 1.0
 """Seconds after which a server has nothing more to say to a probe."""
+_UNKNOWN_VERB: Final = {
+    "EHLO": "If it speaks LMTP, pass --lmtp",
+    "LHLO": "If it speaks SMTP and no LMTP, leave --lmtp out",
+}
 
 
 def add_to(commands: Subcommands) -> Parser:
@@ -42,8 +53,8 @@ def add_to(commands: Subcommands) -> Parser:
     description = f"{text}. Ends with 1 where there is something to warn of."
     parser = commands.add_parser("check", help=text, description=description)
     parser.add_argument("server", metavar="HOST:PORT", help="the server; port 25 if none is given")
-    parser.add_argument("--name", default="", help="the name to verify, if it is not HOST")
-    parser.add_argument("--hello", default="", help="the name to say in EHLO")
+    parser.add_argument("--name", type=host, help="the name to verify, if it is not HOST")
+    parser.add_argument("--hello", type=own_name, help="the name to say in EHLO")
     parser.add_argument("--cafile", metavar="FILE", help="trust these certificates, PEM")
     parser.add_argument("--implicit", action="store_true", help="TLS from the first octet")
     parser.add_argument("--lmtp", action="store_true", help="speak LMTP")
@@ -89,15 +100,17 @@ class Report:
 
 def run(options: argparse.Namespace) -> int:
     """Check it; 1 where there is something to warn of."""
-    host, port = _address(options.server)
-    with _progress(f"checking {host}:{port}"):
+    name, port = _address(options.server)
+    where = f"{name}:{port}"
+    check = _Check(name, port, options)
+    with _progress(f"checking {where}"):
         try:
-            report = _Check(host, port, options).run()
+            report = check.run()
         except TimeoutError as error:
-            raise Failure(f"{host}:{port} says nothing: {error}", UNAVAILABLE) from error
+            raise Failure(f"{where} says nothing: {error}{check.hint}", UNAVAILABLE) from error
         except OSError as error:
             reason = error.strerror or error
-            raise Failure(f"cannot connect to {host}:{port}: {reason}", UNAVAILABLE) from error
+            raise Failure(f"cannot connect to {where}: {reason}", UNAVAILABLE) from error
     if options.json:
         show(json_of(asdict(report)))
     else:
@@ -109,7 +122,10 @@ def _address(text: str) -> tuple[str, int]:
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^:\s]+))(?::([0-9]{1,5}))?", text)
     if found is None or int(found[3] or 25) > 65535:
         raise Failure(f"{text!r} is no HOST:PORT; an IPv6 address stands in brackets")
-    return found[1] or found[2], int(found[3] or 25)
+    try:
+        return host(found[1] or found[2]), int(found[3] or 25)
+    except argparse.ArgumentTypeError as error:
+        raise Failure(f"HOST: {error}") from None
 
 
 @contextmanager
@@ -217,8 +233,11 @@ class _Check:
         self._implicit: bool = options.implicit or port == 465
         self._lmtp: bool = options.lmtp
         self._cafile: str | None = options.cafile
+        if self._cafile is not None:
+            trusting(self._cafile)  # raises before anything is said
         hello = options.hello or socket.getfqdn()
-        self._hello = (b"LHLO " if self._lmtp else b"EHLO ") + hello.encode("ascii", "replace")
+        self._verb = "LHLO" if self._lmtp else "EHLO"
+        self._hello = f"{self._verb} {hello}".encode("ascii", "replace")
         self._report = Report(f"{host}:{port}")
 
     def run(self) -> Report:
@@ -233,6 +252,11 @@ class _Check:
             self._probe()
         self._judge()
         return report
+
+    @property
+    def hint(self) -> str:
+        """What to try where the server waits for the client to speak first."""
+        return "" if self._implicit else "; if it begins with TLS, pass --implicit"
 
     def _connect(self) -> _Line:
         return _Line(self._host, self._port, self._timeout)
@@ -255,7 +279,9 @@ class _Check:
     def _say_hello(self, line: _Line) -> EhloResponse | None:
         reply = line.ask(self._hello)
         if not reply.is_positive:
-            self._warn(f"EHLO is refused: {reply}. {advice_on(reply)}")
+            unknown = reply.code in (500, 502)
+            why = f"{_UNKNOWN_VERB[self._verb]}." if unknown else advice_on(reply)
+            self._warn(f"{self._verb} is refused: {reply}. {why}")
             return None
         try:
             return parse_ehlo(reply)
@@ -322,7 +348,7 @@ class _Check:
             reply = line.ask(b"STARTTLS")
             if not reply.is_positive:
                 raise ConnectionAbortedError(f"STARTTLS is refused: {reply}")
-        context = ssl.create_default_context(cafile=self._cafile)
+        context = trusting(self._cafile)
         if not verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -13,7 +13,7 @@ from smtpwire.command_line.dialogue import follow
 from smtpwire.command_line.judge import judge
 from smtpwire.command_line.output import UNAVAILABLE, Failure, show
 from smtpwire.command_line.report import as_json, show_dialogue
-from smtpwire.transcript import read_sessions, without_echoes
+from smtpwire.transcript import Item, read_sessions, without_echoes
 
 __all__ = ["add_to", "read_text", "run"]
 
@@ -52,12 +52,7 @@ def run(options: argparse.Namespace) -> int:
         sessions = read_sessions(read_text(options.file))
     except ValueError as error:
         raise Failure(f"{options.file} is no transcript: {error}; see explain", 65) from error
-    if options.session is not None:
-        sessions = {number: sessions[number] for number in sessions if number == options.session}
-    if len(sessions) != 1:
-        numbers = ", ".join(map(str, sorted(sessions))) or "none"
-        raise Failure(f"{options.file} holds these connections: {numbers}; choose by --session N")
-    (items,) = sessions.values()
+    items = _chosen(sessions, options.session, options.file)
     entries = follow(without_echoes(items))
     findings = judge(entries, options.role)
     if options.json:
@@ -65,6 +60,21 @@ def run(options: argparse.Namespace) -> int:
     else:
         show_dialogue(entries, findings)
     return 1 if findings else 0
+
+
+def _chosen(sessions: dict[int, list[Item]], number: int | None, file: str) -> list[Item]:
+    """The items of the only connection, or of the one with this number. Raises Failure."""
+    if number is None and len(sessions) == 1:
+        (items,) = sessions.values()
+        return items
+    if number in sessions:
+        return sessions[number]
+    if not sessions:
+        raise Failure(f"{file} holds no dialogue")
+    if list(sessions) == [0]:
+        raise Failure(f"the lines of {file} have no numbers in front: leave --session out")
+    numbers = ", ".join(map(str, sorted(sessions)))
+    raise Failure(f"{file} holds these connections: {numbers}; choose by --session N")
 
 
 def read_text(name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +16,15 @@ from typing import Final, TypeVar
 
 from smtpwire.adapters.blocking import Client, connect
 from smtpwire.adapters.tls import TlsConfig
-from smtpwire.command_line.arguments import Parser, Subcommands, mailbox, port, seconds
+from smtpwire.command_line.arguments import (
+    Parser,
+    Subcommands,
+    host,
+    mailbox,
+    port,
+    seconds,
+    trusting,
+)
 from smtpwire.command_line.output import (
     TEMPORARY,
     UNAVAILABLE,
@@ -77,7 +84,7 @@ def add_to(commands: Subcommands) -> Parser:
         metavar="ADDRESS",
         help='else the header\'s From; "" is the null sender',
     )
-    parser.add_argument("--host", default="localhost")
+    parser.add_argument("--host", type=host, default="localhost")
     parser.add_argument("--port", type=port, help="else 25; with --user 587, with implicit TLS 465")
     parser.add_argument(
         "--security",
@@ -123,6 +130,8 @@ def run(options: argparse.Namespace) -> int:
     where = f"{options.host}:{number}"
     config = ClientConfig(_own_name(), security=security, timeouts=_timeouts(options.timeout))
     tls = _tls(options.cafile, security)
+    if options.mechanism and credentials is None:
+        raise Failure("--mechanism needs --user")
     policy = ChoicePolicy(mechanisms=tuple(options.mechanism or ()))
     try:
         client = connect(options.host, number, config, tls=tls, timeout=options.timeout or TIMEOUT)
@@ -187,10 +196,7 @@ def _tls(authorities: str | None, security: Security) -> TlsConfig | None:
         return None
     if security in (Security.NONE, Security.OPPORTUNISTIC):
         raise Failure(f"--cafile: with --security {security.value} no certificate is looked at")
-    try:
-        return TlsConfig(ssl.create_default_context(cafile=authorities))
-    except OSError as error:  # ssl.SSLError is one
-        raise Failure(f"cannot use the authorities in {authorities}: {_reason(error)}") from error
+    return TlsConfig(trusting(authorities))
 
 
 def _own_name() -> str:
@@ -208,6 +214,8 @@ def _content(file: str) -> bytes:
         octets = _standard_input() if file == "-" else Path(file).read_bytes()
     except (OSError, ValueError) as error:
         raise Failure(f"cannot read {file}: {_reason(error)}") from error
+    if not octets:
+        raise Failure(f"{'standard input' if file == '-' else file} is empty: there is no message")
     content = LineNormaliser().normalise(octets)
     if found := _MBOX_LINE.match(content):
         content = content[found.end() :]

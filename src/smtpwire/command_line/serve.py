@@ -21,7 +21,7 @@ from typing import Final, Literal, final
 from smtpwire.adapters.asyncio import start_server
 from smtpwire.adapters.session import Handler, Session
 from smtpwire.adapters.tls import TlsConfig
-from smtpwire.command_line.arguments import Parser, Subcommands, port
+from smtpwire.command_line.arguments import Parser, Subcommands, directory, host, port
 from smtpwire.command_line.output import UNAVAILABLE, Failure, printable, show
 from smtpwire.engine.events import BodyChunk, EndOfMessage, MessageAborted, ServerEvent
 from smtpwire.engine.server_config import ServerConfig
@@ -64,14 +64,18 @@ def add_to(commands: Subcommands) -> Parser:
     """Declare the command."""
     text = "a debugging server: print dialogue and message, or deliver into a Maildir"
     parser = commands.add_parser("serve", help=text, description=text)
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen; else 127.0.0.1")
+    parser.add_argument(
+        "--host", type=host, default="127.0.0.1", help="where to listen; else 127.0.0.1"
+    )
     parser.add_argument("--port", type=port, default=8025, help="else 8025; 0 takes a free one")
     parser.add_argument(
         "--profile", choices=_PROFILES, default="relay", help="the service; else relay"
     )
     parser.add_argument("--cert", metavar="FILE", help="the certificate, PEM: offers TLS")
     parser.add_argument("--key", metavar="FILE", help="its key, if it is not in the same file")
-    parser.add_argument("--maildir", metavar="DIR", help="deliver here instead of printing")
+    parser.add_argument(
+        "--maildir", type=directory, metavar="DIR", help="deliver here instead of printing"
+    )
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="who may log in (for tests only)")
     parser.add_argument(
         "--cleartext",
@@ -106,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 def _is_loopback(host: str, port: int) -> bool:
     """Whether all addresses of this name are this machine's own."""
     try:
-        found = getaddrinfo(host or None, port, type=SOCK_STREAM, flags=AI_PASSIVE)
+        found = getaddrinfo(host, port, type=SOCK_STREAM, flags=AI_PASSIVE)
     except (OSError, ValueError) as error:
         raise _cannot_listen(host, port, error) from error
     return all(ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
@@ -185,8 +189,9 @@ def _tls(cert: str | None, key: str | None) -> TlsConfig | None:
     try:
         context.load_cert_chain(cert, key, _no_passphrase)
     except (OSError, ValueError) as error:
+        used = f"{cert} with the key {key}" if key else cert
         hint = "" if key else "; pass --key FILE where its key is in another file"
-        raise Failure(f"cannot use the certificate {cert}: {error}{hint}") from error
+        raise Failure(f"cannot use the certificate {used}: {error}{hint}") from error
     # Not the certificate itself: -PLUS would be offered for tls-server-end-point alone, and
     # clients bind to what is TLS 1.3's default, tls-exporter (RFC 9266 §3).
     return TlsConfig(context)
