@@ -1,6 +1,7 @@
 """What applications make themselves refuses the wrong type at once, for every public class."""
 
 import inspect
+import logging
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -70,6 +71,7 @@ from smtpwire import (
     received_header,
     replace,
     sasl,
+    testing,
     tls_server_end_point,
     transcript,
 )
@@ -81,6 +83,7 @@ from smtpwire.operations import TlsRequired, alone, open_session, quit, reset, s
 from smtpwire.testing import every_split
 
 BOB = Address("bob", "example.org")
+LOGGER = logging.getLogger("smtpwire.test")
 SERVER = ServerConfig.relay("mx.example.org", policies={ViolationKind.PIPELINING: Policy.CLOSE})
 
 VALUES: list[Any] = [
@@ -416,6 +419,13 @@ def test_an_argument_of_a_received_header(name: str) -> None:
         (lambda wrong: transcript.without_secrets(wrong), "^items is an object: pass an Iterable"),
         (lambda wrong: transcript.without_echoes(wrong), "^items is an object: pass an Iterable$"),
         (lambda wrong: transcript.unescaped(wrong), "^text is an object: pass a str$"),
+        (lambda wrong: transcript.elide([], more_than=wrong), "^more_than is an object: pass an int"),
+        (lambda wrong: transcript.write([], session=wrong), "^session is an object: pass an int or"),
+        (lambda wrong: transcript.log_trace(wrong, "client"), "^logger is an object: pass a loggi"),
+        (lambda wrong: transcript.log_trace(LOGGER, "client", name=wrong), "^name is an object: pas"),
+        (lambda wrong: transcript.log_trace(LOGGER, "client", level=wrong), "^level is an object: p"),
+        (lambda wrong: derive_scram("x", salt=wrong), "^salt is an object: pass bytes or None$"),
+        (lambda wrong: testing.sink(lmtp=wrong), "^lmtp is an object: pass a bool$"),
         (lambda wrong: ExtensionCommand("X").parsed(wrong), "^verb is an object: pass a Verb$"),
         (lambda wrong: classify(wrong, None), "^command is an object: pass a str$"),
         (lambda wrong: classify("MAIL", wrong), "^reply is an object: pass a Reply$"),
@@ -427,6 +437,27 @@ def test_what_is_asked_with_the_wrong_type(call: Callable[[Any], object], said: 
     """The words say what to pass; before, they were Python's own of an attribute inside."""
     with pytest.raises(TypeError, match=f"{said}|object expected; got"):  # the latter: compiled
         call(object())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        transcript.without_secrets,
+        transcript.without_echoes,
+        transcript.write,
+        transcript.elide,
+        lambda text: transcript.octets_of(text, "C"),
+    ],
+)
+def test_the_text_of_a_transcript_is_no_items_of_it(call: Callable[[Any], object]) -> None:
+    """Its characters would come back as they are, with the secrets that were to be redacted."""
+    with pytest.raises(TypeError, match=r"^items has a str: pass items, such as read\(\) gives$"):
+        call("C: AUTH PLAIN AGFsaWNlAHdvbmRlcmxhbmQ=")
+
+
+def test_a_side_that_nobody_is() -> None:
+    with pytest.raises(ValueError, match=r'^side is .client.: pass "C" for the client'):
+        transcript.octets_of([], "client")  # type: ignore[arg-type] # it would be nothing
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,14 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final, get_args
 
 from smtpwire.engine.commands import COMMANDS
 from smtpwire.engine.redaction import REDACTED, looks_like_auth, redacted
 from smtpwire.engine.redaction import without_echoes as unrepeated
 from smtpwire.engine.redaction import without_secrets as shown
 from smtpwire.extensions import REGISTRY
-from smtpwire.wire.checked import checked
+from smtpwire.wire.checked import checked, type_of
 from smtpwire.wire.value import replace, value
 
 if TYPE_CHECKING:
@@ -146,8 +146,17 @@ class Anything:
 
 Item: TypeAlias = Line | Octets | Elided | Mark | Note | Anything
 """What a transcript consists of."""
+_ITEMS: Final = get_args(Item)
 
 _NAME: Final = re.compile(r"[a-z]+(?:-[a-z]+)*")
+
+
+def _checked(items: Iterable[Item]) -> Iterator[Item]:
+    """The items. Raises TypeError for what is none, such as a transcript's text: secrets stay."""
+    for item in checked("items", items, Iterable):
+        if not isinstance(item, _ITEMS):
+            raise TypeError(f"items has {type_of(item)}: pass items, such as read() gives")
+        yield item
 
 
 def _check_side(side: str) -> None:
@@ -172,8 +181,9 @@ def said(side: Side, octets: bytes) -> list[Line | Octets]:
 
 def octets_of(items: Iterable[Item], side: Side) -> bytes:
     """What one side said. Raises ValueError where a part of it is elided."""
+    _check_side(side)
     parts = []
-    for item in checked("items", items, Iterable):
+    for item in _checked(items):
         match item:
             case Line(said_by, octets) if said_by == side:
                 parts.append(octets + b"\r\n")
@@ -295,7 +305,7 @@ def write(items: Iterable[Item], *, session: int | None = None) -> str:
     ``session``: the number to put in front of each line. :func:`read` gives the items back, as
     :func:`without_secrets` leaves them.
     """
-    front = "" if session is None else f"{session} "
+    front = "" if checked("session", session, int | None) is None else f"{session} "
     return "".join(f"{front}{_text(item)}\n" for item in without_secrets(items))
 
 
@@ -356,6 +366,7 @@ def elide(items: Iterable[Item], *, more_than: int = 0) -> list[Item]:
 
     A message is what the client says between 354 and the final dot, or after BDAT.
     """
+    checked("more_than", more_than, int)
     kept: list[Item] = []
     body: list[Line | Octets | Elided] = []
     reader = _Reader()
@@ -368,7 +379,7 @@ def elide(items: Iterable[Item], *, more_than: int = 0) -> list[Item]:
             kept.extend(body)
         body.clear()
 
-    for item in checked("items", items, Iterable):
+    for item in _checked(items):
         if isinstance(item, _SAID) and reader.place(item) == "body":
             body.append(item)
         else:
@@ -392,7 +403,7 @@ def without_secrets(items: Iterable[Item]) -> list[Item]:
     repeats of a line that was redacted. Done twice it changes no more than once.
     """
     reader = _Reader()
-    return [reader.shown(item) for item in checked("items", items, Iterable)]
+    return [reader.shown(item) for item in _checked(items)]
 
 
 def without_echoes(items: Iterable[Item]) -> list[Item]:
@@ -400,9 +411,7 @@ def without_echoes(items: Iterable[Item]) -> list[Item]:
     reader = _Reader()
     return [
         shown if isinstance(item, _SAID) and item.side == "S" else item
-        for item, shown in (
-            (item, reader.shown(item)) for item in checked("items", items, Iterable)
-        )
+        for item, shown in ((item, reader.shown(item)) for item in _checked(items))
     ]
 
 
@@ -514,8 +523,13 @@ def log_trace(
     """A function for ``conn.trace`` that logs each line as a transcript's, by default as DEBUG.
 
     ``role``: of the engine whose trace it is. ``name`` is put in front, such as the peer's address.
-    The content of messages is not traced, and no secret is. Raises ValueError for another role.
+    The content of messages is not traced, and no secret is. Raises ValueError for another role,
+    TypeError for what is no logger: in the trace it would end a session.
     """
+    if not callable(getattr(logger, "isEnabledFor", None)):
+        raise TypeError(f"logger is {type_of(logger)}: pass a logging.Logger")
+    checked("name", name, str)
+    checked("level", level, int)
     if role not in ("client", "server"):
         raise ValueError(f'role is {role!r}: pass "client" or "server"')
     ours, theirs = ("C", "S") if role == "client" else ("S", "C")

@@ -82,7 +82,7 @@ def derive_scram(
     _check_mechanism(mechanism)
     if checked("iterations", iterations, int) < 4096:
         raise ValueError("SCRAM wants 4096 iterations or more (RFC 7677 §4)")
-    if salt is None:
+    if checked("salt", salt, bytes | None) is None:
         import secrets
 
         salt = secrets.token_bytes(16)

@@ -100,6 +100,7 @@ def sink(
         raise ValueError(f'tls is {tls!r}: pass "none", "starttls" or "implicit"')
     if login is not None and not _is_login(login):
         raise TypeError('login: pass user and password, ("joe", "secret")')
+    checked("lmtp", lmtp, bool)
     return Sink(
         _config(tls, login is not None, lmtp) if config is None else config,
         login,
