@@ -159,6 +159,15 @@ def test_no_helo_where_tls_credentials_or_lmtp_are_asked_for() -> None:
         with pytest.raises(ServiceRefused) as raised:
             Driver(conn, b"220 hi\r\n", b"502 what\r\n").run(open_session(conn, credentials))
         assert raised.value.stage is Stage.HELLO
+        words = "does not know LHLO" if conn.config.lmtp else "is it LMTP there?"
+        assert words in raised.value.reason
+
+
+def test_a_server_that_refuses_ehlo_for_another_reason_is_no_other_protocol_s() -> None:
+    conn = client()
+    with pytest.raises(ServiceRefused) as raised:
+        Driver(conn, b"220 hi\r\n", b"550 not you\r\n").run(open_session(conn))
+    assert raised.value.reason == ""
 
 
 def test_lmtp_says_lhlo() -> None:

@@ -22,6 +22,7 @@ from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import AuthenticationOutcome
 from smtpwire.engine.security import Security
+from smtpwire.engine.tls import TlsInfo
 from smtpwire.operations import (
     ConnectionLost,
     LoginFailed,
@@ -61,8 +62,37 @@ def test_every_end_has_its_reason(answer: bytes, reason: str, stage: str) -> Non
     with pytest.raises(ConnectionLost) as raised:
         Driver(conn, *answers).run(open_session(conn))
     assert raised.value.stage.value == stage
-    assert raised.value.reason == reason
-    assert str(raised.value) == f"{stage}: {reason}"
+    silent = stage == "greeting" and answer == EOF
+    hint = " (is it Security.IMPLICIT there?)" if silent else ""
+    assert raised.value.reason == reason + hint
+    assert str(raised.value) == f"{stage}: {reason}{hint}"
+
+
+@pytest.mark.parametrize(
+    ("said", "tls", "hint"),
+    [
+        (b"", None, " (is it Security.IMPLICIT there?)"),
+        (b"220-m", None, None),
+        (b"", TlsInfo(), ""),
+    ],
+)
+def test_a_server_that_says_nothing_may_wait_for_tls(
+    said: bytes, tls: TlsInfo | None, hint: str | None
+) -> None:
+    """RFC 8314 §3.3: at port 465 it is the client's turn, and both wait."""
+    conn = ClientConnection(ClientConfig("client.example.com"), tls=tls)
+    operation = open_session(conn)
+    next(operation)
+    if said:
+        conn.receive_data(said)
+        next(operation)
+    conn.timed_out()
+    with pytest.raises(ConnectionLost) as raised:
+        next(operation)
+    if hint is None:
+        assert "IMPLICIT" not in raised.value.reason
+    else:
+        assert raised.value.reason == f"the server was too slow{hint}"
 
 
 def test_each_stage_has_a_name() -> None:

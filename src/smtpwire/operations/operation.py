@@ -181,7 +181,15 @@ def lost(conn: ClientConnection, stage: Stage) -> SessionError:
     if closed is None:  # of commands of the application's own, still in flight
         raise LocalProtocolError("a command this one was queued behind has failed: it is not sent")
     kind = TlsFailed if closed.reason is CloseReason.TLS_FAILED else ConnectionLost
-    return kind(closed.reply, stage, why_closed(closed))
+    waits_for_tls = stage is Stage.GREETING and _may_wait_for_tls(conn, closed)
+    hint = " (is it Security.IMPLICIT there?)" if waits_for_tls else ""
+    return kind(closed.reply, stage, why_closed(closed) + hint)
+
+
+def _may_wait_for_tls(conn: ClientConnection, closed: Closed) -> bool:
+    """Whether the server has said nothing: where TLS comes first, as at port 465, it waits, too."""
+    silent = closed.reason in (CloseReason.TIMEOUT, CloseReason.EOF)
+    return silent and conn.tls is None and not conn.stats.octets_received
 
 
 def not_open(conn: ClientConnection) -> LocalProtocolError:

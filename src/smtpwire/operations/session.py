@@ -51,6 +51,11 @@ _POLICY: Final = ChoicePolicy | None
 _CREDENTIALS: Final = Credentials | None
 _LOOPBACK: Final = "[127.0.0.1]"
 _NO_EHLO: Final = (500, 502)  # RFC 5321 §4.1.4: try HELO
+_OTHER_PROTOCOL: Final = {
+    False: "is it LMTP there? ClientConfig(lmtp=True) speaks it",
+    True: "it does not know LHLO; is it SMTP there, without ClientConfig(lmtp=True)?",
+}
+"""Why a verb may be unknown: RFC 2033 §4.1."""
 
 
 def open_session(
@@ -133,7 +138,8 @@ def _hello(conn: ClientConnection, *, may_fall_back: bool) -> Operation[None]:
     if reply.code in _NO_EHLO and may_fall_back and not lmtp and conn.tls is None:
         reply = yield from ask(conn, Hello(name, "HELO"), Stage.HELLO)
     if not reply.is_positive:
-        raise ServiceRefused(reply, Stage.HELLO)
+        unknown = reply.code in _NO_EHLO
+        raise ServiceRefused(reply, Stage.HELLO, _OTHER_PROTOCOL[lmtp] if unknown else "")
 
 
 def _start_tls(conn: ClientConnection, *, required: bool) -> Operation[None]:
