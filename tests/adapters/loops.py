@@ -14,6 +14,7 @@ import trio.testing
 from tests.adapters.contract_client import ContractClient
 from tests.adapters.servers import UVLOOP
 
+from smtpwire import ClientConfig, Security
 from smtpwire.adapters import asyncio as asyncio_adapter
 from smtpwire.adapters import blocking
 from smtpwire.adapters import trio as trio_adapter
@@ -48,6 +49,12 @@ class Calm:
         self.inner.__exit__(*error)
 
 
+def fitting(*arguments: Any, **named: Any) -> dict[str, Any]:
+    """The words of ``connect()``: without a context where no TLS is asked for."""
+    config = named.get("config") or dict(enumerate(arguments)).get(2) or ClientConfig()
+    return named | ({"tls": None} if config.security is Security.NONE else {})
+
+
 class Loop(Protocol):
     """How one adapter runs a scenario, connects, and gives up waiting."""
 
@@ -78,7 +85,7 @@ class Blocking:
         raise AssertionError("a blocking client suspends")
 
     async def connect(self, *arguments: Any, **named: Any) -> Any:
-        return Calm(blocking.connect(*arguments, **named))
+        return Calm(blocking.connect(*arguments, **fitting(*arguments, **named)))
 
     async def cancelled_when(self, seen: threading.Event, waiting: Awaitable[object]) -> None:
         raise NotImplementedError("nothing cancels a blocking client")
@@ -112,7 +119,7 @@ class Asyncio:
             runner.run(scenario())
 
     async def connect(self, *arguments: Any, **named: Any) -> Any:
-        return await asyncio_adapter.connect(*arguments, **named)
+        return await asyncio_adapter.connect(*arguments, **fitting(*arguments, **named))
 
     async def cancelled_when(self, seen: threading.Event, waiting: Awaitable[object]) -> None:
         task = asyncio.ensure_future(waiting)
@@ -137,7 +144,7 @@ class Trio:
         trio.run(scenario)
 
     async def connect(self, *arguments: Any, **named: Any) -> Any:
-        return await trio_adapter.connect(*arguments, **named)
+        return await trio_adapter.connect(*arguments, **fitting(*arguments, **named))
 
     async def cancelled_when(self, seen: threading.Event, waiting: Awaitable[object]) -> None:
         async def cancel() -> None:

@@ -527,7 +527,7 @@ def test_a_server_that_is_gone_before_the_handshake(
 
 
 @pytest.mark.parametrize("layer", [Security.STARTTLS, Security.IMPLICIT])
-@pytest.mark.parametrize("name", ["mx..example.org", ".example.org", "x" * 64 + ".example.org"])
+@pytest.mark.parametrize("name", [".".join(["x" * 60] * 5)], ids=["of 304 octets"])
 def test_a_name_that_no_server_can_have(
     loop: Loop,
     layer: Security,

@@ -75,7 +75,7 @@ def test_a_session_with_every_adapter_at_either_end(
             port,
             replace(NOBODY, security=security),
             letters,
-            tls=client_tls,
+            tls=None if security is Security.NONE else client_tls,
             credentials=Password("user", "secret"),
         )
         assert mailbox.wait_for_end().reason is CloseReason.QUIT

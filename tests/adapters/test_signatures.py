@@ -3,6 +3,7 @@
 import inspect
 import math
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,11 @@ WRONG_DIALS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
     "port": ({"port": "25"}, TypeError, "port is a str: pass an int"),
     "no port": ({"port": True}, TypeError, "port is a bool: pass an int"),
     "high port": ({"port": 65536}, ValueError, "port 65536: pass a number from 1 to 65535"),
+    "no TLS": (
+        {"tls": ssl.create_default_context()},
+        ValueError,
+        "pass ClientConfig(security=Security.STARTTLS), or",
+    ),
 }
 
 

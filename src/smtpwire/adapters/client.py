@@ -100,7 +100,8 @@ class Dialled:
 
     Raises TypeError for what is of a wrong type, unless exactly one of ``host``, ``path`` and
     ``sock`` is given, ValueError for a wrong port and time-out, a host that is more than a name or
-    an address, and a socket that is no stream, and as :func:`tls_config`.
+    an address, a socket that is no stream, and ``tls`` that nothing begins, and as
+    :func:`tls_config`.
     """
 
     __slots__ = ("_tls", "config", "server_name")
@@ -135,6 +136,11 @@ class Dialled:
         self.config: ClientConfig = config
         self.server_name: str = server_name or config.host
         self._tls = None if tls is None else tls_config(tls, server_side=False)
+        if tls is not None and config.security is Security.NONE:
+            raise ValueError(
+                "tls= is given, and the configuration never begins TLS: pass"
+                " ClientConfig(security=Security.STARTTLS), or IMPLICIT"
+            )
 
     @property
     def tls(self) -> TlsConfig:
