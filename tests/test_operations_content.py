@@ -4,6 +4,7 @@ import re
 from array import array
 from collections.abc import AsyncIterator, Iterable, Iterator
 from email.message import EmailMessage
+from io import StringIO
 from typing import Any, Final
 
 import pytest
@@ -78,6 +79,7 @@ NO_CONTENT: Final = [
     (TEXT.decode(), "^the content is a str: pass bytes, as by content.encode()$"),
     ("", "content.encode()"),
     (EmailMessage(), "^the content is of EmailMessage: pass its as_bytes()$"),
+    (StringIO("text"), "^the content is a file in text mode: open it in binary mode, with 'rb'$"),
     (array("I", [1, 2]), "format 'I'"),
     (memoryview(array("H", [1])), "format 'H'"),
     (asynchronous(), "^the content is asynchronous: pass HANDED_IN, and the chunks at Need.BODY$"),

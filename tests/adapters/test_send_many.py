@@ -13,7 +13,7 @@ from tests.adapters.servers import serving
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.timeouts import Timeouts
-from smtpwire.operations import HANDED_IN, MailObject, SendResult
+from smtpwire.operations import HANDED_IN, MailObject, SendResult, send_mail
 from smtpwire.wire.status import Disposition
 
 RELAY = ServerConfig.relay("mx.example.org", local_domains=["example.org"])
@@ -157,6 +157,28 @@ def test_what_nobody_hands_in_is_not_sent(loop: Loop) -> None:
     assert each(results) == [DONE, RETRY]
     assert results[1].recipients[0].reason.startswith("the content failed: TypeError")
     assert mailbox.messages == [MESSAGE]
+
+
+def test_what_nobody_hands_in_is_told_in_words(loop: Loop) -> None:
+    letter = ("a@b.example", ["c@example.org"], HANDED_IN)
+
+    async def scenario() -> None:
+        calls: list[Callable[[Any], Any]] = [
+            lambda client: client.send_mail(*letter),
+            lambda client: client.run(send_mail(client.conn, *letter)),
+        ]
+        for call in calls:
+            async with await loop.connect("127.0.0.1", port) as client:
+                await client.open_session()
+                with pytest.raises(TypeError, match=r"HANDED_IN: pass the content itself$"):
+                    await call(client)
+
+    mailbox = Mailbox()
+    with serving("blocking", mailbox, RELAY) as port:
+        loop.run(scenario)
+        mailbox.wait_for_end()
+        mailbox.wait_for_end()
+    assert mailbox.messages == []
 
 
 # -- with a loop

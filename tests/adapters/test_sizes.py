@@ -43,7 +43,7 @@ LIMITS = {
     ("asyncio", "Server start_server"): 90,
     # a client: its operations, and what dials
     ("client", "AsyncClient"): 150,
-    ("client", "_Contents _close"): 35,
+    ("client", "_Contents _Nobody _close"): 40,
     ("client", "Turn Dialled _why_no_tls"): 60,
     ("stream", "*"): 135,
     ("blocking", "Client"): 65,

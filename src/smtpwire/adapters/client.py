@@ -13,7 +13,7 @@ from collections.abc import (
 )
 from socket import socket
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
 from smtpwire.adapters.log import logger
@@ -171,15 +171,23 @@ class _Contents(Iterator[MailObject], AsyncIterator[Chunk]):
         if self._is_new:  # it is begun here, so that where it cannot be, it is this message's fault
             await self.close()
             self._is_new = False
-            if self._content is None:
-                raise TypeError("the content is HANDED_IN: pass the content itself")
-            self._begun.append(aiter(self._content))
+            self._begun.append(_NOBODY if self._content is None else aiter(self._content))
         return await anext(self._begun[-1])
 
     async def close(self) -> None:
         """Close what has been begun, as far as it can be closed."""
         while self._begun:
             await _close(self._begun.pop(), self._peer)
+
+
+class _Nobody(AsyncIterator[Chunk]):
+    """Hands in what a client was to send as HANDED_IN, which is for a driver of your own."""
+
+    async def __anext__(self) -> Chunk:
+        raise TypeError("the content is HANDED_IN: pass the content itself")
+
+
+_NOBODY: Final = _Nobody()
 
 
 async def _close(chunks: AsyncIterator[Chunk], peer: Peer) -> None:
@@ -273,9 +281,9 @@ class AsyncClient:
                 return result
             await self._meet(need)
             step, given = operation.send, None
-            if need is NEED_BODY and content is not None:
+            if need is NEED_BODY:
                 try:
-                    given = await anext(content, END_OF_CONTENT)
+                    given = await anext(_NOBODY if content is None else content, END_OF_CONTENT)
                 except Exception as error:  # a failure of this message's: the operation judges it
                     step, given = operation.throw, error
 

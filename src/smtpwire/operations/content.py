@@ -50,6 +50,8 @@ def checked_content(content: Content | AsyncIterable[Chunk]) -> Content:
         return [octets_of(chunk) for chunk in given]
     if isinstance(given, str):
         raise TypeError("the content is a str: pass bytes, as by content.encode()")
+    if hasattr(given, "encoding"):
+        raise TypeError("the content is a file in text mode: open it in binary mode, with 'rb'")
     if hasattr(given, "as_bytes"):
         raise TypeError(f"the content is of {type(given).__name__}: pass its as_bytes()")
     if isinstance(given, AsyncIterable):
