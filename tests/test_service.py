@@ -1033,6 +1033,9 @@ def test_what_is_taken_as_an_application() -> None:
         def method(self, session: Session) -> Handler:
             return factory(session)
 
+    class Inbox:
+        """As other libraries have it: no Service."""
+
     given: list[Application] = [plain_handler, factory, Callable_(), Callable_().method]
     for application in given:
         events.clear()
@@ -1050,11 +1053,26 @@ def test_what_is_taken_as_an_application() -> None:
     for wrong in (later, partial(later), Factory()):
         with pytest.raises(TypeError, match="session is an async function of a session, which nob"):
             session_factory(wrong, RELAY)
+    for wrong in (lambda: None, lambda a, b, c: None, Inbox, partial(factory, None)):
+        with pytest.raises(
+            TypeError, match=r"^session is .*, which cannot take a session, or a se"
+        ):
+            session_factory(wrong, RELAY)
     builtin: Any = dict  # its signature cannot be read
     assert session_factory(builtin, RELAY) is builtin
     wrong = "relay"
     with pytest.raises(TypeError, match="config is a str: pass a ServerConfig"):
         session_factory(Service, wrong)
+
+
+def test_a_factory_that_gives_a_service_for_a_handler(caplog: pytest.LogCaptureFixture) -> None:
+    class Inbox(Service):
+        def __init__(self, store: str) -> None: ...
+
+    wrong: Any = lambda session: Inbox("mail")  # noqa: E731
+    assert Driven(wrong).written.startswith(b"451 ")
+    assert "return its handler from a session factory, Inbox(…)(session)" in caplog.text
+    assert Driven(lambda session: Inbox("mail")(session)).written.startswith(b"220 ")
 
 
 def test_an_adapter_without_await_takes_no_asynchronous_service() -> None:

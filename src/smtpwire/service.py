@@ -189,6 +189,12 @@ class Service:
 
     def __call__(self, session: Session, /) -> Handler:
         """The handler of a session's events: a Service is a session factory."""
+        if not hasattr(session, "conn"):  # a factory has given the Service for the handler
+            name = type(self).__name__
+            raise TypeError(
+                f"{name} is called with {type_of(session)}, and not with a session: return its"
+                f" handler from a session factory, {name}(…)(session)"
+            )
         return _attended(self, session)
 
     # -- questions: each is answered by what the method gives
@@ -332,7 +338,8 @@ def session_factory(
         _check_service(given, config, awaits)
         if _arguments(given)[0]:
             raise TypeError(
-                f"{given.__name__}() wants arguments: pass an instance, which all share"
+                f"{given.__name__}() wants arguments: pass an instance, which all share, or"
+                f" lambda session: {given.__name__}(…)(session)"
             )
         made = given
         return lambda session: made()(session)
@@ -344,7 +351,13 @@ def session_factory(
             f"session is {type_of(given)}: pass a Service, a function of a session that returns its"
             " handler, or a handler of a session and an event"
         )
-    if _arguments(given)[0] == 2:
+    least, most = _arguments(given)
+    if least > 2 or most < 1:
+        raise TypeError(
+            f"session is {_called(given)}, which cannot take a session, or a session and an event:"
+            " pass a Service, or a function of one or of two arguments"
+        )
+    if least == 2:
         handler = cast(PlainHandler, given)
         return lambda session: partial(handler, session)
     if _is_async(given):
@@ -353,6 +366,10 @@ def session_factory(
             " once, and wait in it, at Connected"
         )
     return cast(SessionFactory, given)
+
+
+def _called(function: Callable[..., object]) -> str:
+    return f"{getattr(function, '__name__', type_of(function))}()"
 
 
 def _is_async(function: Callable[..., object]) -> bool:
