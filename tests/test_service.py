@@ -857,6 +857,12 @@ def test_a_misspelt_method_is_an_error_when_the_class_is_made() -> None:
         ("end_of_message", "message"),
         ("on_message_aborted", "aborted"),
         ("secret_request", "secret"),
+        ("login", "password_login"),
+        ("sender", "mail"),
+        ("recipient", "rcpt"),
+        ("on_disconnected", "closed"),
+        ("connection_lost", "closed"),
+        ("greeting", "connected"),
     ):
 
         def method(self: Service, session: Session, event: object) -> None: ...

@@ -452,9 +452,16 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
     "ehlo": "hello",
     "helo": "hello",
     "lhlo": "hello",
+    "login": "password_login",
+    "sender": "mail",
+    "recipient": "rcpt",
+    "greeting": "connected",
+    "disconnected": "closed",
+    "connection_lost": "closed",
+    "start_tls": "starttls",
     **{_in_words(kind.__name__): name for kind, name in _NAMES.items()},
 }
-"""What a method is called by who knows the verb, or the event: ``end_of_message``."""
+"""What a method is called by who knows the verb, the event, or another library's word."""
 
 
 def _check_member(service: str, name: str, member: object, takes: int = 3) -> None:
