@@ -1059,7 +1059,7 @@ def test_what_is_taken_as_an_application() -> None:
     for wrong in (later, partial(later), Factory()):
         with pytest.raises(TypeError, match="session is an async function of a session, which nob"):
             session_factory(wrong, RELAY)
-    for wrong in (lambda: None, lambda a, b, c: None, Inbox, partial(factory, None)):
+    for wrong in (lambda: None, lambda a, b, c: None, Inbox, lambda session, *, clock: None):
         with pytest.raises(
             TypeError, match=r"^session is .*, which cannot take a session, or a se"
         ):

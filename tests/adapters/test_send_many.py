@@ -160,7 +160,7 @@ def test_what_nobody_hands_in_is_not_sent(loop: Loop) -> None:
 
 
 def test_what_nobody_hands_in_is_told_in_words(loop: Loop) -> None:
-    letter = ("a@b.example", ["c@example.org"], HANDED_IN)
+    letter: Any = ("a@b.example", ["c@example.org"], HANDED_IN)
 
     async def scenario() -> None:
         calls: list[Callable[[Any], Any]] = [

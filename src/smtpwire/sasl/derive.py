@@ -82,7 +82,8 @@ def derive_scram(
     _check_mechanism(mechanism)
     if checked("iterations", iterations, int) < 4096:
         raise ValueError("SCRAM wants 4096 iterations or more (RFC 7677 §4)")
-    if checked("salt", salt, bytes | None) is None:
+    checked("salt", salt, bytes | None)
+    if salt is None:
         import secrets
 
         salt = secrets.token_bytes(16)
