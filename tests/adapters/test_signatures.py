@@ -3,13 +3,14 @@
 import inspect
 import math
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from smtpwire import ClientConfig, ServerConfig, adapters
+from smtpwire import ClientConfig, ServerConfig, Service, adapters
 from smtpwire.adapters import asyncio, blocking, trio
 
 README = (Path(adapters.__path__[0]) / "README.md").read_text()
@@ -168,3 +169,23 @@ def test_where_nobody_can_listen_is_told_at_once(adapter: str, what: str) -> Non
     config = ServerConfig.relay("mx.example.org")
     with pytest.raises(error, match=re.escape(text)):
         called(lambda: CLIENTS[adapter].start_server(print, config, **words)).send(None)
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
+def test_a_socket_that_is_not_bound_is_told_at_once(adapter: str, family: int) -> None:
+    """Linux would listen at a port that nobody knows, on all addresses."""
+    config = ServerConfig.relay("mx.example.org")
+    with (
+        socket.socket(family) as unbound,
+        pytest.raises(ValueError, match=r"^sock is not bound: call its bind\(\) with an address"),
+    ):
+        called(lambda: CLIENTS[adapter].start_server(Service, config, sock=unbound)).send(None)
+
+
+@pytest.mark.parametrize("adapter", CLIENTS)
+def test_a_socket_that_is_connected_is_told_at_once(adapter: str) -> None:
+    config = ServerConfig.relay("mx.example.org")
+    one, other = socket.socketpair()
+    with one, other, pytest.raises(ValueError, match=r"^sock is connected: pass one that is bound"):
+        called(lambda: CLIENTS[adapter].start_server(Service, config, sock=one)).send(None)

@@ -53,7 +53,7 @@ LIMITS = {
     # time; what comes before a session, and TLS
     ("session", "*"): 80,
     ("channel", "*"): 100,
-    ("tls", "*"): 170,
+    ("tls", "*"): 180,
     ("memory_tls", "*"): 45,
     ("log", "*"): 12,
 }

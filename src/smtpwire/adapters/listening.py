@@ -15,7 +15,7 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar, final
 
 from smtpwire.adapters.log import logger
 from smtpwire.adapters.session import SessionFactory, checked_port, peer_of
-from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, check_service
+from smtpwire.adapters.tls import Tls, TlsConfig, check_bound, check_service
 from smtpwire.engine.events import Peer
 from smtpwire.engine.replies import ReplyKind
 from smtpwire.engine.server_config import ServerConfig, serialise
@@ -72,7 +72,7 @@ class Service:
         self.each: Each = (session, config, check_service(session, config, tls))
         check_host("host", checked("host", host, str | None) or "")
         checked("path", path, str | None)
-        check_plain(checked("sock", sock, socket.socket | None))
+        check_bound(checked("sock", sock, socket.socket | None))
         checked("reuse_port", reuse_port, bool)
         if (host is not None) + (path is not None) + (sock is not None) > 1:
             raise TypeError("start_server() takes one of these: a host, path=, sock=")

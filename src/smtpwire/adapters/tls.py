@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from socket import SOCK_STREAM, socket
+from socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from typing import Any, ClassVar, Final, TypeAlias, final
 from weakref import WeakKeyDictionary
 
@@ -25,6 +25,7 @@ __all__ = [
     "Tls",
     "TlsConfig",
     "TlsLayer",
+    "check_bound",
     "check_plain",
     "check_service",
     "client_tls",
@@ -146,6 +147,19 @@ def check_plain(sock: object) -> None:
         raise TypeError("sock is an SSLSocket: pass a plain socket, and tls=")
     if isinstance(sock, socket) and sock.type != SOCK_STREAM:
         raise ValueError(f"sock is of type {sock.type}: pass one of SOCK_STREAM")
+
+
+def check_bound(sock: socket | None) -> None:
+    """The same, and ValueError for one that cannot listen, or would at a port of its own choice."""
+    check_plain(sock)
+    if sock is None:
+        return
+    with suppress(OSError):
+        sock.getpeername()
+        raise ValueError("sock is connected: pass one that is bound, to take connections at")
+    name = sock.getsockname()
+    if not name or (sock.family in (AF_INET, AF_INET6) and not name[1]):
+        raise ValueError("sock is not bound: call its bind() with an address and a port first")
 
 
 def check_service(session: object, config: ServerConfig, tls: Tls | None) -> TlsConfig | None:
