@@ -89,7 +89,12 @@ def configuration(peer: ServerPeer, listener: str, *, starttls: bool = False) ->
     )
 
 
-def tls_of(peer: ServerPeer, *, certificate: bool = False) -> TlsConfig:
+def tls_of(
+    peer: ServerPeer, config: ClientConfig, *, certificate: bool = False
+) -> TlsConfig | None:
+    """None where no TLS is asked for."""
+    if config.security is Security.NONE:
+        return None
     return TlsConfig(peer.authority.client_context(certificate=certificate))
 
 
@@ -99,7 +104,7 @@ def connected(
 ) -> Iterator[tuple[blocking.Client, Dialogue]]:
     """A connection on which nothing has been said; it ends with QUIT, which 221 must answer."""
     config = configuration(peer, listener, starttls=starttls)
-    tls = tls_of(peer, certificate=certificate)
+    tls = tls_of(peer, config, certificate=certificate)
     client = blocking.connect("127.0.0.1", peer.ports[listener], config, tls=tls, timeout=10)
     dialogue = Dialogue(client.conn)
     try:

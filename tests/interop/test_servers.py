@@ -425,7 +425,7 @@ def test_asyncio(servers: Servers) -> None:
         config = configuration(peer, listener, starttls=starttls)
         port = peer.ports[listener]
         content, marker = message()
-        client = await asyncio_adapter.connect("127.0.0.1", port, config, tls=tls_of(peer))
+        client = await asyncio_adapter.connect("127.0.0.1", port, config, tls=tls_of(peer, config))
         async with client:
             await client.open_session(Password(peer.user, PASSWORD) if starttls else None)
             for chunking in (False, CHUNKING in client.conn.extensions):
@@ -457,7 +457,7 @@ def test_trio(servers: Servers) -> None:
             config = configuration(peer, listener, starttls=starttls)
             content, marker = message()
             client = await trio_adapter.connect(
-                "127.0.0.1", peer.ports[listener], config, tls=tls_of(peer)
+                "127.0.0.1", peer.ports[listener], config, tls=tls_of(peer, config)
             )
             async with client:
                 await client.open_session(Password(peer.user, PASSWORD) if starttls else None)
