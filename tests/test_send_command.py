@@ -282,6 +282,7 @@ def test_there_are_no_abbreviations(abbreviated: str, capsys: pytest.CaptureFixt
         ("FROM:\n Joe\n <joe@example.com>", "joe@example.com"),
         ('From: "Doe, Joe" <joe@example.com>', "joe@example.com"),
         ('From: "joe doe"@example.com', '"joe doe"@example.com'),
+        ("From: joe@[192.0.2.1]", "joe@[192.0.2.1]"),
         ("From: Grüße <joe@example.com>", "joe@example.com"),
         ("From: =?utf-8?q?Gr=C3=BC=C3=9Fe?= <joe@example.com>", "joe@example.com"),
         ("From: Jürgen <jürgen@bücher.example>", "jürgen@bücher.example"),
@@ -302,6 +303,7 @@ def test_the_sender_is_the_header_s(field: str, address: str) -> None:
         (b"From: a@example.com\nFrom: b@example.com\n", "does not name one sender"),
         (b"From:\n", "does not name one sender"),
         (b"From: joe\n", "From has no address"),
+        (b"From: joe@example.com; jane@example.com\n", "From is no list of addresses"),
         (b"From: J\xfcrgen <j\xfcrgen@example.com>\n", "not UTF-8"),
     ],
 )

@@ -420,16 +420,75 @@ class Credulous(Compat32):
         return name, value
 
 
-def test_no_field_of_the_header_begins_another() -> None:
+@pytest.mark.parametrize("rest", ["\nBcc: eve@example.net", "\nno name", "\n\nIt was not me"])
+def test_no_field_of_the_header_begins_another(rest: str) -> None:
     message: Message = Message(Credulous())
     message["From"], message["To"] = "a@example.com", "b@example.org"
-    message["Subject"] = "Hello\nBcc: eve@example.net"
-    with pytest.raises(UnsendableError, match="a line end within a field of the header"):
+    message["Subject"] = "Hello" + rest
+    with pytest.raises(UnsendableError, match="a line end within the field Subject of the header"):
         Pair(*ALL).opened().send(message)
-    message.replace_header("Subject", "Hello")
+    assert message["Subject"] == "Hello" + rest
+    assert type(message.policy) is Credulous
+    message.replace_header("Subject", "Hello,\n world")
+    assert b"Subject: Hello,\r\n world\r\n" in Pair(*ALL).opened().send(message)[1]
     message["X: y\r\nBcc"] = "eve@example.net"
     with pytest.raises(UnsendableError, match=r"'X: y\\r\\nBcc' is no name of a field"):
         Pair(*ALL).opened().send(message)
+
+
+def test_a_field_that_cannot_be_written_is_told() -> None:
+    message = note(message_id="<\u00fc@example.com>")
+    with pytest.raises(UnsendableError, match="the field Message-Id cannot be written: 'ascii'"):
+        Pair(*ALL).opened().send(message)
+
+
+def test_a_charset_that_is_none_of_octets_goes_as_it_is() -> None:
+    raw = (
+        b"From: a@example.com\nTo: b@example.org\nContent-Type: text/plain; charset=idna\n\n\xff\n"
+    )
+    message = email.message_from_bytes(raw)
+    assert Pair(*ALL).opened().send(message)[1].endswith(b"\r\n\r\n\xff\r\n")
+    with pytest.raises(UnsendableError, match="8BITMIME; a part cannot be encoded anew"):
+        Pair(*BARE).opened().send(message)
+
+
+NO_LISTS = (
+    "a@",
+    "a@example.org; b@example.org",  # up to CPython 3.13 email drops what stands behind ";"
+    "a@example.org b@example.org",
+    "a@example.org <b@example.org>",
+    "friends: a@example.org b@example.org;",
+    "a@[192.0.2.1",
+    "a: b: c@example.org;;",
+    "=?utf-8?q?a=0Ab?= <a@example.org>",
+)
+"""What each Python's email reads otherwise: it raises what it likes, or drops somebody."""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("policy", [email.policy.compat32, SMTP])
+def test_a_list_of_addresses_may_be_folded_anywhere(policy: Any, end: str) -> None:
+    header = "From:\n Alice\n A.\n <alice@example.com>\nTo: b@example.org,\n\tc\n @example.org\n"
+    message = email.message_from_string(header.replace("\n", end) + "\nx\n", policy=policy)
+    envelope, _ = Pair(*ALL).opened().send(message)
+    assert str(envelope.reverse_path) == "alice@example.com"
+    assert recipients(envelope) == ["b@example.org", "c@example.org"]
+
+
+@pytest.mark.parametrize("policy", [email.policy.compat32, SMTP])
+@pytest.mark.parametrize("text", NO_LISTS)
+def test_text_that_is_no_list_of_addresses_reaches_nobody(text: str, policy: Any) -> None:
+    for header, name in (
+        (f"From: a@example.com\nTo: b@example.org\nCc: {text}\n", "Cc"),
+        (f"From: {text}\nTo: b@example.org\n", "From"),
+    ):
+        message = email.message_from_string(f"{header}\nx\n", policy=policy)
+        with pytest.raises(UnsendableError, match=rf"{name} is no list of addresses \(RFC 5322"):
+            Pair(*ALL).opened().send(message)
+    if policy is email.policy.compat32:  # which is not read when it is written
+        envelope, content = Pair(*ALL).opened().send(message, "a@example.com", ["b@example.org"])
+        assert recipients(envelope) == ["b@example.org"]
+        assert content.startswith(f"From: {text}\r\n".encode())
 
 
 def test_octets_that_are_no_text_are_nobody_s_address() -> None:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from email.parser import HeaderParser
-from email.utils import getaddresses
 from pathlib import Path
 from socket import EAI_AGAIN, gaierror, gethostname
 from typing import Final, TypeVar
@@ -48,6 +47,7 @@ from smtpwire.operations import (
     UnsendableError,
     send_mail,
 )
+from smtpwire.operations.email_message import address_specs
 from smtpwire.sasl import MECHANISMS, ChoicePolicy, Password
 from smtpwire.wire.address import Address, parse_domain
 from smtpwire.wire.body import LineNormaliser
@@ -247,13 +247,14 @@ def _header_sender(content: bytes) -> Address:
             "the header is not UTF-8, so that its From cannot be read: pass --from"
         ) from None
     for name in ("From", "Sender"):
-        # Some Pythons give an empty field as a pair of nothing, others as no pair.
-        found = [pair for pair in getaddresses(fields.get_all(name, [])) if any(pair)]
-        if len(found) == 1:
-            try:
-                return Address.parse(found[0][1])
-            except ValueError as error:
-                raise Failure(f"the header's {name} has no address: {error}; pass --from") from None
+        try:
+            found = [
+                spec for field in fields.get_all(name, []) for spec in address_specs(name, field)
+            ]
+            if len(found) == 1:
+                return Address.parse(found[0])
+        except ValueError as error:  # UnsendableError is one
+            raise Failure(f"the header's {name} has no address: {error}; pass --from") from None
     raise Failure("the header's From does not name one sender: pass --from")
 
 

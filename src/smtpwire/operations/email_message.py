@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast, final
 
 from smtpwire.engine.client import ClientConnection
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from email.message import Message
     from email.policy import Policy
 
-__all__ = ["send_message"]
+__all__ = ["address_specs", "send_message"]
 
 _RECIPIENTS: Final = ("To", "Cc", "Bcc")
 _ADDRESSES: Final = ("From", "Sender", "Reply-To", "To", "Cc")
@@ -126,10 +127,13 @@ class _Header:
     def needs_utf8(self) -> bool:
         """RFC 6531 §3.4: an address beyond ASCII has no other spelling."""
         names = [prefix + name for prefix in ("", "Resent-") for name in _ADDRESSES]
-        return any(not spec.isascii() for name in names for spec in self._specs(name))
+        return any(not spec.isascii() for name in names for spec in self._read(name)[0])
 
     def _addresses(self, name: str) -> Iterator[Address]:
-        for spec in self._specs(name):
+        specs, whole = self._read(name)
+        if not whole:
+            raise _no_list(name)
+        for spec in specs:
             if "\ufffd" in spec:  # what email makes of octets without a charset
                 raise UnsendableError(f"{name} has {spec!r}: octets that are no text")
             try:
@@ -137,16 +141,54 @@ class _Header:
             except ValueError as error:
                 raise UnsendableError(f"{name} has {spec!r}: {error}") from error
 
-    def _specs(self, name: str) -> Iterator[str]:
-        """The addresses without display names, groups taken apart (RFC 5322 §3.4)."""
-        from email.headerregistry import HeaderRegistry
+    def _read(self, name: str) -> tuple[list[str], bool]:
+        """What :func:`_specs` gives of each field of that name."""
+        try:
+            fields: list[object] = self._message.get_all(name, [])
+        except Exception:  # those of a message that was parsed are read now
+            return [], False
+        read = [_specs(name, field) for field in fields]
+        return [spec for specs, _ in read for spec in specs], all(whole for _, whole in read)
 
-        for field in self._message.get_all(name, ()):
-            header: Any = (
-                field if hasattr(field, "addresses") else HeaderRegistry()(name, str(field))
-            )
-            for address in header.addresses:
-                yield address.addr_spec
+
+def address_specs(name: str, field: object) -> list[str]:
+    """The addresses in a field of the header, without display names, groups taken apart.
+
+    field: text, or what an EmailMessage has of it. Raises UnsendableError where it is no list of
+    addresses (RFC 5322 §3.4).
+    """
+    specs, whole = _specs(name, field)
+    if not whole:
+        raise _no_list(name)
+    return specs
+
+
+_FOLD: Final = re.compile(r"[\r\n]+(?=[ \t])")
+_LOST: Final = re.compile(r"invalid (?:address|mailbox) in|inside domain-literal")
+"""How email names the defect of a list that it has not read to its end."""
+
+
+def _specs(name: str, field: object) -> tuple[list[str], bool]:
+    """The addresses that email finds in it, and whether these are all.
+
+    Of text that is no list of addresses some Pythons drop what they do not understand, such as all
+    that stands behind ``;``, and others raise one exception or another.
+    """
+    from email.headerregistry import HeaderRegistry
+
+    try:
+        header: Any = field
+        if not hasattr(field, "addresses"):
+            header = HeaderRegistry()(name, _FOLD.sub("", str(field)))
+        specs = [address.addr_spec for address in header.addresses]
+    except Exception:
+        return [], False
+    defects = getattr(header, "defects", ())
+    return specs, not any(_LOST.search(str(defect)) for defect in defects)
+
+
+def _no_list(name: str) -> UnsendableError:
+    return UnsendableError(f"{name} is no list of addresses (RFC 5322 §3.4)")
 
 
 # -- the octets
@@ -175,12 +217,17 @@ def _form(message: Message) -> _Form:
 
 
 def _is_beyond_ascii(part: Message) -> bool:
-    payload = part.get_payload()
+    try:
+        payload = part.get_payload()
+    except UnicodeError:  # a charset that is none of octets, such as idna
+        return True
     return isinstance(payload, str) and not payload.isascii()
 
 
 _FIELD_NAME: Final = re.compile(r"[!-9;-~]+")
 """RFC 5322 §3.6.8."""
+_LINE_END: Final = re.compile(rb"(?:\r\n|\r(?!\n)|\n)(?![ \t])")
+"""In a field, an end of the line that folds nothing (RFC 5322 §2.2.3): behind it another begins."""
 
 
 def _check_names(message: Message) -> None:
@@ -204,12 +251,8 @@ def _octets(conn: ClientConnection, message: Message, utf8: bool) -> bytes:
         raise UnsendableError("a part has the encoding binary: give it base64", "BINARYMIME")
     if form.signed and form.beyond_ascii and not eight_bit:
         raise _not_in_seven_bits("what is signed must not be encoded anew (RFC 1847 §2.1)")
-    from email.errors import HeaderParseError
-
     try:
-        return _flat(message, _policy(message, utf8, eight_bit))
-    except HeaderParseError as error:
-        raise UnsendableError("a line end within a field of the header (RFC 5322 §2.2)") from error
+        return _flat(message, _checking(_policy(message, utf8, eight_bit)))
     except (LookupError, UnicodeError) as error:  # no charset, one that nobody knows, the wrong one
         raise _not_in_seven_bits(f"a part cannot be encoded anew: {error}") from error
 
@@ -233,6 +276,40 @@ def _policy(message: Message, utf8: bool, eight_bit: bool) -> Policy[Any]:
             SMTPUTF8.keyword,
         )
     return policy
+
+
+def _checking(policy: Policy[Any]) -> Policy[Any]:
+    """The same policy, whose fields are checked when they are written.
+
+    Not every Python looks for line ends within them, and what email raises for the same field is
+    another thing under each.
+    """
+    kind: Any = _checking_kind(type(policy))
+    made: Policy[Any] = object.__new__(kind)
+    vars(made).update(vars(policy))
+    return made
+
+
+@cache
+def _checking_kind(kind: Any) -> type:
+    def fold_binary(self: object, name: str, text: str) -> bytes:
+        from email.errors import HeaderParseError
+
+        try:
+            field: bytes = kind.fold_binary(self, name, text)
+        except HeaderParseError as error:
+            raise _line_end_in(name) from error
+        except Exception as error:
+            raise UnsendableError(f"the field {name} cannot be written: {error}") from error
+        if _LINE_END.search(field.removesuffix(b"\r\n")) or not field.endswith(b"\r\n"):
+            raise _line_end_in(name)
+        return field
+
+    return type(kind.__name__, (kind,), {"fold_binary": fold_binary})
+
+
+def _line_end_in(name: str) -> UnsendableError:
+    return UnsendableError(f"a line end within the field {name} of the header (RFC 5322 §2.2)")
 
 
 def _flat(message: Message, policy: Policy[Any]) -> bytes:
