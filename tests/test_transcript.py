@@ -192,6 +192,18 @@ def test_wrong_types() -> None:
         read(b"S: 220")  # type: ignore[arg-type] # what is tested
 
 
+def test_letters_newer_than_this_python_s_unicode_are_letters() -> None:
+    newer = "\U0001fae9\U0001f6d8 \ua7cb"  # Unicode 16 and 17
+    assert (
+        write([Note(newer), Line("S", f"220 {newer}".encode())]) == f"# {newer}\nS: 220 {newer}\n"
+    )
+    assert read(f"# {newer}") == [Note(newer)]
+    assert (
+        write([Line("S", "\u202e\u2028\xa0".encode())])
+        == "S: \\xe2\\x80\\xae\\xe2\\x80\\xa8\\xc2\\xa0\n"
+    )
+
+
 def test_octets_that_are_left_out() -> None:
     assert octets_of(ITEMS[:6], "S").startswith(b"220 mx")
     assert octets_of([Elided("C", 0), Octets("C", b"x"), Octets("S", b"y")], "C") == b"x"

@@ -31,6 +31,7 @@ from smtpwire.engine.redaction import without_echoes as unrepeated
 from smtpwire.engine.redaction import without_secrets as shown
 from smtpwire.extensions import REGISTRY
 from smtpwire.wire.checked import checked, type_of
+from smtpwire.wire.octets import UNSEEN
 from smtpwire.wire.value import replace, value
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _check_side(side: str) -> None:
 
 
 def _check_text(name: str, text: str) -> None:
-    if text != text.strip() or not text.isprintable():
+    if text != text.strip() or re.search(UNSEEN, text):
         raise ValueError(f"{name} is {text!r}: pass one line, without blanks around it")
 
 
@@ -348,13 +349,11 @@ def visible(text: str) -> str:
     """The text, safe for a terminal: of each character that is not printable, its octets."""
     if text.isprintable():
         return text
-    return "".join(map(_visible, text))
+    return re.sub(UNSEEN, _octets_of, text)
 
 
-def _visible(character: str) -> str:
-    if character.isprintable():
-        return character
-    raw = character.encode("utf-8", "surrogateescape")
+def _octets_of(found: re.Match[str]) -> str:
+    raw = found[0].encode("utf-8", "surrogateescape")
     return "".join(f"\\x{octet:02x}" for octet in raw)
 
 

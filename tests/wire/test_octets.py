@@ -1,10 +1,12 @@
 """The octet-level helpers: numbers and base64, to the letter."""
 
+import re
+import unicodedata
 from array import array
 
 import pytest
 
-from smtpwire.wire.octets import decode_base64, is_buffer, octets_of, parse_number
+from smtpwire.wire.octets import UNSEEN, decode_base64, is_buffer, octets_of, parse_number
 
 
 def test_numbers_of_1_to_20_digits() -> None:
@@ -33,6 +35,14 @@ def test_base64_is_strict() -> None:  # RFC 4954 §4
         assert decode_base64(octets) is None
     for octets in (b"=", b"====", b"YWJj=", b"YWJj==", b"YWJj===", b"YWJj====", b"Y==="):
         assert decode_base64(octets) is None
+
+
+def test_what_is_unseen_does_not_depend_on_this_python_s_unicode() -> None:
+    whole = "".join(map(chr, range(0x110000)))
+    printable = "".join(filter(str.isprintable, whole))
+    assert not re.search(UNSEEN, printable)
+    others = set(re.sub(UNSEEN, "", whole)) - set(printable)
+    assert {unicodedata.category(each) for each in others} == {"Cn"}  # not assigned, so far
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from smtpwire.transcript import Elided, Item, Line, Octets, Side, said
+from smtpwire.wire.octets import UNSEEN
 from smtpwire.wire.reply import Reply
 from smtpwire.wire.sequences import END_OF_DATA, GREETING
 
@@ -62,7 +63,7 @@ def reply_of(lines: list[bytes]) -> Reply | None:
         enhanced = None
     if enhanced is not None:
         texts = [text[len(enhanced) + 1 :] for text in texts]
-    text = "\n".join("".join(each for each in text if each.isprintable()) for text in texts)
+    text = "\n".join(re.sub(UNSEEN, "", text) for text in texts)
     try:
         return None if others else Reply(code, text, enhanced)
     except ValueError:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final, TypeAlias, final
 
 from smtpwire.transcript import Elided, Item, Line, Mark, Note, Side, read
+from smtpwire.wire.octets import UNSEEN
 from smtpwire.wire.value import value
 
 __all__ = ["Pasted", "connections", "read_pasted"]
@@ -137,7 +138,7 @@ def _swaks(lines: list[str]) -> list[Item]:
 
 
 def _note(text: str) -> Note:
-    return Note("".join(each for each in text if each.isprintable()).strip())
+    return Note(re.sub(UNSEEN, "", text).strip())
 
 
 # -- Exim with -d or -v

@@ -6,13 +6,27 @@ import re
 from binascii import a2b_base64
 from typing import Final, cast
 
-__all__ = ["CONTROLS", "decode_base64", "is_buffer", "octets_of", "parse_number"]
+__all__ = ["CONTROLS", "UNSEEN", "decode_base64", "is_buffer", "octets_of", "parse_number"]
 
 _OCTETS: Final = ("B", "b", "c")  # how memoryview names items of one octet
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
 
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 """C0 controls and DEL, in text an application hands in."""
+
+# Compiled when first used: re keeps it.
+UNSEEN: Final = (
+    "[\0-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e\u2000-\u200f"
+    "\u2028-\u202f\u205f-\u2064\u2066-\u206f\u3000\ud800-\uf8ff\ufeff\ufff9-\ufffb\U000110bd\U000110cd"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
+    "\U000f0000-\U000ffffd\U00100000-\U0010fffd]"
+)
+"""What a terminal does not show as itself: controls, format characters, surrogates, blanks but " ",
+private use (categories C? but Cn, and Z? of Unicode 16).
+
+``str.isprintable()`` alone says no to what was assigned after the Unicode of this Python, so that
+what one Python wrote another would not read. What it says yes to, has none of these.
+"""
 
 
 def parse_number(text: str, least: int = 0, most: int = 10**20 - 1) -> int:
