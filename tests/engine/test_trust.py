@@ -108,3 +108,16 @@ def test_lists_of_the_same_peers_are_equal() -> None:
 def test_an_entry_is_a_string() -> None:
     with pytest.raises(ValueError, match="5 is no address or network: give each as a string"):
         TrustList((5,))  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize(
+    ("entry", "network"),
+    [
+        ("192.0.2.1/24", "192.0.2.0/24"),
+        ("2001:DB8::1/32", "2001:db8::/32"),
+        ("::ffff:192.0.2.1/120", "192.0.2.0/24"),
+    ],
+)
+def test_an_address_with_its_network_is_told_which_that_is(entry: str, network: str) -> None:
+    with pytest.raises(ValueError, match=rf"192\.0\.2\.0/24; did you mean {network}\?$"):
+        TrustList([entry])

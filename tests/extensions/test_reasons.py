@@ -64,6 +64,8 @@ NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
         (parameters.RRVS.parse, "now", "not a date-time without a fraction"),
         (parameters.SMTPUTF8.parse, "1", "takes no value"),
         (parse_timestamp, "2014", "not a date-time (RFC 3339 §5.6)"),
+        (parse_timestamp, "2014-02-30T00:00:00Z", "no such date or time (RFC 3339 §5.7)"),
+        (parse_timestamp, "2014-02-01T24:00:00Z", "no such date or time (RFC 3339 §5.7)"),
         (parse_timestamp, "0001-01-01T00:00:00+01:00", YEARS),
         (LIMITS.parse, "RCPTMAX = 1", "not a list of limits"),
         (ATRN_VERB.command, "host", "not a list of domains (RFC 2645 §5.2.1)"),

@@ -76,17 +76,32 @@ class TrustList:
 
 def _network(entry: object, name: str) -> _Network:
     """An entry as a network: an address is one of a single member."""
-    from ipaddress import IPv4Network, IPv6Network, ip_network
+    from ipaddress import ip_network
 
     if not isinstance(entry, str):
         raise ValueError(f"{name}: {entry!r} is no address or network: give each as a string")
     try:
-        network = ip_network(entry)
-    except ValueError as error:
+        return _unmapped(ip_network(entry))
+    except ValueError:
         raise ValueError(
             f"{name}: {entry!r} is neither an address such as 192.0.2.1 or 2001:db8::1 nor a"
-            f" network such as 192.0.2.0/24 ({error})"
+            f" network such as 192.0.2.0/24{_meant(entry)}"
         ) from None
+
+
+def _meant(entry: str) -> str:
+    """Of an address with its network, such as 192.0.2.1/24, which network that is."""
+    from ipaddress import ip_network
+
+    try:
+        return f"; did you mean {_unmapped(ip_network(entry, strict=False))}?"
+    except ValueError:
+        return ""
+
+
+def _unmapped(network: _Network) -> _Network:
+    from ipaddress import IPv4Network, IPv6Network
+
     if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED:
         mapped = network.network_address.ipv4_mapped
         if mapped is not None:

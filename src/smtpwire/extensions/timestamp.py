@@ -33,7 +33,10 @@ def parse_timestamp(text: str) -> datetime:
     microsecond = int(fraction.ljust(6, "0")) if fraction else 0
     if second == 60:  # RFC 3339 §5.7: a leap second
         second = 59
-    local = datetime(year, month, day, hour, minute, second, microsecond, UTC)
+    try:
+        local = datetime(year, month, day, hour, minute, second, microsecond, UTC)
+    except ValueError:  # in other words under each Python
+        raise ValueError("no such date or time (RFC 3339 §5.7)") from None
     if sign is None:
         return local
     offset = timedelta(hours=int(hours), minutes=int(minutes))
