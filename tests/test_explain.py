@@ -384,6 +384,7 @@ def test_what_holds_no_dialogue(
         (Reply(530, "Authentication required", "5.7.0"), "login first"),
         (Reply(535, "nope", "5.7.8"), "User or password are wrong"),
         (Reply(550, "SPF check failed", "5.7.23"), "SPF record"),
+        (Reply(550, "\u56e0\u4e3aspf\u5931\u8d25"), "SPF record"),
         (Reply(550, "DKIM says no"), "Sign with the key"),
         (Reply(550, "x", "5.7.25"), "PTR record"),
         (Reply(452, "x", "4.2.2"), "mailbox is full"),

@@ -546,6 +546,7 @@ def test_a_server_that_must_write() -> None:
         ("C| a...", "server", "expected as they are"),
         ("C| {a}", "server", "expected as they are"),
         ("EHLO", "server", "line 1 is none of a transcript's"),
+        ("S: 220 mx\n\x0c\n", "server", "line 2 is none of a transcript's"),
         ("", "proxy", "plays is 'proxy'"),
     ],
 )

@@ -11,7 +11,7 @@ from smtpwire.wire.reply import Reply
 __all__ = ["advice_on"]
 
 _WORDS: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), advice)
+    (re.compile(pattern, re.IGNORECASE | re.ASCII), advice)
     for pattern, advice in (
         (
             r"gr[ea]ylist",

@@ -101,7 +101,7 @@ _REPLY: Final = re.compile(r"[2-5][0-5][0-9](?:[ -].*)?")
 _COMMAND: Final = re.compile(
     r"(?:EHLO|HELO|LHLO|MAIL FROM:|RCPT TO:|DATA|BDAT|RSET|NOOP|QUIT|VRFY|EXPN|HELP|STARTTLS|AUTH"
     r"|XCLIENT|XFORWARD|ETRN)\b.*|(?:MAIL|RCPT)\b.*",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -180,7 +180,7 @@ def _exim_process(lines: list[str]) -> list[Item]:
     return items
 
 
-_CHUNK: Final = re.compile(r"BDAT ([0-9]{1,12})\b")
+_CHUNK: Final = re.compile(r"BDAT ([0-9]{1,12})\b", re.ASCII)
 
 
 # -- Postfix's log, with debug_peer_list or -v, and what it says of a delivery
@@ -188,16 +188,19 @@ _CHUNK: Final = re.compile(r"BDAT ([0-9]{1,12})\b")
 # Each part has a bound, so that the time of a line does not grow with its square.
 _POSTFIX: Final = re.compile(
     r"(?:.*\bpostfix(?:-[\w.-]{1,99})?/(?:[\w.-]{1,99}/){0,4}(?P<program>\w{1,99})\[[0-9]{1,9}\]: )"
-    r"(?P<way>[<>]) \S+\[[^]]*\](?::[0-9]+)?: (?P<text>.*)"
+    r"(?P<way>[<>]) \S+\[[^]]*\](?::[0-9]+)?: (?P<text>.*)",
+    re.ASCII,
 )
 _POSTFIX_PROCESS: Final = re.compile(r"[^\[]{1,999}\[([0-9]{1,9})\]: ")
 _SAID: Final = re.compile(
     r"\bsaid: (?P<reply>[2-5][0-5][0-9][ -].*?)"
-    r"(?:\(in reply to (?P<command>[\w ]{1,40}?)(?: command)?\))?\)?\Z"
+    r"(?:\(in reply to (?P<command>[\w ]{1,40}?)(?: command)?\))?\)?\Z",
+    re.ASCII,
 )
 _REJECT: Final = re.compile(
     r".*\breject(?:_warning)?: (?P<command>[A-Z]+) from \S{1,999}: (?P<reply>[45][0-5][0-9] .*?)"
-    r"(?:; from=.*)?"
+    r"(?:; from=.*)?",
+    re.ASCII,
 )
 
 
@@ -248,7 +251,8 @@ def _joined(lines: list[str]) -> list[str]:
 _EXIM_LOG: Final = re.compile(
     r".*\bSMTP error from remote mail server after (?P<command>.{1,999}?): "
     r"(?:host \S{1,255} \[[^]]{1,99}\]: )?"
-    r"(?P<reply>[2-5][0-5][0-9][ -].*)"
+    r"(?P<reply>[2-5][0-5][0-9][ -].*)",
+    re.ASCII,
 )
 
 

@@ -34,7 +34,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import Enum
-from textwrap import dedent
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, final
 
 from smtpwire.engine.client import ClientConnection
@@ -165,7 +164,7 @@ class Script:
         offer = [item for item in checked("config", config, ServerConfig).offer if item != CHUNKING]
         self.config: Final = replace(config, offer=tuple(offer))
         self.values: Final = dict(values)
-        self.parts: Final = tuple(_parts(dedent(checked("text", text, str)), plays, values))
+        self.parts: Final = tuple(_parts(checked("text", text, str), plays, values))
 
     def run(self, conn: ClientConnection, operation: Operation[R]) -> R:
         """Play the server to a client's operation, in memory; give its result.
