@@ -144,7 +144,7 @@ class _Header:
     def _read(self, name: str) -> tuple[list[str], bool]:
         """What :func:`_specs` gives of each field of that name."""
         try:
-            fields: list[object] = self._message.get_all(name, [])
+            fields: list[Any] = self._message.get_all(name, [])
         except Exception:  # those of a message that was parsed are read now
             return [], False
         read = [_specs(name, field) for field in fields]
