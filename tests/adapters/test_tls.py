@@ -2,12 +2,14 @@
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from smtpwire.adapters.memory_tls import MemoryTls
-from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_service, client_tls, tls_config
+from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_service, client_tls, tls_config, why
 from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import PeerCertificate, TlsInfo
@@ -179,6 +181,54 @@ def test_a_hook_that_raises_fails_the_handshake(server_tls: TlsConfig) -> None:
     pin = Pin(b"", ssl.SSLCertVerificationError("another key than yesterday"))
     with pytest.raises(ssl.SSLCertVerificationError, match="another key than yesterday"):
         join(TlsLayer(trusting(pin), "localhost"), TlsLayer(server_tls))
+
+
+def test_a_hook_is_given_a_chain_of_a_session_that_is_resumed(
+    client_context: ssl.SSLContext, tmp_path: Path
+) -> None:
+    made = certificate()
+    path = tmp_path / "client.pem"
+    path.write_bytes(made.server_pem)
+    client_context.load_cert_chain(path)
+    client_context.maximum_version = ssl.TLSVersion.TLSv1_2  # a session is there at once
+    context = made.server_context()
+    context.load_verify_locations(cadata=made.trusted_pem.decode())
+    context.verify_mode = ssl.CERT_REQUIRED
+    pin = Pin(b"")
+    session: ssl.SSLSession | None = None
+    for resumed in (False, True):
+        server = TlsLayer(TlsConfig(context, verify=pin))
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = client_context.wrap_bio(
+            incoming, outgoing, server_hostname="localhost", session=session
+        )
+        theirs = None
+        while theirs is None:
+            with suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+            server.receive_data(outgoing.read())
+            theirs = server.shake_hands()
+            incoming.write(server.data_to_send())
+        client.do_handshake()
+        session = client.session
+        assert client.session_reused is resumed
+    assert [chain[:1] for _, chain in pin.asked] == [(peer.der,) for peer, _ in pin.asked]
+    assert len(pin.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ssl.SSLError(1, "[SSL: X] wrong version number (_ssl.c:1006)"), "wrong version number"),
+        (OSError(104, "Connection reset by peer"), "Connection reset by peer"),
+        (TimeoutError(), "too slow"),
+        (EOFError(), "EOFError"),
+    ],
+)
+def test_what_an_exception_says_names_no_place_in_python_s_source(
+    error: Exception, words: str
+) -> None:
+    assert why(error).endswith(words)
 
 
 def test_who_shows_no_certificate_is_not_asked_about(

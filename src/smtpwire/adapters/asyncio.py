@@ -25,7 +25,7 @@ from smtpwire.adapters.eager import run_without_task
 from smtpwire.adapters.listening import GRACE, Connections, Listening, Service
 from smtpwire.adapters.log import logger
 from smtpwire.adapters.session import Deadline, SessionFactory, peer_of
-from smtpwire.adapters.tls import Tls, check_service
+from smtpwire.adapters.tls import Tls, check_service, why
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS
@@ -73,7 +73,7 @@ class ServerProtocol(CallbackSession):
 
         def ended(error: OSError | None) -> None:
             if error is not None:
-                _tell_why(peer, str(error))
+                _tell_why(peer, why(error))
             if not self._made:
                 sock.close()
                 self._leave()
@@ -103,7 +103,7 @@ class ServerProtocol(CallbackSession):
             self._channel.receive_data(data)
         except OSError as error:
             self.flush()  # an alert of TLS's
-            self._give_up(str(error))
+            self._give_up(why(error))
         else:
             self.flush()
             if self._channel.open:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from smtpwire.adapters.tls import TlsConfig, TlsLayer
+from smtpwire.adapters.tls import TlsConfig, TlsLayer, why
 from smtpwire.engine.events import Peer
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig
@@ -118,9 +118,9 @@ class Channel:
         except OSError as error:
             got = True
             if conn.state is State.TLS:
-                conn.tls_failed(str(error))
+                conn.tls_failed(why(error))
             else:
-                conn.abort(str(error))
+                conn.abort(why(error))
         return got
 
     def data_to_send(self) -> bytes:

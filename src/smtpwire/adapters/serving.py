@@ -24,7 +24,7 @@ from smtpwire.adapters.session import (
     SessionFactory,
 )
 from smtpwire.adapters.stream import Interrupted, ServerTransport
-from smtpwire.adapters.tls import Tls, check_service
+from smtpwire.adapters.tls import Tls, check_service, why
 from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.server import ServerConnection
@@ -156,7 +156,7 @@ class StreamSession(ABC):
         self._broken = True
         if not self._channel.open:
             raise error
-        self._channel.conn.abort(str(error))
+        self._channel.conn.abort(why(error))
 
     async def _end(self) -> None:
         """Close; the other side may still talk for a while, and is not heard."""

@@ -8,13 +8,13 @@ from functools import partial
 from typing import Protocol, final
 
 from smtpwire.adapters.session import LAST_WORDS, READ, Deadline
-from smtpwire.adapters.tls import TlsConfig, TlsLayer
+from smtpwire.adapters.tls import TlsConfig, TlsLayer, why
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.events import Peer
 from smtpwire.engine.timeouts import Timeout
 from smtpwire.engine.tls import TlsInfo
 
-__all__ = ["AsyncStream", "Interrupted", "ServerTransport", "Transport", "why"]
+__all__ = ["AsyncStream", "Interrupted", "ServerTransport", "Transport"]
 
 
 class Interrupted(Exception):
@@ -203,8 +203,3 @@ class AsyncStream:
             while self.conn.wants_data:
                 self.conn.receive_data(await self._receive())
         self.conn.receive_data(b"")
-
-
-def why(error: Exception) -> str:
-    """What an exception says, or at least what it is."""
-    return str(error) or ("too slow" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -31,6 +32,7 @@ __all__ = [
     "client_tls",
     "tls_config",
     "tls_info",
+    "why",
 ]
 
 READ: Final = 65536
@@ -296,12 +298,18 @@ def tls_info(
     )
 
 
+def why(error: BaseException) -> str:
+    """What an exception says, or at least what it is; not where in Python's own source it arose."""
+    said = re.sub(r" \(_ssl\.c:[0-9]+\)\Z", "", str(error))
+    return said or ("too slow" if isinstance(error, TimeoutError) else type(error).__name__)
+
+
 def _chain(tls: TlsObject, der: bytes) -> tuple[bytes, ...]:
     """What the peer sent of its chain, its own certificate first."""
     inner: Any = tls
     found: Any = getattr(inner, "get_unverified_chain", None)
-    if found is not None:  # from Python 3.13 on
-        return tuple(found())
+    if found is not None:  # from Python 3.13 on, where a session that is resumed may have none
+        return tuple(found()) or (der,)
     inner = getattr(inner, "_sslobj", None)
     found = getattr(inner, "get_unverified_chain", None)
     certificates = (found() or ()) if found is not None else ()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeAlias, final
 
+from smtpwire.adapters.tls import why
 from smtpwire.command_line.output import USAGE, Failure, complain, show
 from smtpwire.wire.address import Address
 from smtpwire.wire.checked import check_host, check_port, check_seconds
@@ -129,5 +130,5 @@ def trusting(authorities: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authorities)
     except OSError as error:  # ssl.SSLError is one
-        reason = error.strerror or error
+        reason = why(error) if isinstance(error, ssl.SSLError) else error.strerror or error
         raise Failure(f"cannot use the authorities in {authorities}: {reason}") from error

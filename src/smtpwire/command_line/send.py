@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ from socket import EAI_AGAIN, gaierror, gethostname
 from typing import Final, TypeVar
 
 from smtpwire.adapters.blocking import Client, connect
-from smtpwire.adapters.tls import TlsConfig
+from smtpwire.adapters.tls import TlsConfig, why
 from smtpwire.command_line.arguments import (
     Parser,
     Subcommands,
@@ -274,7 +275,9 @@ def _code(error: Exception) -> int:
 def _reason(error: Exception) -> str:
     if isinstance(error, gaierror) and error.errno != EAI_AGAIN:
         return "there is no such host"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLError):
+        return why(error)
+    return getattr(error, "strerror", None) or why(error)
 
 
 def _watched(operation: Operation[R], look: Callable[[], None]) -> Operation[R]:

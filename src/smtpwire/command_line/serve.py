@@ -20,7 +20,7 @@ from typing import Final, Literal, final
 
 from smtpwire.adapters.asyncio import start_server
 from smtpwire.adapters.session import Handler, Session
-from smtpwire.adapters.tls import TlsConfig
+from smtpwire.adapters.tls import TlsConfig, why
 from smtpwire.command_line.arguments import Parser, Subcommands, directory, host, port
 from smtpwire.command_line.output import UNAVAILABLE, Failure, printable, show
 from smtpwire.engine.events import BodyChunk, EndOfMessage, MessageAborted, ServerEvent
@@ -191,7 +191,7 @@ def _tls(cert: str | None, key: str | None) -> TlsConfig | None:
     except (OSError, ValueError) as error:
         used = f"{cert} with the key {key}" if key else cert
         hint = "" if key else "; pass --key FILE where its key is in another file"
-        raise Failure(f"cannot use the certificate {used}: {error}{hint}") from error
+        raise Failure(f"cannot use the certificate {used}: {why(error)}{hint}") from error
     # Not the certificate itself: -PLUS would be offered for tls-server-end-point alone, and
     # clients bind to what is TLS 1.3's default, tls-exporter (RFC 9266 §3).
     return TlsConfig(context)
