@@ -81,6 +81,20 @@ def test_unassigned_code_points_pass_as_query_and_not_as_stored_string() -> None
         saslprep("\U0001f600", stored=True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\u20f0\u0316",  # from Unicode 4.1 on they change places
+        "a\u0897\u0316",  # from Unicode 16 on, too
+        "\U000105d2\u0307",  # from Unicode 16 on they compose U+105C9
+        "\U00011131\U00011127",  # from Unicode 6.1 on
+    ],
+)
+def test_what_unicode_3_2_had_not_assigned_stays_where_and_what_it_is(text: str) -> None:
+    assert saslprep(text) == text
+    assert saslprep(f"\u00aa{text}\u2168") == f"a{text}IX"
+
+
 @given(st.text(st.characters(exclude_characters="\u200b")))
 def test_the_stored_profile_agrees_with_the_oracle(text: str) -> None:
     try:

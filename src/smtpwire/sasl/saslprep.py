@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from itertools import groupby
 
 from smtpwire.wire.checked import checked
 from smtpwire.wire.error import SmtpwireError
@@ -63,7 +64,13 @@ def _prepare(text: str, *, stored: bool) -> str:
         for char in text
         if stringprep.in_table_c12(char) or not stringprep.in_table_b1(char)
     )
-    output = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
+    # A code point not assigned in Unicode 3.2 neither decomposes nor composes, nor moves another:
+    # Python's tables of 3.2 let it, by the Unicode of each Python.
+    normalize = unicodedata.ucd_3_2_0.normalize
+    output = "".join(
+        "".join(run) if unassigned else normalize("NFKC", "".join(run))
+        for unassigned, run in groupby(mapped, stringprep.in_table_a1)
+    )
     # §2.3 prohibited output
     prohibited = (
         stringprep.in_table_c12,
