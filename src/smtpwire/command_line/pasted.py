@@ -138,7 +138,8 @@ def _swaks(lines: list[str]) -> list[Item]:
 
 
 def _note(text: str) -> Note:
-    return Note(re.sub(UNSEEN, "", text).strip())
+    shown = re.sub(UNSEEN, "", text)
+    return Note(shown.strip())
 
 
 # -- Exim with -d or -v
