@@ -4,6 +4,7 @@ import email
 import pickle
 import subprocess
 import sys
+from contextlib import suppress
 from email.message import EmailMessage, Message
 from email.policy import SMTP, SMTPUTF8, Compat32, default
 from typing import Any, TypeVar
@@ -434,6 +435,14 @@ def test_no_field_of_the_header_begins_another(rest: str) -> None:
     message["X: y\r\nBcc"] = "eve@example.net"
     with pytest.raises(UnsendableError, match=r"'X: y\\r\\nBcc' is no name of a field"):
         Pair(*ALL).opened().send(message)
+
+
+def test_a_line_end_behind_a_field_ends_no_header() -> None:
+    message = note()
+    message.replace_header("Subject", "Hello\n")
+    with suppress(UnsendableError):  # some encode it, with others an empty line would stand there
+        _, content = Pair(*ALL).opened().send(message)
+        assert b"Content-Type: " in content.partition(b"\r\n\r\n")[0]
 
 
 def test_a_field_that_cannot_be_written_is_told() -> None:

@@ -1,5 +1,8 @@
 """RFC 4013: mapping, normalisation, what is prohibited, both directions of writing."""
 
+import hashlib
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +96,27 @@ def test_unassigned_code_points_pass_as_query_and_not_as_stored_string() -> None
 def test_what_unicode_3_2_had_not_assigned_stays_where_and_what_it_is(text: str) -> None:
     assert saslprep(text) == text
     assert saslprep(f"\u00aa{text}\u2168") == f"a{text}IX"
+
+
+def test_each_python_prepares_alike() -> None:
+    """In places where the Unicodes of Pythons differ, and where 3.2's has something to do."""
+    places = (
+        *((0x20, 0x700), (0x880, 0xFFF), (0x1100, 0x1200), (0x1AB0, 0x2200), (0x3000, 0x3400)),
+        *((0xA7C0, 0xA800), (0xAC00, 0xAC80), (0xD7B0, 0xD800), (0xF900, 0xFFF0)),
+        *((0x105C0, 0x105F0), (0x10A00, 0x11140), (0x11380, 0x113D0), (0x1D100, 0x1D800)),
+        *((0x1E000, 0x1E100), (0x1F600, 0x1F640), (0x2F800, 0x2FA20)),
+    )
+    letters = [chr(point) for first, end in places for point in range(first, end)]
+    chance, digest = random.Random(4013), hashlib.sha256()
+    for _ in range(4000):
+        text = "".join(chance.choices(letters, k=chance.randint(1, 5)))
+        for stored in (False, True):
+            try:
+                said = saslprep(text, stored=stored)
+            except SaslprepError as error:
+                said = str(error)
+            digest.update(f"{said}\n".encode("utf-8", "surrogatepass"))
+    assert digest.hexdigest() == "2c587ec1a8f764732fe0a6ba4d40fc6c135c8e3161d0849a6019c487d6cc3ccd"
 
 
 @given(st.text(st.characters(exclude_characters="\u200b")))

@@ -62,10 +62,10 @@ def send_message(
     server has 8BITMIME, and is encoded in base64 or quoted-printable where it has not.
 
     Raises as :func:`send_mail` does, and UnsendableError before anything is sent: for a message
-    that names no sender or nobody to send to; one that needs SMTPUTF8 where the server has none; a
-    line end within a field of the header; a part that is binary; and for octets beyond ASCII that
-    must not be encoded anew, since they are signed (RFC 1847 §2.1), where the server has no
-    8BITMIME.
+    that names no sender or nobody to send to, or in a field that is no list of addresses; one that
+    needs SMTPUTF8 where the server has none; a line end within a field of the header; a part that
+    is binary; and for octets beyond ASCII that must not be encoded anew, since they are signed
+    (RFC 1847 §2.1), where the server has no 8BITMIME.
     """
     from email.message import Message
 
