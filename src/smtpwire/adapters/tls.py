@@ -32,7 +32,6 @@ __all__ = [
     "client_tls",
     "tls_config",
     "tls_info",
-    "why",
 ]
 
 READ: Final = 65536
