@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from smtpwire.adapters.memory_tls import MemoryTls
-from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_service, client_tls, tls_config, why
+from smtpwire.adapters.session import why
+from smtpwire.adapters.tls import TlsConfig, TlsLayer, check_service, client_tls, tls_config
 from smtpwire.engine.security import Security
 from smtpwire.engine.server_config import ServerConfig
 from smtpwire.engine.tls import PeerCertificate, TlsInfo

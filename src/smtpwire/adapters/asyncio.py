@@ -24,8 +24,8 @@ from smtpwire.adapters.client import AsyncClient, Dialled
 from smtpwire.adapters.eager import run_without_task
 from smtpwire.adapters.listening import GRACE, Connections, Listening, Service
 from smtpwire.adapters.log import logger
-from smtpwire.adapters.session import Deadline, SessionFactory, peer_of
-from smtpwire.adapters.tls import Tls, check_service, why
+from smtpwire.adapters.session import Deadline, SessionFactory, peer_of, why
+from smtpwire.adapters.tls import Tls, check_service
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import final
 
-from smtpwire.adapters.tls import TlsConfig, TlsLayer, why
+from smtpwire.adapters.session import why
+from smtpwire.adapters.tls import TlsConfig, TlsLayer
 from smtpwire.engine.events import Peer
 from smtpwire.engine.server import ServerConnection
 from smtpwire.engine.server_config import ServerConfig

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, final
 
 from smtpwire import operations
 from smtpwire.adapters.log import logger
-from smtpwire.adapters.session import Connected, checked_port, own_name, remote_peer
+from smtpwire.adapters.session import Connected, checked_port, own_name, remote_peer, why
 from smtpwire.adapters.stream import AsyncStream, Transport
-from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, client_tls, tls_config, why
+from smtpwire.adapters.tls import Tls, TlsConfig, check_plain, client_tls, tls_config
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.client_config import ClientConfig
 from smtpwire.engine.errors import LocalProtocolError

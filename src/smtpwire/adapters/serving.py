@@ -22,9 +22,10 @@ from smtpwire.adapters.session import (
     READ,
     Deadline,
     SessionFactory,
+    why,
 )
 from smtpwire.adapters.stream import Interrupted, ServerTransport
-from smtpwire.adapters.tls import Tls, check_service, why
+from smtpwire.adapters.tls import Tls, check_service
 from smtpwire.engine.events import Peer
 from smtpwire.engine.need import NEED_CLOSE, NEED_DATA, NEED_TLS, Need
 from smtpwire.engine.server import ServerConnection

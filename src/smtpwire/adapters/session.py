@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from math import inf
@@ -174,3 +175,9 @@ def checked_port(port: int, least: int = 1) -> int:
     if not least <= checked("port", port, int) <= 65535:
         raise ValueError(f"port {port!r}: pass a number from {least} to 65535")
     return port
+
+
+def why(error: BaseException) -> str:
+    """What an exception says, or at least what it is; not where in Python's own source it arose."""
+    said = re.sub(r" \(_ssl\.c:[0-9]+\)\Z", "", str(error))
+    return said or ("too slow" if isinstance(error, TimeoutError) else type(error).__name__)

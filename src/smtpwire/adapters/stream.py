@@ -7,8 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol, final
 
-from smtpwire.adapters.session import LAST_WORDS, READ, Deadline
-from smtpwire.adapters.tls import TlsConfig, TlsLayer, why
+from smtpwire.adapters.session import LAST_WORDS, READ, Deadline, why
+from smtpwire.adapters.tls import TlsConfig, TlsLayer
 from smtpwire.engine.client import ClientConnection
 from smtpwire.engine.events import Peer
 from smtpwire.engine.timeouts import Timeout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -295,12 +294,6 @@ def tls_info(
         server_name=server_name or _AskedFor.names.get(tls, ""),
         alpn=tls.selected_alpn_protocol() or "",
     )
-
-
-def why(error: BaseException) -> str:
-    """What an exception says, or at least what it is; not where in Python's own source it arose."""
-    said = re.sub(r" \(_ssl\.c:[0-9]+\)\Z", "", str(error))
-    return said or ("too slow" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 def _chain(tls: TlsObject, der: bytes) -> tuple[bytes, ...]:

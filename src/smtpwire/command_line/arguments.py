@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeAlias, final
 
-from smtpwire.adapters.tls import why
+from smtpwire.adapters.session import why
 from smtpwire.command_line.output import USAGE, Failure, complain, show
 from smtpwire.wire.address import Address
 from smtpwire.wire.checked import check_host, check_port, check_seconds

@@ -15,7 +15,8 @@ from socket import EAI_AGAIN, gaierror, gethostname
 from typing import Final, TypeVar
 
 from smtpwire.adapters.blocking import Client, connect
-from smtpwire.adapters.tls import TlsConfig, why
+from smtpwire.adapters.session import why
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.command_line.arguments import (
     Parser,
     Subcommands,

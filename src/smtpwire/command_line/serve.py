@@ -19,8 +19,8 @@ from tempfile import TemporaryFile
 from typing import Final, Literal, final
 
 from smtpwire.adapters.asyncio import start_server
-from smtpwire.adapters.session import Handler, Session
-from smtpwire.adapters.tls import TlsConfig, why
+from smtpwire.adapters.session import Handler, Session, why
+from smtpwire.adapters.tls import TlsConfig
 from smtpwire.command_line.arguments import Parser, Subcommands, directory, host, port
 from smtpwire.command_line.output import UNAVAILABLE, Failure, printable, show
 from smtpwire.engine.events import BodyChunk, EndOfMessage, MessageAborted, ServerEvent
