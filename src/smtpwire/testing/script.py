@@ -32,6 +32,7 @@ At its end a script closes the connection.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar, final
@@ -250,6 +251,7 @@ def _check(part: _Part, ours: str, known: set[str]) -> None:
     if part.side != ours:
         if isinstance(item, Octets) and (names or "..." in part.text):
             raise ValueError("octets without a line end are expected as they are: no ... and {}")
+        _check_twice(part.text, known)
         known |= names
         return
     if isinstance(item, Elided):
@@ -258,6 +260,17 @@ def _check(part: _Part, ours: str, known: set[str]) -> None:
         raise ValueError("... cannot be said: for three dots write \\x2e\\x2e\\x2e")
     if unknown := names - known:
         raise ValueError(f"nobody has said what {{{min(unknown)}}} is: pass it in values")
+
+
+def _check_twice(text: str, known: set[str]) -> None:
+    """Raise ValueError where nobody could tell where a name that comes twice ends."""
+    _, gaps = _taken_apart(text, dict.fromkeys(known, b""))
+    for number, name in enumerate(gaps):
+        before = [gap for gap in gaps[:number] if gap is None or gaps.count(gap) == 1]
+        if name is not None and before and gaps.count(name) > 1:
+            raise ValueError(
+                f"{{{name}}} comes twice, behind what may be anything: let a line before have it"
+            )
 
 
 def _is_placeholder(token: str) -> bool:
@@ -457,10 +470,10 @@ class Player:
     def _matches(self, part: _Part, line: Line | Octets) -> bool:
         if not isinstance(line, Line):
             return False
-        found = re.fullmatch(_pattern(part.text, self._values), line.octets, re.DOTALL)
+        found = _captured(part.text, line.octets, self._values)
         if found is None:
             return False
-        self._values.update(found.groupdict())
+        self._values.update(found)
         return True
 
     def _next_line(self) -> str:
@@ -567,28 +580,76 @@ def _literal(token: str) -> bytes:
     return unescaped(token)
 
 
-def _pattern(text: str, values: dict[str, bytes]) -> bytes:
-    """What a line must be, as a pattern; its verb in either case (RFC 5321 §2.4)."""
-    parts: list[bytes] = []
-    named: set[str] = set()
-    first, end = True, ":" if text.upper().startswith(("MAIL FROM:", "RCPT TO:")) else " "
+def _captured(text: str, line: bytes, values: Mapping[str, bytes]) -> dict[str, bytes] | None:
+    """What the names in an expected line stand for, where this line is it; else None.
+
+    ``...`` takes as much as it can, a name as little. The time is in proportion to the line.
+    """
+    chunks, gaps = _taken_apart(text, values)
+    if gaps and gaps[0] is not None and gaps[0] in gaps[1:]:
+        return _captured_twice(text, line, values, chunks[0], gaps[0])
+    starts = [_starts(pattern, line) for pattern, _ in chunks]
+    starts[0] = starts[0][:1] if starts[0][:1] == [0] else []
+    starts[-1] = [start for start in starts[-1] if start + chunks[-1][1] == len(line)]
+    last, limit = [0] * len(chunks), len(line)  # where each can stand at the latest
+    for number in reversed(range(len(chunks))):
+        fitting = bisect_right(starts[number], limit - chunks[number][1])
+        if not fitting:
+            return None
+        last[number] = starts[number][fitting - 1]
+        limit = last[number] - (number > 0 and gaps[number - 1] is not None)
+    found, at = dict[str, bytes](), chunks[0][1]
+    for name, places, latest, (_, size) in zip(gaps, starts[1:], last[1:], chunks[1:], strict=True):
+        start = latest
+        if name is not None:
+            start = places[bisect_left(places, at + 1)]
+            found[name] = line[at:start]
+        at = start + size
+    return found
+
+
+def _starts(pattern: bytes, line: bytes) -> list[int]:
+    return [found.start() for found in re.finditer(b"(?=%s)" % pattern, line)]
+
+
+def _captured_twice(
+    text: str, line: bytes, values: Mapping[str, bytes], chunk: tuple[bytes, int], name: str
+) -> dict[str, bytes] | None:
+    """The same where the first name, of which nothing is known, comes again in the line."""
+    pattern, start = chunk
+    if not re.match(pattern, line):
+        return None
+    for end in range(start + 1, len(line) + 1):
+        value = {name: line[start:end]}
+        found = _captured(text, line, {**values, **value})
+        if found is not None:
+            return value | found
+    return None
+
+
+def _taken_apart(
+    text: str, values: Mapping[str, bytes]
+) -> tuple[list[tuple[bytes, int]], list[str | None]]:
+    """An expected line: patterns of octets, with how many these are, and what is between them.
+
+    That is a name, or None for ``...``. The verb may be in either case (RFC 5321 §2.4).
+    """
+    chunks, gaps = [(b"", 0)], list[str | None]()
+    verb, end = True, ":" if text.upper().startswith(("MAIL FROM:", "RCPT TO:")) else " "
     for token in _TOKEN.findall(text):
-        if token == "...":  # noqa: S105 - a token of the text
-            parts.append(b".*")
-        elif _is_placeholder(token):
-            name = token[1:-1]
-            if name in values:
-                parts.append(re.escape(values[name]))
-            elif name in named:
-                parts.append(b"(?P=%s)" % name.encode())
-            else:
-                named.add(name)
-                parts.append(b"(?P<%s>.+?)" % name.encode())
+        name = token[1:-1] if _is_placeholder(token) else ""
+        if token == "..." or (name and name not in values):  # noqa: S105 - a token of the text
+            gaps.append(name or None)
+            chunks.append((b"", 0))
         else:
-            literal = re.escape(_literal(token))
-            parts.append(b"(?i:%s)" % literal if first else literal)
-        first = first and token != end
-    return b"".join(parts)
+            octets = values[name] if name else _literal(token)
+            pattern = re.escape(octets)
+            if verb and not name:
+                pattern = b"(?i:%s)" % pattern
+            before, size = chunks[-1]
+            chunks[-1] = before + pattern, size + len(octets)
+        verb = verb and token != end
+    return chunks, gaps
 
 
 @final
