@@ -310,6 +310,8 @@ def test_a_name_that_comes_twice_behind_anything(text: str) -> None:
         ("MAIL FROM:<{who}@{where}>", True),
         ("{verb} FROM:<a@b.example>", True),
         ("MAIL FROM:<{x}@{x}.example>", False),
+        ("MAIL FROM:<a@b.{x}xampl{x}>", True),
+        ("RCPT TO:<{x}@{x}>", False),
         ("MAIL FROM:<A@b.example>", False),
         ("MAIL FROM:<a@b\\x2eexample>", True),
         ("MAIL FROM:<a@b\\x2e\\x2e\\x2e", False),
