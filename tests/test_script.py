@@ -295,7 +295,7 @@ def test_a_line_of_many_gaps_is_compared_at_once(gap: str) -> None:
     assert _captured(f"250 {text}!", b"250 " + b"a" * 1000 + b"!", {}) is not None
 
 
-@pytest.mark.parametrize("text", ["MAIL ...{x}{x}", "MAIL {y} {x} {x}"])
+@pytest.mark.parametrize("text", ["MAIL ...{x}{x}", "MAIL {y} {x} {x}", "MAIL {y}{x}{y}{x}"])
 def test_a_name_that_comes_twice_behind_anything(text: str) -> None:
     with pytest.raises(ValueError, match="comes twice, behind what may be anything"):
         Script(f"C: {text}\nS: 250 ok")
@@ -312,6 +312,7 @@ def test_a_name_that_comes_twice_behind_anything(text: str) -> None:
         ("MAIL FROM:<{x}@{x}.example>", False),
         ("MAIL FROM:<a@b.{x}xampl{x}>", True),
         ("RCPT TO:<{x}@{x}>", False),
+        ("MAIL FROM:<a@b.{x}...{x}>", True),
         ("MAIL FROM:<A@b.example>", False),
         ("MAIL FROM:<a@b\\x2eexample>", True),
         ("MAIL FROM:<a@b\\x2e\\x2e\\x2e", False),

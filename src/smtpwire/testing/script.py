@@ -266,8 +266,7 @@ def _check_twice(text: str, known: set[str]) -> None:
     """Raise ValueError where nobody could tell where a name that comes twice ends."""
     _, gaps = _taken_apart(text, dict.fromkeys(known, b""))
     for number, name in enumerate(gaps):
-        before = [gap for gap in gaps[:number] if gap is None or gaps.count(gap) == 1]
-        if name is not None and before and gaps.count(name) > 1:
+        if name in gaps[:number] and name is not None and name != gaps[0]:
             raise ValueError(
                 f"{{{name}}} comes twice, behind what may be anything: let a line before have it"
             )
@@ -583,7 +582,8 @@ def _literal(token: str) -> bytes:
 def _captured(text: str, line: bytes, values: Mapping[str, bytes]) -> dict[str, bytes] | None:
     """What the names in an expected line stand for, where this line is it; else None.
 
-    ``...`` takes as much as it can, a name as little. The time is in proportion to the line.
+    ``...`` takes as much as it can, a name as little. The time is in proportion to the line, or to
+    its square where a name comes twice: only the first one may.
     """
     chunks, gaps = _taken_apart(text, values)
     if gaps and gaps[0] is not None and gaps[0] in gaps[1:]:
