@@ -172,10 +172,11 @@ class Service:
     A method that raises is logged with the peer, and each reply still owed is 451 (454 for
     credentials and STARTTLS); raised in ``chunk()`` it is the verdict on the message.
 
-    A public method with the name of none here, but nearly, is a TypeError when the class is made;
-    so is one that cannot take a session and an event. Name your own helpers otherwise, or begin
-    them with an underscore. A test may set a method on an instance (``inbox.rcpt = lambda session,
-    command: None``), or on the class, before a server is given it.
+    A public method with the name of none here, but nearly, or that of a verb or an event (``ehlo``,
+    ``end_of_message``), is a TypeError when the class is made; so is one that cannot take a session
+    and an event. Name your own helpers otherwise, or begin them with an underscore. A test may set
+    a method on an instance (``inbox.rcpt = lambda session, command: None``), or on the class,
+    before a server is given it.
     """
 
     _methods: Mapping[type[ServerEvent], Callable[..., object]] = {}

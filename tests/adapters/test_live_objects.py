@@ -26,6 +26,10 @@ from smtpwire.engine.server_config import ServerConfig
 from smtpwire.wire.command import Vrfy
 from smtpwire.wire.value import replace
 
+CPYTHON_ONLY = pytest.mark.skipif(
+    sys.implementation.name != "cpython",
+    reason="PyPy promises nothing about when an object goes",
+)
 RELAY = ServerConfig.relay("mx.example.org")
 CONFIG = replace(RELAY, starttls=True)
 OPENING = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\ntext\r\n"
@@ -98,10 +102,7 @@ def settled(server: Any, before: Counter[type]) -> Counter[type]:
         time.sleep(0.02)
 
 
-@pytest.mark.skipif(
-    sys.implementation.name != "cpython",
-    reason="PyPy promises nothing about when an object goes",
-)
+@CPYTHON_ONLY
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 def test_nothing_of_a_connection_outlives_it(
     adapter: str,
@@ -124,9 +125,6 @@ def test_nothing_of_a_connection_outlives_it(
 
 # -- nor is it left to the collector, which may come late where memory is what a message takes
 
-CPYTHON_ONLY = pytest.mark.skipif(
-    sys.implementation.name != "cpython", reason="elsewhere all is left to a collector"
-)
 WAYS = ["quit", "close", "shutdown", "fail", "wait", "cancel"]
 
 

@@ -114,8 +114,9 @@ class ServerConfig:
 
     Raises ValueError where fields contradict one another: an extension that the profile may not
     offer, that lacks one it requires or its parameters, a policy or a reply that cannot be, a
-    mechanism nobody knows, SCRAM without ``scram_secret``; and for a ``host`` with a port, a local
-    domain that is none, and an entry in a list of clients that is neither an address nor a network.
+    mechanism nobody knows, SCRAM without ``scram_secret``; and for ``scram_iterations`` below 4096,
+    a ``host`` with a port, a local domain that is none, and an entry in a list of clients that is
+    neither an address nor a network.
     """
 
     __slots__ = ("__dict__",)  # for what follows from it, computed once
